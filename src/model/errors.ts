@@ -1,0 +1,140 @@
+/**
+ * The error catalogue: every way in which Holdfast says no. An error names what happened, to which
+ * volume or file, and what to do next; its code decides the exit code, so that scripts can rely on it.
+ */
+
+export const exitCodes = {
+  done: 0,
+  failed: 1,
+  usage: 2,
+  /** Done, but some data could not be read (backup) or some attribute could not be set (restore). */
+  incomplete: 3,
+  noRepository: 10,
+  locked: 11,
+  wrongPassword: 12,
+  interrupted: 130,
+} as const;
+
+type CatalogueEntry = {
+  /** What the code means, for the reference in docs. */
+  meaning: string;
+  /** What the user can do; shown after the message unless the thrower knows better. */
+  remedy: string;
+  exit: number;
+  /** Whether the same operation may succeed if it is simply tried again. */
+  retryable: boolean;
+};
+
+const entry = (meaning: string, remedy: string, exit: number = exitCodes.failed, retryable = false): CatalogueEntry => ({
+  meaning,
+  remedy,
+  exit,
+  retryable,
+});
+
+export const catalogue = {
+  usage: entry('the command line is wrong', 'run the command with --help', exitCodes.usage),
+  configuration: entry('holdfast.yaml is wrong', 'correct the line named above', exitCodes.usage),
+  'configuration-missing': entry(
+    'there is no holdfast.yaml here',
+    'run `holdfast init`, or name a repository with --repository and --password-file',
+    exitCodes.usage,
+  ),
+  'unknown-volume': entry('no such volume in this project', 'run `holdfast volumes`', exitCodes.usage),
+  'volume-missing': entry(
+    "the volume's root does not exist or is not a directory",
+    'check the source of the volume in holdfast.yaml, and that it is mounted',
+  ),
+  'volume-empty': entry(
+    'the volume is empty, and was not at the last snapshot',
+    'check that the right thing is mounted; if it is meant to be empty, run again with --allow-empty',
+  ),
+  'volume-unreadable': entry('the volume cannot be read', 'run as a user who may read it'),
+  'restore-unfinished': entry(
+    'an interrupted restore left this volume half-written',
+    'run the same restore again: it verifies what is there and fetches the rest',
+  ),
+  'no-repository': entry(
+    'there is no repository at this place',
+    'check the URL, or create the repository with `holdfast init`',
+    exitCodes.noRepository,
+  ),
+  'repository-exists': entry('there is a repository at this place already', 'use another place, or use the repository as it is'),
+  'wrong-password': entry('no key of the repository opens with this password', 'check the password file', exitCodes.wrongPassword),
+  'password-missing': entry(
+    'no password was given for the repository',
+    'give --password-file, or set HOLDFAST_PASSWORD_FILE or RESTIC_PASSWORD_FILE',
+    exitCodes.usage,
+  ),
+  locked: entry(
+    'another process is working on the repository',
+    'wait until it has finished, or run `holdfast unlock` when you are sure that it is dead',
+    exitCodes.locked,
+    true,
+  ),
+  'unsupported-format': entry('the repository has a format that this version does not know', 'use a newer Holdfast'),
+  damaged: entry(
+    'data in the repository is not what was written',
+    'run `holdfast check --read-data` to learn which snapshots are affected',
+  ),
+  'file-missing': entry('a file of the repository is missing', 'run `holdfast check` to learn which snapshots are affected'),
+  'snapshot-missing': entry('no snapshot matches', 'run `holdfast snapshots`'),
+  'snapshot-ambiguous': entry('several snapshots match this id', 'give more characters of the id'),
+  'path-missing': entry('there is no such path in the snapshot', 'run `holdfast ls SNAPSHOT`'),
+  'unsafe-name': entry('a name in the repository would lead out of the target', 'treat the repository as tampered with'),
+  storage: entry('the storage of the repository failed', 'see the cause; nothing that was stored before is lost', exitCodes.failed, true),
+  'storage-full': entry('the storage of the repository is full', 'make room, then run again: what was stored is reused'),
+  'target-full': entry('the target of the restore is full', 'make room, then run the same restore again'),
+  'target-unwritable': entry('the target of the restore cannot be written', 'check the path and its permissions'),
+  unsupported: entry('this system cannot do that', 'see the message'),
+  interrupted: entry('interrupted', 'run again: what was stored is reused', exitCodes.interrupted, true),
+  internal: entry('a defect in Holdfast', 'report it, with the message and the version'),
+} as const satisfies Record<string, CatalogueEntry>;
+
+export type ErrorCode = keyof typeof catalogue;
+
+export type ErrorDetails = {
+  volume?: string;
+  file?: string;
+  /** Overrides the remedy of the catalogue. */
+  remedy?: string;
+  cause?: unknown;
+};
+
+/** The only error that users are meant to see: a code of the catalogue, a message, and where it happened. */
+export class HoldfastError extends Error {
+  readonly code: ErrorCode;
+  readonly volume: string | undefined;
+  readonly file: string | undefined;
+  readonly remedy: string;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.name = 'HoldfastError';
+    this.code = code;
+    this.volume = details.volume;
+    this.file = details.file;
+    this.remedy = details.remedy ?? catalogue[code].remedy;
+  }
+
+  get exitCode(): number {
+    return catalogue[this.code].exit;
+  }
+}
+
+/** The shape in which errors cross threads and appear in JSON output. */
+export type ErrorDocument = { code: ErrorCode; message: string; remedy: string; volume?: string; file?: string };
+
+export function errorDocument(error: unknown): ErrorDocument {
+  if (!(error instanceof HoldfastError)) {
+    const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    return { code: 'internal', message, remedy: catalogue.internal.remedy };
+  }
+  const { code, message, remedy, volume, file } = error;
+  return { code, message, remedy, ...(volume === undefined ? {} : { volume }), ...(file === undefined ? {} : { file }) };
+}
+
+/** The inverse of {@link errorDocument}, for errors that crossed a thread. */
+export function errorFromDocument(document: ErrorDocument): HoldfastError {
+  return new HoldfastError(document.code, document.message, document);
+}

@@ -1,0 +1,85 @@
+import type { ErrorDocument } from './errors.ts';
+import type { Consistency, SnapshotClass, SnapshotSummary } from './snapshot.ts';
+
+/**
+ * What the engine reports while it works. One stream feeds the terminal, JSON lines and later the daemon; rendering is
+ * the receiver's business. Paths are for display: escaped, relative to the volume's root.
+ */
+export type EngineEvent =
+  | { event: 'run-started'; operation: 'backup' | 'restore' | 'check'; run: string; volumes: string[] }
+  | { event: 'volume-started'; volume: string; parent?: string }
+  | {
+      event: 'progress';
+      volume: string;
+      filesDone: number;
+      bytesDone: number;
+      /** Undefined while it is not yet known. */
+      filesTotal?: number;
+      bytesTotal?: number;
+    }
+  /** One file could not be handled as it should; the work goes on. */
+  | { event: 'file-problem'; volume: string; file: string; problem: FileProblem; message: string }
+  /** A kind of thing that happened `count` times; said once, at the end of a volume. */
+  | { event: 'warning'; volume: string; warning: string; count: number }
+  | {
+      event: 'snapshot';
+      volume: string;
+      id: string;
+      time: string;
+      class: SnapshotClass;
+      consistency: Consistency;
+      dryRun: boolean;
+      unreadable: number;
+      summary: SnapshotSummary;
+    }
+  | { event: 'restored'; volume: string; snapshot: string; target: string; result: RestoreResult }
+  | { event: 'finding'; finding: CheckFinding }
+  | { event: 'run-finished'; operation: 'backup' | 'restore' | 'check'; run: string; durationMs: number; exitCode: number }
+  | { event: 'error'; error: ErrorDocument };
+
+export type FileProblem =
+  /** Could not be opened or read; its content is not in the snapshot. */
+  | 'unreadable'
+  /** Was there in the directory's listing, and gone when it was to be read. */
+  | 'vanished'
+  /** Its size or times changed while it was read; what was read is in the snapshot. */
+  | 'changed'
+  /** Became something else (a file a directory, say) between the listing and the reading. */
+  | 'type-changed'
+  /** Metadata (owner, attribute, time) could not be read or set. */
+  | 'metadata'
+  /** The snapshot's copy is damaged and could not be restored. */
+  | 'damaged'
+  /** The target could not be written. */
+  | 'unwritable';
+
+export type RestoreResult = {
+  filesRestored: number;
+  filesUnchanged: number;
+  filesSkipped: number;
+  entriesDeleted: number;
+  /** Bytes of file content that were written. */
+  bytesWritten: number;
+  /** Bytes of file content that were there already. */
+  bytesUnchanged: number;
+  bytesTotal: number;
+  filesTotal: number;
+  dirsTotal: number;
+  problems: number;
+  warnings: number;
+  verified: boolean;
+  durationMs: number;
+};
+
+/** Something wrong with a repository. `affects` names snapshots and paths, as far as they are known. */
+export type CheckFinding = {
+  severity: 'error' | 'note';
+  /** Stable name of the kind of damage, for programs. */
+  kind: string;
+  message: string;
+  /** The repository file at fault, as `kind/name`. */
+  file?: string;
+  affects: { snapshot: string; volume?: string; paths: string[] }[];
+};
+
+export type Report = (event: EngineEvent) => void;

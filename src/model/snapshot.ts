@@ -1,0 +1,87 @@
+import type { BlobId, SnapshotId } from './ids.ts';
+import type { TreeNode } from './node.ts';
+
+export type SnapshotClass = 'scheduled' | 'manual' | 'guard';
+/** How the cut was taken; see PRODUCT vocabulary in docs/glossary. */
+export type Consistency = 'stopped' | 'paused' | 'dumped' | 'frozen' | 'crash' | 'torn';
+
+/** restic's snapshot summary: counts of files and bytes of one backup. */
+export type SnapshotSummary = {
+  backupStart: string;
+  backupEnd: string;
+  filesNew: number;
+  filesChanged: number;
+  filesUnmodified: number;
+  dirsNew: number;
+  dirsChanged: number;
+  dirsUnmodified: number;
+  dataBlobs: number;
+  treeBlobs: number;
+  /** Bytes of new blobs before compression. */
+  dataAdded: number;
+  /** Bytes of new blobs as stored. */
+  dataAddedPacked: number;
+  totalFilesProcessed: number;
+  totalBytesProcessed: number;
+};
+
+/** What Holdfast knows of a snapshot beyond restic's fields; carried in the snapshot's tags, so that restic keeps it. */
+export type SnapshotIdentity = {
+  project: string;
+  volume: string;
+  /** Shared by all snapshots of one restore point. */
+  run: string;
+  class: SnapshotClass;
+  consistency: Consistency;
+};
+
+export type Snapshot = {
+  /** RFC 3339 with nanoseconds. */
+  time: string;
+  parent: SnapshotId | undefined;
+  tree: BlobId;
+  paths: string[];
+  hostname: string;
+  username: string;
+  uid: number;
+  gid: number;
+  excludes: string[];
+  tags: string[];
+  original: SnapshotId | undefined;
+  programVersion: string;
+  summary: SnapshotSummary | undefined;
+  /**
+   * Metadata of the volume's root directory itself, which a tree of its contents cannot hold. A field of Holdfast's own
+   * (`holdfast_root`): restic ignores it.
+   */
+  root: TreeNode | undefined;
+  /** Fields that this version doesn't know, written back on a rewrite. */
+  unknown: Record<string, unknown> | undefined;
+};
+
+export type StoredSnapshot = Snapshot & { id: SnapshotId };
+
+const tagNames = ['project', 'volume', 'run', 'class', 'consistency'] as const;
+
+/** Tags as `key=value`; commas, which restic's command line splits at, cannot occur in names that the configuration accepts. */
+export function tagsFromIdentity(identity: SnapshotIdentity): string[] {
+  return tagNames.map((name) => `${name}=${identity[name]}`);
+}
+
+/** The identity that the tags carry, or undefined for a snapshot that Holdfast did not write. */
+export function identityFromTags(tags: string[]): SnapshotIdentity | undefined {
+  const values = new Map<string, string>();
+  for (const tag of tags) {
+    const cut = tag.indexOf('=');
+    if (cut > 0) values.set(tag.slice(0, cut), tag.slice(cut + 1));
+  }
+  const [project, volume, run] = [values.get('project'), values.get('volume'), values.get('run')];
+  if (project === undefined || volume === undefined || run === undefined) return undefined;
+  return {
+    project,
+    volume,
+    run,
+    class: (values.get('class') ?? 'manual') as SnapshotClass,
+    consistency: (values.get('consistency') ?? 'crash') as Consistency,
+  };
+}

@@ -1,0 +1,34 @@
+/**
+ * The contract of a storage: named files of opaque bytes, in the kinds that the repository format knows. A storage
+ * knows nothing of what the bytes mean.
+ */
+export type FileKind = 'config' | 'keys' | 'locks' | 'snapshots' | 'index' | 'data';
+
+/** `name` is 64 hexadecimal characters; for kind `config`, which has one file, it is ignored. */
+export type FileRef = { kind: FileKind; name: string };
+
+export type StoredFile = { name: string; sizeBytes: number };
+
+export interface Storage {
+  /** Where this is, for messages: never holds a secret. */
+  readonly location: string;
+  /** Creates what an empty repository needs. Harmless when it is there. */
+  create(): Promise<void>;
+  /** All files of a kind, in no order. */
+  list(kind: FileKind): AsyncIterable<StoredFile>;
+  /**
+   * Reads a file, or `length` bytes of it from `offset`.
+   * @throws `file-missing`; `damaged` when the file is shorter than asked; `storage`.
+   */
+  read(file: FileRef, range?: { offset: number; length: number }): Promise<Buffer>;
+  /** @throws `file-missing`, `storage`. */
+  sizeOf(file: FileRef): Promise<number>;
+  /**
+   * Stores a file as a whole: when this resolves, it is durable and complete; when it rejects or the process dies, no
+   * file of that name has appeared. Storing the same name again replaces it.
+   * @throws `storage-full`, `storage`.
+   */
+  write(file: FileRef, parts: readonly Uint8Array[]): Promise<void>;
+  /** Removes a file; harmless when it is not there. @throws `storage`. */
+  remove(file: FileRef): Promise<void>;
+}
