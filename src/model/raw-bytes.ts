@@ -7,7 +7,7 @@
 declare const raw: unique symbol;
 export type RawString = string & { readonly [raw]: true };
 
-export const rawFromBytes = (bytes: Buffer): RawString => bytes.latin1Slice(0, bytes.length) as RawString;
+export const rawFromBytes = (bytes: Buffer): RawString => bytes.toString('latin1') as RawString;
 export const rawFromText = (text: string): RawString => rawFromBytes(Buffer.from(text, 'utf8'));
 export const bytesFromRaw = (value: RawString): Buffer => Buffer.from(value, 'latin1');
 

@@ -1,0 +1,80 @@
+/** The outside of the lanes: starts worker threads, calls them, and turns their failures into errors. */
+import { Worker } from 'node:worker_threads';
+import { type ErrorDocument, errorFromDocument, HoldfastError } from '../../model/errors.ts';
+import type { FromLane, LaneStart } from './protocol.ts';
+
+/** Young generations of V8 grow to 64 MiB if let; lanes make little garbage, and a backup's memory is counted. */
+const maxYoungGenerationSizeMb = 8;
+
+type Pending = { resolve: (reply: never) => void; reject: (error: HoldfastError) => void };
+
+export type Lane = {
+  /** @throws what the lane's handler threw; `internal` when the thread died. */
+  call<Reply>(message: unknown): Promise<Reply>;
+};
+
+export type LanePool = {
+  lanes: readonly Lane[];
+  /** Ends all threads at once; calls under way are rejected. */
+  close(): Promise<void>;
+};
+
+export type LanePoolOptions = {
+  /** Module that the threads run: the composition root's lane entry. */
+  entry: URL;
+  count: number;
+  start: LaneStart;
+  onNotice: (notice: unknown) => void;
+};
+
+export function startLanes({ entry, count, start, onNotice }: LanePoolOptions): LanePool {
+  const started = Array.from({ length: count }, () => startLane(entry, start, onNotice));
+  return {
+    lanes: started.map(({ lane }) => lane),
+    async close() {
+      await Promise.all(started.map(({ close }) => close()));
+    },
+  };
+}
+
+function startLane(entry: URL, start: LaneStart, onNotice: (notice: unknown) => void): { lane: Lane; close: () => Promise<void> } {
+  const worker = new Worker(entry, { workerData: start, resourceLimits: { maxYoungGenerationSizeMb } });
+  const pending = new Map<number, Pending>();
+  let dead: ErrorDocument | undefined;
+  let calls = 0;
+
+  function die(error: ErrorDocument): void {
+    dead ??= error;
+    for (const { reject } of pending.values()) reject(errorFromDocument(dead));
+    pending.clear();
+  }
+
+  worker.on('message', (message: FromLane) => {
+    if ('notice' in message) return onNotice(message.notice);
+    const waiting = pending.get(message.call);
+    pending.delete(message.call);
+    if ('error' in message) waiting?.reject(errorFromDocument(message.error));
+    else waiting?.resolve(message.reply as never);
+  });
+  worker.on('error', (error) => {
+    const details = error instanceof HoldfastError ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error);
+    die({ code: 'internal', message: `a lane died: ${details}`, remedy: 'report it; what was stored is reused by the next run' });
+  });
+  worker.on('exit', () => die({ code: 'interrupted', message: 'the lanes were ended', remedy: 'run again: what was stored is reused' }));
+
+  return {
+    lane: {
+      call<Reply>(message: unknown) {
+        return new Promise<Reply>((resolve, reject) => {
+          if (dead) return reject(errorFromDocument(dead));
+          const call = ++calls;
+          pending.set(call, { resolve: resolve as Pending['resolve'], reject });
+          worker.postMessage({ call, message });
+        });
+      },
+    },
+    async close() {
+      await worker.terminate();
+    },
+  };
+}

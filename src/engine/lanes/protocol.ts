@@ -1,0 +1,23 @@
+/** What crosses between the main thread and a lane: small messages, never the bytes of files. */
+import type { SealKey } from '../../format/seal.ts';
+import type { ErrorDocument } from '../../model/errors.ts';
+import type { BlobIndexMemory } from '../../repository/blob-index.ts';
+import type { Repository } from '../../repository/repository.ts';
+
+/** The kinds of work that a lane can be started for. */
+export type LaneJob = 'backup' | 'restore' | 'check';
+
+/** What every lane gets at its start. */
+export type LaneStart = {
+  job: LaneJob;
+  /** What the composition root makes a storage from. */
+  storageUrl: string;
+  config: Repository['config'];
+  masterKey: SealKey;
+  index: BlobIndexMemory;
+  /** What the job needs beside; see the job's lane module. */
+  settings: unknown;
+};
+
+export type ToLane = { call: number; message: unknown };
+export type FromLane = { call: number; reply: unknown } | { call: number; error: ErrorDocument } | { notice: unknown };

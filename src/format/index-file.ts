@@ -1,0 +1,73 @@
+/**
+ * Index files: which blobs lie where in which packs (restic design document, "Indexing"). Both directions avoid an
+ * object a blob where they can: repositories have millions.
+ */
+import { HoldfastError } from '../model/errors.ts';
+import { type PackId, parsePackId } from '../model/ids.ts';
+import { parseRepositoryJson } from './sealed-json.ts';
+
+/** Receives what an index file says, blob by blob. `id` is 64 hexadecimal characters. */
+export type IndexVisitor = {
+  pack(id: PackId): void;
+  blob(kind: 'data' | 'tree', id: string, offset: number, length: number, plainLength: number): void;
+};
+
+type IndexDocument = {
+  supersedes?: unknown;
+  packs?: {
+    id?: unknown;
+    blobs?: { id?: unknown; type?: unknown; offset?: unknown; length?: unknown; uncompressed_length?: unknown }[];
+  }[];
+};
+
+const blobIdPattern = /^[0-9a-f]{64}$/;
+const isLength = (value: unknown): value is number => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 0xffffffff;
+
+/** @throws `damaged` when it isn't an index file. `supersedes`, which old versions wrote, is ignored, as restic does. */
+export function readIndexFile(json: Buffer, visitor: IndexVisitor): void {
+  const document = parseRepositoryJson(json, 'an index file') as IndexDocument | null;
+  const packs = document?.packs ?? [];
+  if (typeof document !== 'object' || !Array.isArray(packs)) throw new HoldfastError('damaged', 'an index file has no packs');
+  for (const pack of packs) {
+    const id = parsePackId(pack?.id);
+    const blobs = pack?.blobs ?? [];
+    if (id === undefined || !Array.isArray(blobs)) throw new HoldfastError('damaged', 'an index file names a pack that is none');
+    visitor.pack(id);
+    for (const blob of blobs) {
+      const plainLength = blob?.uncompressed_length ?? 0;
+      if (
+        typeof blob?.id !== 'string' ||
+        !blobIdPattern.test(blob.id) ||
+        (blob.type !== 'data' && blob.type !== 'tree') ||
+        !isLength(blob.offset) ||
+        !isLength(blob.length) ||
+        !isLength(plainLength)
+      ) {
+        throw new HoldfastError('damaged', `an index file describes a blob in pack ${id} that makes no sense`);
+      }
+      visitor.blob(blob.type, blob.id, blob.offset, blob.length, plainLength);
+    }
+  }
+}
+
+/** One pack of an index file, as JSON text, from its header entries (see pack-header.ts). */
+export function indexFragment(pack: PackId, entries: Buffer): string {
+  let text = `{"id":"${pack}","blobs":[`;
+  let offset = 0;
+  for (let at = 0; at < entries.length; ) {
+    const type = entries[at] as number;
+    const compressed = type >= 2;
+    const idAt = at + (compressed ? 9 : 5);
+    const length = entries.readUInt32LE(at + 1);
+    if (at > 0) text += ',';
+    text += `{"id":"${entries.toString('hex', idAt, idAt + 32)}","type":"${type % 2 === 0 ? 'data' : 'tree'}","offset":${offset},"length":${length}`;
+    text += compressed ? `,"uncompressed_length":${entries.readUInt32LE(at + 5)}}` : '}';
+    offset += length;
+    at = idAt + 32;
+  }
+  return `${text}]}`;
+}
+
+export function indexFileFromFragments(fragments: readonly string[]): Buffer {
+  return Buffer.from(`{"packs":[${fragments.join(',')}]}`, 'latin1');
+}

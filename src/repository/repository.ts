@@ -1,0 +1,120 @@
+/** Making and opening repositories: key files, configuration, and the seal that everything else is written under. */
+import { randomBytes } from 'node:crypto';
+import { decodeConfig, encodeConfig, type RepositoryConfig } from '../format/config-file.ts';
+import { createKeyFile, type KeyOwner, openKeyFile, parseKeyFile, randomSealKey, type ScryptCost } from '../format/key-file.ts';
+import { sha256Hex } from '../format/kernel/sha256.ts';
+import { createSeal, type Seal, type SealKey } from '../format/seal.ts';
+import { openJson, sealJson } from '../format/sealed-json.ts';
+import { HoldfastError } from '../model/errors.ts';
+import type { FileKind, Storage } from '../storage/storage.ts';
+
+/** An opened repository: where it is, what it is, and the key that opens everything in it. Holds no state of its own. */
+export type Repository = {
+  storage: Storage;
+  config: RepositoryConfig;
+  masterKey: SealKey;
+  seal: Seal;
+};
+
+export type NewRepository = {
+  password: Buffer;
+  /** How dear a guess at the password is; see format/key-file.ts. */
+  cost: ScryptCost;
+  chunkerPolynomial: bigint;
+  owner: KeyOwner;
+  now: Date;
+  /** Default 2. */
+  formatVersion?: 1 | 2;
+};
+
+/**
+ * Creates a repository and opens it. The configuration, which makes it a repository, is written last.
+ * @throws `repository-exists` when there is one already, or keys of one; `storage`, `storage-full`.
+ */
+export async function createRepository(storage: Storage, options: NewRepository): Promise<Repository> {
+  for (const kind of ['config', 'keys'] as const) {
+    if (await holdsAny(storage, kind)) throw new HoldfastError('repository-exists', `there is a repository at ${storage.location} already`);
+  }
+  await storage.create();
+  const masterKey = randomSealKey();
+  const seal = createSeal(masterKey);
+  const config: RepositoryConfig = {
+    version: options.formatVersion ?? 2,
+    id: randomBytes(32).toString('hex'),
+    chunkerPolynomial: options.chunkerPolynomial,
+  };
+  const keyFile = await createKeyFile(options.password, masterKey, options.cost, options.owner, options.now);
+  const keyBytes = Buffer.from(JSON.stringify(keyFile));
+  await storage.write({ kind: 'keys', name: sha256Hex(keyBytes) }, [keyBytes]);
+  await storage.write({ kind: 'config', name: '' }, [seal.seal(encodeConfig(config))]);
+  return { storage, config, masterKey, seal };
+}
+
+async function holdsAny(storage: Storage, kind: FileKind): Promise<boolean> {
+  if (kind !== 'config') {
+    for await (const _ of storage.list(kind)) return true;
+    return false;
+  }
+  try {
+    await storage.sizeOf({ kind, name: '' });
+    return true;
+  } catch (error) {
+    if (error instanceof HoldfastError && error.code === 'file-missing') return false;
+    throw error;
+  }
+}
+
+/** @throws `no-repository`, `wrong-password`, `damaged`, `unsupported-format`, `storage`. */
+export async function openRepository(storage: Storage, password: Buffer): Promise<Repository> {
+  const sealedConfig = await readConfig(storage);
+  const masterKey = await findMasterKey(storage, password);
+  const seal = createSeal(masterKey);
+  const config = decodeConfig(openJson(seal, sealedConfig));
+  return { storage, config, masterKey, seal };
+}
+
+async function readConfig(storage: Storage): Promise<Buffer> {
+  try {
+    return await storage.read({ kind: 'config', name: '' });
+  } catch (cause) {
+    if (!(cause instanceof HoldfastError) || cause.code !== 'file-missing') throw cause;
+    throw new HoldfastError('no-repository', `there is no repository at ${storage.location}`, { cause });
+  }
+}
+
+/** Tries every key file. A damaged one is no obstacle while another opens. */
+async function findMasterKey(storage: Storage, password: Buffer): Promise<SealKey> {
+  let tried = 0;
+  let damage: unknown;
+  for await (const { name } of storage.list('keys')) {
+    try {
+      const key = await openKeyFile(parseKeyFile(await storage.read({ kind: 'keys', name })), password);
+      if (key) return key;
+      tried++;
+    } catch (error) {
+      damage = error;
+    }
+  }
+  if (tried === 0 && damage !== undefined) throw damage;
+  throw new HoldfastError('wrong-password', `none of the keys of ${storage.location} opens with this password`);
+}
+
+/** Stores a sealed JSON file (snapshot, index, lock) under its hash. @returns its name. */
+export async function writeSealedJson(repository: Repository, kind: 'snapshots' | 'index' | 'locks', json: Buffer): Promise<string> {
+  const sealed = sealJson(repository.seal, json, repository.config.version);
+  const name = sha256Hex(sealed);
+  await repository.storage.write({ kind, name }, [sealed]);
+  return name;
+}
+
+/** @returns the JSON of a sealed file. @throws `damaged` (naming the file), `file-missing`, `storage`. */
+export async function readSealedJson(repository: Repository, kind: 'snapshots' | 'index' | 'locks', name: string): Promise<Buffer> {
+  const sealed = await repository.storage.read({ kind, name });
+  if (sha256Hex(sealed) !== name) throw new HoldfastError('damaged', `${kind}/${name} is not what was written`, { file: `${kind}/${name}` });
+  try {
+    return openJson(repository.seal, sealed);
+  } catch (cause) {
+    if (!(cause instanceof HoldfastError)) throw cause;
+    throw new HoldfastError('damaged', `${kind}/${name}: ${cause.message}`, { file: `${kind}/${name}`, cause });
+  }
+}

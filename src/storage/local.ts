@@ -1,0 +1,164 @@
+/** A storage in a directory, in restic's layout: packs in 256 subdirectories by the first two characters of their names. */
+import { randomBytes } from 'node:crypto';
+import { constants, type FileHandle, mkdir, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { HoldfastError } from '../model/errors.ts';
+import type { FileKind, FileRef, Storage, StoredFile } from './storage.ts';
+
+const directories: readonly FileKind[] = ['keys', 'locks', 'snapshots', 'index', 'data'];
+const namePattern = /^[0-9a-f]{64}$/;
+/** restic makes packs and keys read-only, against accidents. */
+const fileMode = 0o400;
+const directoryMode = 0o700;
+
+const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException | undefined)?.code;
+
+export function createLocalStorage(root: string): Storage {
+  const location = root;
+
+  function pathOf({ kind, name }: FileRef): string {
+    if (kind === 'config') return join(root, 'config');
+    if (!namePattern.test(name)) throw new HoldfastError('internal', `no file of a repository is named ${JSON.stringify(name)}`);
+    return kind === 'data' ? join(root, 'data', name.slice(0, 2), name) : join(root, kind, name);
+  }
+
+  function failure(error: unknown, doing: string, file: FileRef): HoldfastError {
+    if (error instanceof HoldfastError) return error;
+    const code = codeOf(error);
+    const path = pathOf(file);
+    if (code === 'ENOENT') return new HoldfastError('file-missing', `${path} is missing`, { file: path, cause: error });
+    if (code === 'ENOSPC' || code === 'EDQUOT') return new HoldfastError('storage-full', `no room to store ${path} (${code})`, { file: path, cause: error });
+    return new HoldfastError('storage', `cannot ${doing} ${path}: ${(error as Error).message}`, { file: path, cause: error });
+  }
+
+  return {
+    location,
+
+    async create() {
+      try {
+        await mkdir(root, { recursive: true, mode: directoryMode });
+        for (const kind of directories) await mkdir(join(root, kind), { recursive: true, mode: directoryMode });
+        await syncDirectory(root);
+        await syncDirectory(dirname(root));
+      } catch (error) {
+        throw failure(error, 'create', { kind: 'config', name: '' });
+      }
+    },
+
+    async *list(kind) {
+      const at = join(root, kind);
+      const folders = kind === 'data' ? (await entries(at)).filter((name) => name.length === 2).map((name) => join(at, name)) : [at];
+      for (const folder of folders) yield* filesIn(folder);
+    },
+
+    async read(file, range) {
+      let handle: FileHandle | undefined;
+      try {
+        handle = await open(pathOf(file), constants.O_RDONLY);
+        const { offset, length } = range ?? { offset: 0, length: (await handle.stat()).size };
+        const bytes = Buffer.allocUnsafeSlow(length);
+        let done = 0;
+        while (done < length) {
+          const { bytesRead } = await handle.read(bytes, done, length - done, offset + done);
+          if (bytesRead === 0) break;
+          done += bytesRead;
+        }
+        if (done < length) throw new HoldfastError('damaged', `${pathOf(file)} ends ${length - done} bytes too early`, { file: pathOf(file) });
+        return bytes;
+      } catch (error) {
+        throw failure(error, 'read', file);
+      } finally {
+        await handle?.close();
+      }
+    },
+
+    async sizeOf(file) {
+      try {
+        return (await stat(pathOf(file))).size;
+      } catch (error) {
+        throw failure(error, 'read', file);
+      }
+    },
+
+    async write(file, parts) {
+      const path = pathOf(file);
+      const temporary = `${path}-tmp-${randomBytes(6).toString('hex')}`;
+      try {
+        await writeDurably(temporary, parts);
+        await rename(temporary, path);
+        await syncDirectory(dirname(path));
+      } catch (error) {
+        await rm(temporary, { force: true }).catch(() => undefined);
+        throw failure(error, 'write', file);
+      }
+    },
+
+    async remove(file) {
+      try {
+        await unlink(pathOf(file));
+      } catch (error) {
+        if (codeOf(error) !== 'ENOENT') throw failure(error, 'remove', file);
+      }
+    },
+  };
+
+  async function entries(directory: string): Promise<string[]> {
+    try {
+      return await readdir(directory);
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return [];
+      throw new HoldfastError('storage', `cannot list ${directory}: ${(error as Error).message}`, { file: directory, cause: error });
+    }
+  }
+
+  /** Temporary files of interrupted writers have longer names and don't show. */
+  async function* filesIn(folder: string): AsyncIterable<StoredFile> {
+    for (const name of await entries(folder)) {
+      if (!namePattern.test(name)) continue;
+      try {
+        yield { name, sizeBytes: (await stat(join(folder, name))).size };
+      } catch (error) {
+        if (codeOf(error) !== 'ENOENT') throw new HoldfastError('storage', `cannot list ${folder}: ${(error as Error).message}`, { cause: error });
+      }
+    }
+  }
+}
+
+/** Opens the file anew, making its directory when that is missing (packs' directories are made on demand). */
+async function openNew(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, 'wx', fileMode);
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error;
+    // Not recursive: a storage whose root has gone (unmounted) must not be made anew somewhere else.
+    await mkdir(dirname(path), { mode: directoryMode }).catch((e: unknown) => {
+      if (codeOf(e) !== 'EEXIST') throw e;
+    });
+    await syncDirectory(dirname(dirname(path)));
+    return await open(path, 'wx', fileMode);
+  }
+}
+
+async function writeDurably(path: string, parts: readonly Uint8Array[]): Promise<void> {
+  const handle = await openNew(path);
+  try {
+    for (const part of parts) {
+      for (let done = 0; done < part.length; ) done += (await handle.write(part, done)).bytesWritten;
+    }
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const handle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    await handle.sync();
+  } catch (error) {
+    // Some file systems (FUSE, CIFS) can't flush a directory; then the rename is as durable as they make it.
+    if (codeOf(error) !== 'EINVAL' && codeOf(error) !== 'ENOTSUP') throw error;
+  } finally {
+    await handle.close();
+  }
+}
