@@ -1,0 +1,96 @@
+/** What a `holdfast.yaml` says, resolved: every default filled in, paths absolute, durations in milliseconds, sizes in bytes. */
+export type Configuration = {
+  /** Absolute path of the file. */
+  file: string;
+  /** The folder of the file, against which relative paths were resolved. */
+  directory: string;
+  project: string;
+  /** In the order of the file; never empty, names unique. */
+  volumes: VolumeConfiguration[];
+  /** In the order of the file; never empty. The first is the one that commands use when none is named. */
+  repositories: RepositoryConfiguration[];
+  schedules: ScheduleConfiguration[];
+  /** The project's; a volume's own is in the volume. */
+  retention: RetentionPolicy;
+  /** The project's; a volume's own are in the volume. */
+  objectives: Objectives;
+  /** Undefined when drills are switched off. */
+  drills: DrillConfiguration | undefined;
+};
+
+export type Criticality = 'critical' | 'moderate' | 'low';
+export type KnownApp = 'redis' | 'postgres' | 'mysql' | 'mariadb' | 'mongo';
+
+export type VolumeConfiguration = {
+  name: string;
+  /** Where the application mounts it; for people, and for platforms that create volumes. */
+  path: string | undefined;
+  sizeBytes: number | undefined;
+  criticality: Criticality;
+  sensitive: boolean;
+  /** The application whose own tool can dump the volume consistently. */
+  app: KnownApp | undefined;
+  source: VolumeSource;
+  /** gitignore-like patterns: the project's, then the volume's own, so that `!` of the volume can take back one of the project. */
+  exclude: string[];
+  /** Names of files whose presence excludes the folder that holds them. */
+  excludeIfPresent: string[];
+  /** Whether folders with a valid `CACHEDIR.TAG` are left out. */
+  excludeCaches: boolean;
+  oneFileSystem: boolean;
+  retention: RetentionPolicy;
+  objectives: Objectives;
+};
+
+export type VolumeSource =
+  /** Found by name on the platform at hand: Docker volume `PROJECT_NAME`, or claim `NAME` in the project's namespace. */
+  | { kind: 'by-name' }
+  /** Absolute path. */
+  | { kind: 'directory'; directory: string }
+  | { kind: 'docker'; volume: string }
+  | { kind: 'pvc'; namespace: string; claim: string };
+
+export type RepositoryConfiguration = {
+  name: string;
+  /** A local one is an absolute path; all others are `scheme:...` as written. May hold credentials: never print it as it is. */
+  url: string;
+  /** Exactly one of the two is set. The path is absolute. */
+  passwordFile: string | undefined;
+  /** Program and arguments; its first line of output is the password. */
+  passwordCommand: string[] | undefined;
+};
+
+export type ScheduleConfiguration = {
+  name: string;
+  cron: string;
+  /** IANA name; undefined means the machine's own. */
+  timeZone: string | undefined;
+  /** Names of repositories that exist in the same configuration. */
+  action: { kind: 'backup'; to: string } | { kind: 'copy'; from: string; to: string };
+};
+
+export type RetentionPolicy = {
+  /** How many of the newest are kept, whatever their age. */
+  last: number;
+  /** For how many of the hours, days, ... that have a snapshot the newest one is kept. */
+  hourly: number;
+  daily: number;
+  weekly: number;
+  monthly: number;
+  yearly: number;
+  /** Everything younger is kept; undefined means no such rule. */
+  withinMs: number | undefined;
+  /** How long snapshots of classes `manual` and `guard` are kept. */
+  manualMs: number;
+  /** Snapshots with one of these tags are kept for ever. */
+  tags: string[];
+};
+
+export type Objectives = {
+  /** Recovery point objective: how much may be lost. */
+  rpoMs: number;
+  /** Recovery time objective: how long recovery may take. */
+  rtoMs: number;
+};
+
+export type DrillConfiguration = { cron: string; timeZone: string | undefined };

@@ -1,0 +1,11 @@
+/** What a careful operator would choose, as it would be written in the file. Schema, resolution and documentation take it from here. */
+export const defaults = {
+  volume: { criticality: 'critical', sensitive: false, excludeCaches: false, oneFileSystem: true },
+  repositories: { local: { url: './holdfast-repository' } },
+  passwordFile: './holdfast.key',
+  /** `to` is the first repository. */
+  schedules: { hourly: { cron: '0 * * * *' } },
+  retention: { last: 1, hourly: 24, daily: 7, weekly: 4, monthly: 12, yearly: 0, manual: '90d' },
+  objectives: { rpo: '1h', rto: '4h' },
+  drills: { enabled: true, cron: '0 4 * * 0' },
+} as const;

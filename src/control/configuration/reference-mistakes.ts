@@ -1,0 +1,142 @@
+import { basename, dirname, relative } from 'node:path';
+import { defaults } from './defaults.ts';
+import { type Mistake, quoted, suggestion } from './mistakes.ts';
+import { remoteSchemes, repositoryPlace, resolvePath } from './repository-url.ts';
+import { nameExpectation, namePattern } from './schema.ts';
+import type { Path, SourceDocument } from './yaml-document.ts';
+
+type Mapping = Record<string, unknown>;
+
+const mapping = (value: unknown): Mapping => (typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Mapping) : {});
+const isMapping = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/**
+ * What is wrong between the keys: names that name nothing, choices made twice or not at all, places that contradict each
+ * other. It runs on files that the schema refuses as well, so that all mistakes come at once, and is silent on what the
+ * schema has told already.
+ */
+export function referenceMistakes(document: SourceDocument, file: string): Mistake[] {
+  if (!isMapping(document.value)) return [];
+  const root = mapping(document.value);
+  return [
+    ...names(document, root),
+    ...emptySections(document, root),
+    ...project(document, root, file),
+    ...repositories(document, mapping(root.repositories)),
+    ...schedules(document, root),
+    ...retention(document, root),
+    ...sources(document, mapping(root.volumes)),
+    ...repositoriesInVolumes(document, root, dirname(file)),
+  ];
+}
+
+const at = (document: SourceDocument, path: Path, text: string): Mistake => ({ offset: document.offsetOfValue(path), text });
+const atKey = (document: SourceDocument, path: Path, text: string): Mistake => ({ offset: document.offsetOfKey(path), text });
+
+function names(document: SourceDocument, root: Mapping): Mistake[] {
+  return ['volumes', 'repositories', 'schedules'].flatMap((section) =>
+    Object.keys(mapping(root[section]))
+      .filter((name) => !namePattern.test(name))
+      .map((name) => atKey(document, [section, name], `in \`${section}\`: expected ${nameExpectation}, found ${quoted(name)}`)),
+  );
+}
+
+function emptySections(document: SourceDocument, root: Mapping): Mistake[] {
+  return ['volumes', 'repositories']
+    .filter((section) => isMapping(root[section]) && Object.keys(mapping(root[section])).length === 0)
+    .map((section) => at(document, [section], `\`${section}\`: expected at least one, found none`));
+}
+
+function project(document: SourceDocument, root: Mapping, file: string): Mistake[] {
+  if (root.project !== undefined || namePattern.test(basename(dirname(file)))) return [];
+  return [at(document, [], `the key \`project\` is missing, and the name of the folder cannot stand in: expected ${nameExpectation}`)];
+}
+
+function repositories(document: SourceDocument, all: Mapping): Mistake[] {
+  const mistakes: Mistake[] = [];
+  for (const [name, value] of Object.entries(all)) {
+    const repository = mapping(value);
+    const path = ['repositories', name];
+    if (repository.passwordFile !== undefined && repository.passwordCommand !== undefined) {
+      mistakes.push(atKey(document, [...path, 'passwordCommand'], 'expected `passwordFile` or `passwordCommand`, found both'));
+    }
+    const place = typeof repository.url === 'string' ? repositoryPlace(repository.url) : undefined;
+    if (place?.kind === 'unknown') {
+      const expected = `expected a path (\`./\` before it when it has a colon) or a URL of ${remoteSchemes.map((s) => `\`${s}:\``).join(', ')}`;
+      const near = suggestion(place.scheme, remoteSchemes);
+      const hint = near.startsWith(';') ? near : '; other clouds are reached with `rclone:`';
+      mistakes.push(at(document, [...path, 'url'], `${expected}, found one of ${quoted(`${place.scheme}:`)}${hint}`));
+    }
+  }
+  return mistakes;
+}
+
+function schedules(document: SourceDocument, root: Mapping): Mistake[] {
+  const mistakes: Mistake[] = [];
+  const known = Object.keys(root.repositories === undefined ? defaults.repositories : mapping(root.repositories));
+  const check = (path: Path, name: unknown) => {
+    if (typeof name !== 'string' || name === '' || known.includes(name)) return;
+    mistakes.push(at(document, path, `there is no repository ${quoted(name)}${suggestion(name, known)}`));
+  };
+  for (const [name, value] of Object.entries(mapping(root.schedules))) {
+    const schedule = mapping(value);
+    const path = ['schedules', name];
+    check([...path, 'to'], schedule.to);
+    if (schedule.copy === undefined) continue;
+    if (schedule.to !== undefined) mistakes.push(atKey(document, [...path, 'copy'], 'expected `to` or `copy`, found both'));
+    const copy = mapping(schedule.copy);
+    check([...path, 'copy', 'from'], copy.from);
+    check([...path, 'copy', 'to'], copy.to);
+    if (copy.from !== undefined && copy.from === copy.to) {
+      mistakes.push(at(document, [...path, 'copy', 'to'], 'expected two different repositories, found the same twice'));
+    }
+  }
+  return mistakes;
+}
+
+const counts = ['last', 'hourly', 'daily', 'weekly', 'monthly', 'yearly'] as const;
+
+function retention(document: SourceDocument, root: Mapping): Mistake[] {
+  const own = mapping(root.retention);
+  const places: { path: Path; policy: Mapping }[] = [{ path: ['retention'], policy: own }];
+  for (const [name, value] of Object.entries(mapping(root.volumes))) {
+    const override = mapping(value).retention;
+    if (isMapping(override)) places.push({ path: ['volumes', name, 'retention'], policy: { ...own, ...mapping(override) } });
+  }
+  return places
+    .filter(({ policy }) => policy.within === undefined && counts.every((unit) => (policy[unit] ?? defaults.retention[unit]) === 0))
+    .map(({ path }) => at(document, path, 'this would keep no scheduled snapshot at all: expected one count above 0, or `within`'));
+}
+
+function sources(document: SourceDocument, volumes: Mapping): Mistake[] {
+  return Object.entries(volumes).flatMap(([name, value]) => {
+    const source = mapping(value).source;
+    if (!isMapping(source)) return [];
+    const given = ['directory', 'docker', 'pvc'].filter((kind) => mapping(source)[kind] !== undefined);
+    if (given.length === 1) return [];
+    const text = `expected one of \`directory\`, \`docker\`, \`pvc\`, found ${given.length === 0 ? 'none' : given.map((kind) => `\`${kind}\``).join(' and ')}`;
+    return [at(document, ['volumes', name, 'source'], text)];
+  });
+}
+
+/** A repository inside a volume would back itself up, and be lost together with it. */
+function repositoriesInVolumes(document: SourceDocument, root: Mapping, directory: string): Mistake[] {
+  const mistakes: Mistake[] = [];
+  for (const [repositoryName, repository] of Object.entries(mapping(root.repositories))) {
+    const url = mapping(repository).url;
+    const place = typeof url === 'string' ? repositoryPlace(url) : undefined;
+    if (place?.kind !== 'local') continue;
+    for (const [volumeName, volume] of Object.entries(mapping(root.volumes))) {
+      const source = mapping(mapping(volume).source).directory;
+      if (typeof source !== 'string' || !contains(resolvePath(directory, source), resolvePath(directory, place.path))) continue;
+      const text = `the repository would lie inside the volume ${quoted(volumeName)}, and be backed up into itself and lost with it: expected a place outside`;
+      mistakes.push(at(document, ['repositories', repositoryName, 'url'], text));
+    }
+  }
+  return mistakes;
+}
+
+function contains(outer: string, inner: string): boolean {
+  const way = relative(outer, inner);
+  return way !== '..' && !way.startsWith('../');
+}

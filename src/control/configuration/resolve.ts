@@ -1,0 +1,119 @@
+import { basename, dirname } from 'node:path';
+import { parseDuration, parseSize } from '../../model/quantities.ts';
+import type {
+  Configuration,
+  DrillConfiguration,
+  Objectives,
+  RepositoryConfiguration,
+  RetentionPolicy,
+  ScheduleConfiguration,
+  VolumeConfiguration,
+  VolumeSource,
+} from './configuration.ts';
+import { defaults } from './defaults.ts';
+import { repositoryPlace, resolvePath } from './repository-url.ts';
+import type { ConfigurationFile } from './schema.ts';
+
+type VolumeInFile = NonNullable<ConfigurationFile['volumes'][string]>;
+type RetentionInFile = NonNullable<ConfigurationFile['retention']>;
+type ObjectivesInFile = NonNullable<ConfigurationFile['objectives']>;
+
+/** Fills in the defaults and turns what people write into what programs use. The file must have passed all checks. */
+export function resolveConfiguration(parsed: ConfigurationFile, file: string): Configuration {
+  const directory = dirname(file);
+  const repositories = Object.entries(parsed.repositories ?? defaults.repositories).map(([name, repository]) =>
+    resolveRepository(name, repository, directory),
+  );
+  const firstRepository = (repositories[0] as RepositoryConfiguration).name;
+  return {
+    file,
+    directory,
+    project: parsed.project ?? basename(directory),
+    volumes: Object.entries(parsed.volumes).map(([name, volume]) => resolveVolume(name, volume ?? {}, parsed, directory)),
+    repositories,
+    schedules: Object.entries(parsed.schedules ?? defaults.schedules).map(([name, schedule]) =>
+      resolveSchedule(name, schedule, firstRepository),
+    ),
+    retention: resolveRetention(parsed.retention ?? {}),
+    objectives: resolveObjectives(parsed.objectives ?? {}),
+    drills: resolveDrills(parsed.drills ?? {}),
+  };
+}
+
+/** Of a duration that the schema has accepted. */
+const milliseconds = (text: string): number => parseDuration(text) as number;
+
+function resolveVolume(name: string, volume: VolumeInFile, project: ConfigurationFile, directory: string): VolumeConfiguration {
+  return {
+    name,
+    path: volume.path,
+    sizeBytes: typeof volume.size === 'string' ? parseSize(volume.size) : volume.size,
+    criticality: volume.criticality ?? defaults.volume.criticality,
+    sensitive: volume.sensitive ?? defaults.volume.sensitive,
+    app: volume.app,
+    source: resolveSource(volume.source, directory),
+    exclude: [...(project.exclude ?? []), ...(volume.exclude ?? [])],
+    excludeIfPresent: [...(project.excludeIfPresent ?? []), ...(volume.excludeIfPresent ?? [])],
+    excludeCaches: volume.excludeCaches ?? project.excludeCaches ?? defaults.volume.excludeCaches,
+    oneFileSystem: volume.oneFileSystem ?? project.oneFileSystem ?? defaults.volume.oneFileSystem,
+    retention: resolveRetention({ ...project.retention, ...volume.retention }),
+    objectives: resolveObjectives({ ...project.objectives, ...volume.objectives }),
+  };
+}
+
+function resolveSource(source: VolumeInFile['source'], directory: string): VolumeSource {
+  if (source?.directory !== undefined) return { kind: 'directory', directory: resolvePath(directory, source.directory) };
+  if (source?.docker !== undefined) return { kind: 'docker', volume: source.docker };
+  if (source?.pvc !== undefined) {
+    const [namespace, claim] = source.pvc.split('/') as [string, string];
+    return { kind: 'pvc', namespace, claim };
+  }
+  return { kind: 'by-name' };
+}
+
+function resolveRepository(
+  name: string,
+  repository: NonNullable<ConfigurationFile['repositories']>[string],
+  directory: string,
+): RepositoryConfiguration {
+  const place = repositoryPlace(repository.url);
+  const command = repository.passwordCommand;
+  const passwordFile = command === undefined ? resolvePath(directory, repository.passwordFile ?? defaults.passwordFile) : undefined;
+  return {
+    name,
+    url: place.kind === 'local' ? resolvePath(directory, place.path) : repository.url,
+    passwordFile,
+    passwordCommand: typeof command === 'string' ? ['/bin/sh', '-c', command] : command,
+  };
+}
+
+function resolveSchedule(
+  name: string,
+  schedule: NonNullable<ConfigurationFile['schedules']>[string],
+  firstRepository: string,
+): ScheduleConfiguration {
+  const { cron, timeZone, copy, to = firstRepository } = schedule;
+  return { name, cron, timeZone, action: copy === undefined ? { kind: 'backup', to } : { kind: 'copy', ...copy } };
+}
+
+function resolveRetention(policy: RetentionInFile): RetentionPolicy {
+  const { within, manual, tags = [], ...counts } = policy;
+  const { manual: defaultManual, ...defaultCounts } = defaults.retention;
+  return {
+    ...defaultCounts,
+    ...counts,
+    withinMs: within === undefined ? undefined : milliseconds(within),
+    manualMs: milliseconds(manual ?? defaultManual),
+    tags,
+  };
+}
+
+function resolveObjectives(objectives: ObjectivesInFile): Objectives {
+  const { rpo, rto } = { ...defaults.objectives, ...objectives };
+  return { rpoMs: milliseconds(rpo), rtoMs: milliseconds(rto) };
+}
+
+function resolveDrills(drills: NonNullable<ConfigurationFile['drills']>): DrillConfiguration | undefined {
+  const { enabled, cron, timeZone } = { timeZone: undefined, ...defaults.drills, ...drills };
+  return enabled ? { cron, timeZone } : undefined;
+}

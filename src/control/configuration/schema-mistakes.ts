@@ -1,0 +1,82 @@
+import type * as z from 'zod/mini';
+import { type Mistake, quoted, suggestion } from './mistakes.ts';
+import { fileSchema } from './schema.ts';
+import type { Path, SourceDocument } from './yaml-document.ts';
+
+/** Everything that the schema finds wrong with the file, with what was expected, what was found and what is near. */
+export function schemaMistakes(document: SourceDocument): Mistake[] {
+  const result = fileSchema.safeParse(document.value);
+  if (result.success) return [];
+  return result.error.issues.flatMap((issue) => {
+    const path = issue.path as Path;
+    if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKey(document, path, key));
+    return [wrongValue(document, path, issue)];
+  });
+}
+
+const secretKey = /^(pass(word|phrase|wd)?|secret|token|credentials?|(secret)?access(key|token)|apikey|key)$/;
+
+function unknownKey(document: SourceDocument, path: Path, key: string): Mistake {
+  const offset = document.offsetOfKey([...path, key]);
+  if (secretKey.test(key.toLowerCase().replace(/[-_]/g, ''))) {
+    const text = `a secret does not belong here (\`${key}\`), for this file is copied and committed: write the password to a file that only you can read, and name that with \`passwordFile\``;
+    return { offset, text };
+  }
+  return { offset, text: `unknown key ${quoted(key)}${suggestion(key, knownKeys(path))}` };
+}
+
+function wrongValue(document: SourceDocument, path: Path, issue: z.core.$ZodIssue): Mistake {
+  const value = path.reduce<unknown>((at, step) => (at as Record<string | number, unknown> | undefined)?.[step], document.value);
+  const choices = issue.code === 'invalid_value' ? issue.values.map(String) : [];
+  const expected = choices.length > 0 ? `one of ${choices.map((choice) => `\`${choice}\``).join(', ')}` : issue.message;
+  const last = path.at(-1);
+  if (value === undefined && last !== undefined) {
+    return { offset: document.offsetOfKey(path), text: `the key \`${last}\` is missing: expected ${expected}` };
+  }
+  const near = typeof value === 'string' && choices.length > 0 ? suggestionOnly(value, choices) : '';
+  return { offset: document.offsetOfValue(path), text: `${label(path)}: expected ${expected}, found ${found(path, value, issue)}${near}` };
+}
+
+/** The choices have been named already. */
+const suggestionOnly = (value: string, choices: string[]): string => {
+  const text = suggestion(value, choices);
+  return text.startsWith(';') ? text : '';
+};
+
+/** `volumes.data.size`, `exclude[2]`. */
+function label(path: Path): string {
+  let out = '';
+  for (const step of path) out += typeof step === 'number' ? `[${step}]` : `${out === '' ? '' : '.'}${step}`;
+  return out === '' ? 'the file' : quoted(out);
+}
+
+/** Keys whose values may hold a secret, be it by mistake. */
+const confidential = new Set(['url', 'passwordFile', 'passwordCommand']);
+
+function found(path: Path, value: unknown, issue: z.core.$ZodIssue): string {
+  if (value === null || value === undefined) return 'nothing';
+  if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
+  if (typeof value === 'object') return 'a mapping';
+  if (path.some((step) => confidential.has(String(step)))) return value === '' ? 'an empty text' : 'something else';
+  if (typeof value === 'string') return value === '' ? 'an empty text' : quoted(value);
+  const wantsText = issue.code === 'invalid_type' && issue.expected === 'string';
+  return wantsText ? `the ${typeof value} \`${value}\` (in quotes it would be text)` : `\`${value}\``;
+}
+
+type AnySchema = { _zod: { def: { type: string; shape?: Record<string, AnySchema>; innerType?: AnySchema; valueType?: AnySchema } } };
+
+/** The keys that the schema knows for the mapping at the path. */
+function knownKeys(path: Path): string[] {
+  let schema: AnySchema | undefined = unwrapped(fileSchema as unknown as AnySchema);
+  for (const step of path) {
+    const def: AnySchema['_zod']['def'] | undefined = schema?._zod.def;
+    schema = unwrapped(def?.shape?.[step] ?? def?.valueType);
+  }
+  return Object.keys(schema?._zod.def.shape ?? {});
+}
+
+function unwrapped(schema: AnySchema | undefined): AnySchema | undefined {
+  let inner = schema;
+  while (inner?._zod.def.innerType !== undefined) inner = inner._zod.def.innerType;
+  return inner;
+}

@@ -1,0 +1,217 @@
+import * as z from 'zod/mini';
+import { durationPattern, parseDuration, parseSize, sizePattern } from '../../model/quantities.ts';
+import { cronMistake } from './cron-syntax.ts';
+import { defaults } from './defaults.ts';
+
+/**
+ * The shape of `holdfast.yaml`, as written. It only judges; units, paths and defaults are resolved afterwards. The `error` of
+ * each schema says what was expected and never what was found: that is added, or withheld, by the reader of the issues.
+ */
+
+/** Names end up in snapshot tags, Docker volume names and file names: no commas, spaces or slashes. */
+export const namePattern = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
+export const nameExpectation = 'a name of letters, digits, `_`, `.` and `-` that begins with a letter or digit';
+
+type Described = { description: string; default?: unknown };
+
+/** Adds what editors show; a key with a description here is a key that may be left out. */
+const key = <S extends z.ZodMiniType>(schema: S, described: Described): z.ZodMiniOptional<S> =>
+  z.optional(schema).register(z.globalRegistry, described);
+
+const required = <S extends z.ZodMiniType>(schema: S, description: string): S => {
+  schema.register(z.globalRegistry, { description });
+  return schema;
+};
+
+const name = () => z.string({ error: nameExpectation }).check(z.regex(namePattern, nameExpectation));
+const named = <S extends z.ZodMiniType>(value: S, expected: string) =>
+  z.record(z.string(), value, { error: expected }).check(z.meta({ propertyNames: { pattern: namePattern.source } }));
+
+const text = (expected: string) => z.string({ error: expected }).check(z.minLength(1, expected));
+const texts = (expected: string) => z.array(text(expected), { error: `a list, each ${expected}` });
+const truth = () => z.boolean({ error: '`true` or `false`' });
+const count = () => {
+  const expected = 'a whole number, 0 or more';
+  return z.int({ error: expected }).check(z.gte(0, expected));
+};
+
+const durationExpectation = 'a duration such as `15m`, `1h`, `90d`';
+const duration = () =>
+  z
+    .string({ error: durationExpectation })
+    .check(
+      z.regex(durationPattern, { error: durationExpectation, abort: true }),
+      z.refine((value) => (parseDuration(value) ?? 0) > 0, `${durationExpectation}, more than nothing`),
+    );
+
+const sizeExpectation = 'a size such as `500M`, `50Gi`';
+const size = () =>
+  z.union([z.int().check(z.gte(0)), z.string().check(z.regex(sizePattern), z.refine((value) => parseSize(value) !== undefined))], {
+    error: sizeExpectation,
+  });
+
+const cronExpectation = 'a cron expression of five fields: minute hour day-of-month month day-of-week';
+const cron = () =>
+  z.string({ error: cronExpectation }).check(
+    z.refine((value: string) => cronMistake(value) === undefined, {
+      error: (issue) => `${cronExpectation} (${cronMistake(issue.input as string)})`,
+    }),
+  );
+
+const timeZone = () => {
+  const expected = 'an IANA time zone such as `Europe/Zurich` or `UTC`';
+  return z.string({ error: expected }).check(z.refine(isTimeZone, expected));
+};
+
+function isTimeZone(value: string): boolean {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: value });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const mapping = (what: string) => ({ error: `a mapping: ${what}` });
+
+const exclusion = {
+  exclude: key(texts('a pattern'), { description: 'What is left out: gitignore-like patterns, relative to the root of the volume.' }),
+  excludeIfPresent: key(texts('a file name'), { description: 'A folder that holds a file of one of these names is left out.' }),
+  excludeCaches: key(truth(), { description: 'Leave out folders with a valid CACHEDIR.TAG.', default: defaults.volume.excludeCaches }),
+  oneFileSystem: key(truth(), {
+    description: 'Stay on the file system of the root of the volume.',
+    default: defaults.volume.oneFileSystem,
+  }),
+};
+
+const kept = (unit: string, value: number) =>
+  key(count(), { description: `For how many ${unit} that have a snapshot the newest is kept.`, default: value });
+
+const retention = () =>
+  z.strictObject(
+    {
+      last: key(count(), { description: 'How many of the newest are kept, whatever their age.', default: defaults.retention.last }),
+      hourly: kept('hours', defaults.retention.hourly),
+      daily: kept('days', defaults.retention.daily),
+      weekly: kept('weeks', defaults.retention.weekly),
+      monthly: kept('months', defaults.retention.monthly),
+      yearly: kept('years', defaults.retention.yearly),
+      within: key(duration(), { description: 'Everything younger is kept.' }),
+      manual: key(duration(), { description: 'How long manual and guard snapshots are kept.', default: defaults.retention.manual }),
+      tags: key(texts('a tag'), { description: 'Snapshots with one of these tags are kept for ever.' }),
+    },
+    mapping('how many snapshots are kept'),
+  );
+
+const objectives = () =>
+  z.strictObject(
+    {
+      rpo: key(duration(), { description: 'Recovery point objective: how much may be lost.', default: defaults.objectives.rpo }),
+      rto: key(duration(), { description: 'Recovery time objective: how long recovery may take.', default: defaults.objectives.rto }),
+    },
+    mapping('`rpo` and `rto`'),
+  );
+
+const source = z.strictObject(
+  {
+    directory: key(text('the path of a directory'), { description: 'A directory; relative to this file.' }),
+    docker: key(name(), { description: 'The name of a Docker volume.' }),
+    pvc: key(
+      z
+        .string({ error: 'a claim as `namespace/name`' })
+        .check(z.regex(/^[a-z0-9][a-z0-9-]*\/[a-z0-9][a-z0-9.-]*$/, 'a claim as `namespace/name`')),
+      { description: 'A PersistentVolumeClaim as namespace/name.' },
+    ),
+  },
+  mapping('`directory`, `docker` or `pvc`'),
+);
+
+const volume = z.strictObject(
+  {
+    path: key(text('a path'), { description: 'Where the application mounts the volume.' }),
+    size: key(size(), { description: 'The planned size: 50Gi, 500M.' }),
+    criticality: key(z.enum(['critical', 'moderate', 'low']), {
+      description: 'How bad its loss is; moderate can be rebuilt.',
+      default: defaults.volume.criticality,
+    }),
+    sensitive: key(truth(), { description: 'Holds credentials or the like.', default: defaults.volume.sensitive }),
+    app: key(z.enum(['redis', 'postgres', 'mysql', 'mariadb', 'mongo']), {
+      description: 'The application whose own tool makes a consistent dump.',
+    }),
+    source: key(source, { description: 'Where the data is; found by name when left out.' }),
+    ...exclusion,
+    retention: key(retention(), { description: "What differs from the project's retention." }),
+    objectives: key(objectives(), { description: "What differs from the project's objectives." }),
+  },
+  mapping("the volume's settings, or nothing"),
+);
+
+const commandExpectation = 'a shell command, or a list of a program and its arguments';
+const repository = z.strictObject(
+  {
+    url: required(text('a path or URL'), 'A directory (relative to this file), or s3:, rest:, sftp: or rclone: and the rest.'),
+    passwordFile: key(text('the path of a file'), {
+      description: 'The file that holds the password; relative to this file.',
+      default: defaults.passwordFile,
+    }),
+    passwordCommand: key(z.union([text('a command'), z.array(text('a word')).check(z.minLength(1))], { error: commandExpectation }), {
+      description: 'A command that prints the password, instead of the file.',
+    }),
+  },
+  mapping('`url`, and `passwordFile` or `passwordCommand`'),
+);
+
+const repositoryName = () => text('the name of a repository');
+const schedule = z.strictObject(
+  {
+    cron: required(cron(), 'When: minute hour day-of-month month day-of-week.'),
+    timeZone: key(timeZone(), { description: "IANA name; the machine's own when left out." }),
+    to: key(repositoryName(), { description: 'Back up all volumes to this repository; the first when left out.' }),
+    copy: key(
+      z.strictObject(
+        {
+          from: required(repositoryName(), 'The repository that snapshots are copied from.'),
+          to: required(repositoryName(), 'The repository that they are copied to.'),
+        },
+        mapping('`from` and `to`'),
+      ),
+      { description: 'Copy snapshots from one repository to another, instead of a backup.' },
+    ),
+  },
+  mapping('`cron`, and `to` or `copy`'),
+);
+
+const drills = z.strictObject(
+  {
+    enabled: key(truth(), { description: 'Whether recovery is rehearsed.', default: defaults.drills.enabled }),
+    cron: key(cron(), { description: 'When recovery is rehearsed.', default: defaults.drills.cron }),
+    timeZone: key(timeZone(), { description: "IANA name; the machine's own when left out." }),
+  },
+  mapping('`enabled`, `cron` and `timeZone`'),
+);
+
+export const fileSchema = z.strictObject(
+  {
+    project: key(name(), { description: 'The name of the project; the name of the folder when left out.' }),
+    volumes: required(
+      named(z.nullable(volume), 'a mapping of volume names to their settings'),
+      'The volumes by name; a volume without settings takes the defaults.',
+    ),
+    repositories: key(named(repository, 'a mapping of repository names to their settings'), {
+      description: 'Where snapshots live. The first is used when none is named.',
+      default: defaults.repositories,
+    }),
+    schedules: key(named(schedule, 'a mapping of schedule names to their settings'), {
+      description: 'When snapshots are taken and copied.',
+      default: defaults.schedules,
+    }),
+    retention: key(retention(), { description: 'Which snapshots are kept.' }),
+    objectives: key(objectives(), { description: 'What the backups are measured against.' }),
+    drills: key(drills, { description: 'Rehearsed restores.' }),
+    ...exclusion,
+  },
+  mapping('`project`, `volumes`, `repositories` and so on'),
+);
+
+/** The file as written, once it has passed. */
+export type ConfigurationFile = z.infer<typeof fileSchema>;
