@@ -5,18 +5,7 @@ import { errorDocument } from '../../model/errors.ts';
 import { BlobIndex } from '../../repository/blob-index.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { Storage } from '../../storage/storage.ts';
-import type { FromLane, LaneJob, LaneStart, ToLane } from './protocol.ts';
-
-export type LaneContext = {
-  repository: Repository;
-  index: BlobIndex;
-  settings: unknown;
-  /** Tells the main thread something outside of a reply. */
-  notify: (notice: unknown) => void;
-};
-
-/** Carries out one call. What it throws becomes the caller's error. */
-export type LaneHandler = (message: unknown) => Promise<unknown>;
+import type { FromLane, LaneContext, LaneHandler, LaneJob, LaneStart, ToLane } from './protocol.ts';
 
 const jobs: Record<LaneJob, () => Promise<{ createLane: (context: LaneContext) => LaneHandler }>> = {
   backup: () => import('../backup/lane.ts'),

@@ -1,7 +1,7 @@
 /** What crosses between the main thread and a lane: small messages, never the bytes of files. */
 import type { SealKey } from '../../format/seal.ts';
 import type { ErrorDocument } from '../../model/errors.ts';
-import type { BlobIndexMemory } from '../../repository/blob-index.ts';
+import type { BlobIndex, BlobIndexMemory } from '../../repository/blob-index.ts';
 import type { Repository } from '../../repository/repository.ts';
 
 /** The kinds of work that a lane can be started for. */
@@ -18,6 +18,17 @@ export type LaneStart = {
   /** What the job needs beside; see the job's lane module. */
   settings: unknown;
 };
+
+export type LaneContext = {
+  repository: Repository;
+  index: BlobIndex;
+  settings: unknown;
+  /** Tells the main thread something outside of a reply. */
+  notify: (notice: unknown) => void;
+};
+
+/** Carries out one call. What it throws becomes the caller's error. */
+export type LaneHandler = (message: unknown) => Promise<unknown>;
 
 export type ToLane = { call: number; message: unknown };
 export type FromLane = { call: number; reply: unknown } | { call: number; error: ErrorDocument } | { notice: unknown };

@@ -1,0 +1,6 @@
+/** Entry of a lane's thread: gives the engine the storages that the composition root knows. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { runLane } from '../engine/lanes/lane.ts';
+import { openStorage } from './compose.ts';
+
+if (parentPort) await runLane(parentPort, workerData, openStorage);

@@ -1,0 +1,68 @@
+/** Snapshots of a repository: saved, listed, and found by id, identity and time. */
+import { decodeSnapshot, encodeSnapshot } from '../format/snapshot-file.ts';
+import { parseTime } from '../format/time.ts';
+import { HoldfastError } from '../model/errors.ts';
+import { parseSnapshotId, type SnapshotId } from '../model/ids.ts';
+import { identityFromTags, type Snapshot, type StoredSnapshot } from '../model/snapshot.ts';
+import { type Repository, readSealedJson, writeSealedJson } from './repository.ts';
+
+const parallelReads = 16;
+
+/** @returns the id under which the snapshot is stored, durable. @throws `storage`, `storage-full`. */
+export async function saveSnapshot(repository: Repository, snapshot: Snapshot): Promise<SnapshotId> {
+  return (await writeSealedJson(repository, 'snapshots', encodeSnapshot(snapshot))) as SnapshotId;
+}
+
+/**
+ * All snapshots, oldest first.
+ * @param onDamaged receives a snapshot file that cannot be read; without it, that is an error.
+ */
+export async function listSnapshots(repository: Repository, onDamaged?: (name: string, error: HoldfastError) => void): Promise<StoredSnapshot[]> {
+  const names: string[] = [];
+  for await (const { name } of repository.storage.list('snapshots')) names.push(name);
+  const found: StoredSnapshot[] = [];
+  const readNext = async (): Promise<void> => {
+    for (let name = names.pop(); name !== undefined; name = names.pop()) {
+      try {
+        found.push(await readSnapshot(repository, name as SnapshotId));
+      } catch (error) {
+        // One that vanished since the listing was forgotten by another process.
+        if (error instanceof HoldfastError && error.code === 'file-missing') continue;
+        if (!(error instanceof HoldfastError) || onDamaged === undefined || error.code !== 'damaged') throw error;
+        onDamaged(name, error);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: parallelReads }, readNext));
+  return found.sort(byTime);
+}
+
+export async function readSnapshot(repository: Repository, id: SnapshotId): Promise<StoredSnapshot> {
+  return decodeSnapshot(await readSealedJson(repository, 'snapshots', id), id);
+}
+
+/** The instant of a snapshot, in milliseconds since 1970. */
+export function snapshotTimeMs(snapshot: Snapshot): number {
+  const { sec, nsec } = parseTime(snapshot.time);
+  return sec * 1000 + nsec / 1e6;
+}
+
+const byTime = (a: StoredSnapshot, b: StoredSnapshot) => snapshotTimeMs(a) - snapshotTimeMs(b) || (a.id < b.id ? -1 : 1);
+
+/** Snapshots of one volume, by identity: whatever host took them and wherever it was mounted. Order is kept. */
+export function ofVolume(snapshots: readonly StoredSnapshot[], project: string, volume: string): StoredSnapshot[] {
+  return snapshots.filter((snapshot) => {
+    const identity = identityFromTags(snapshot.tags);
+    return identity?.project === project && identity.volume === volume;
+  });
+}
+
+/** @throws `snapshot-missing`, `snapshot-ambiguous`. */
+export function findById(snapshots: readonly StoredSnapshot[], prefix: string): StoredSnapshot {
+  const exact = parseSnapshotId(prefix);
+  const matches = snapshots.filter((snapshot) => (exact === undefined ? snapshot.id.startsWith(prefix) : snapshot.id === exact));
+  if (matches.length > 1) throw new HoldfastError('snapshot-ambiguous', `${matches.length} snapshots have ids that begin with ${prefix}`);
+  const [match] = matches;
+  if (match === undefined) throw new HoldfastError('snapshot-missing', `no snapshot has an id that begins with ${JSON.stringify(prefix)}`);
+  return match;
+}
