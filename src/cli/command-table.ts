@@ -1,0 +1,14 @@
+import type { CommandEntry } from './command.ts';
+
+/** Every command of the program, in the order in which `--help` lists them. */
+export const commandTable: readonly CommandEntry[] = [
+  { name: 'init', summary: 'write a holdfast.yaml and create its repository and key', load: () => import('./commands/init.ts') },
+  { name: 'backup', summary: 'back up volumes as one restore point', load: () => import('./commands/backup.ts') },
+  { name: 'snapshots', summary: 'list the snapshots of the repository', load: () => import('./commands/snapshots.ts') },
+  { name: 'ls', summary: 'list the files of a snapshot', load: () => import('./commands/ls.ts') },
+  { name: 'restore', summary: 'restore volumes, or parts of them', load: () => import('./commands/restore.ts') },
+  { name: 'check', summary: 'verify that the repository is sound', load: () => import('./commands/check.ts') },
+  { name: 'volumes', summary: 'list the volumes of the project and their state', load: () => import('./commands/volumes.ts') },
+  { name: 'unlock', summary: 'remove locks that dead processes left behind', load: () => import('./commands/unlock.ts') },
+  { name: 'completion', summary: 'print a completion script for a shell', load: () => import('./commands/completion.ts') },
+];

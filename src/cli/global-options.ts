@@ -1,0 +1,28 @@
+/** Options that every command takes, before or after its name. No command may declare an option with one of these names. */
+export type GlobalOptions = {
+  /** One JSON document or event a line, instead of text. */
+  json: boolean;
+  /** Nothing but the result. */
+  quiet: boolean;
+  verbose: boolean;
+  /** A URL, or the name of a repository in holdfast.yaml. */
+  repository?: string;
+  passwordFile?: string;
+  /** Another file than `holdfast.yaml`. */
+  config?: string;
+  /** Work as if started in this directory. */
+  directory?: string;
+  /** False with `--no-color`; NO_COLOR and the terminal have their say as well, see `output.ts`. */
+  color: boolean;
+};
+
+export const globalOptions: readonly { flags: string; description: string }[] = [
+  { flags: '--json', description: 'print one JSON document or event a line' },
+  { flags: '-q, --quiet', description: 'print nothing but the result' },
+  { flags: '-v, --verbose', description: 'print more' },
+  { flags: '-r, --repository <url|name>', description: 'work on this repository' },
+  { flags: '-p, --password-file <file>', description: "read the repository's password from this file" },
+  { flags: '-c, --config <file>', description: 'use this file instead of holdfast.yaml' },
+  { flags: '-C, --directory <directory>', description: 'work as if started in this directory' },
+  { flags: '--no-color', description: 'print without colours' },
+];

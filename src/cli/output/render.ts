@@ -1,0 +1,174 @@
+import { errorFromDocument, exitCodes } from '../../model/errors.ts';
+import type { CheckFinding, EngineEvent, Report } from '../../model/events.ts';
+import { shortId } from '../../model/ids.ts';
+import { formatDuration, formatSize } from '../../model/quantities.ts';
+import type { Output } from './output.ts';
+import type { Progress } from './progress.ts';
+import { displayText } from './text.ts';
+import { formatCount } from './units.ts';
+
+/** Shows the events of a backup, restore or check: as they are with `--json`, else as text. */
+
+type Event<Name extends EngineEvent['event']> = Extract<EngineEvent, { event: Name }>;
+
+/** So many problems of one kind in one volume are shown one by one; the rest are counted. `--json` has them all. */
+const problemsShown = 20;
+const pathsShown = 5;
+const jsonProgressIntervalMs = 1000;
+
+export function createRenderer(output: Omit<Output, 'report'>, progress: Progress, nowMs: () => number = () => performance.now()): Report {
+  return output.json ? jsonRenderer(output, nowMs) : textRenderer(output, progress);
+}
+
+/**
+ * Every event is a line on stdout, as src/model/events.ts defines it, but for errors, which go to stderr as all errors do.
+ * Progress is at most one event a second and volume, and none with `--quiet`.
+ */
+function jsonRenderer(output: Omit<Output, 'report'>, nowMs: () => number): Report {
+  const lastProgressMs = new Map<string, number>();
+  return (event) => {
+    if (event.event === 'error') return output.error(errorFromDocument(event.error));
+    if (event.event === 'progress') {
+      const now = nowMs();
+      if (output.quiet || now - (lastProgressMs.get(event.volume) ?? Number.NEGATIVE_INFINITY) < jsonProgressIntervalMs) return;
+      lastProgressMs.set(event.volume, now);
+    }
+    output.document(event);
+  };
+}
+
+function textRenderer(output: Omit<Output, 'report'>, progress: Progress): Report {
+  const problems = createProblemList(output);
+  let errorsFound = 0;
+  return (event) => {
+    switch (event.event) {
+      case 'run-started':
+        errorsFound = 0;
+        progress.start(event.volumes.length);
+        return output.note(runTitle(event));
+      case 'volume-started':
+        progress.startVolume(event.volume);
+        if (output.verbose)
+          output.note(`${displayText(event.volume)}: ${event.parent ? `compared with ${shortId(event.parent)}` : 'no parent'}`);
+        return;
+      case 'progress':
+        return progress.update(event);
+      case 'file-problem':
+        return problems.add(event);
+      case 'warning':
+        return output.warning(`${event.volume}: ${event.warning} (${formatCount(event.count, 'time')})`);
+      case 'snapshot':
+        problems.finishVolume(event.volume);
+        return output.line(output.quiet ? `${displayText(event.volume)} ${shortId(event.id)}` : snapshotLine(event, output));
+      case 'restored':
+        problems.finishVolume(event.volume);
+        return output.line(output.quiet ? `${displayText(event.volume)} ${displayText(event.target)}` : restoredLine(event, output));
+      case 'finding':
+        if (event.finding.severity === 'error') errorsFound += 1;
+        for (const line of findingLines(event.finding, output)) output.line(line);
+        return;
+      case 'run-finished':
+        problems.finishAll();
+        progress.clear();
+        if (event.operation === 'check') return output.line(checkVerdict(event, errorsFound, output));
+        return output.note(runVerdict(event));
+      case 'error':
+        return output.error(errorFromDocument(event.error));
+    }
+  };
+}
+
+/** Shows the first problems of each kind and counts the rest. */
+function createProblemList(output: Omit<Output, 'report'>) {
+  const counts = new Map<string, Map<string, number>>();
+  const finishVolume = (volume: string): void => {
+    for (const [problem, count] of counts.get(volume) ?? []) {
+      if (count > problemsShown)
+        output.warning(`${volume}: ${problem}: ${formatCount(count - problemsShown)} more (--json lists them all)`);
+    }
+    counts.delete(volume);
+  };
+  return {
+    add({ volume, file, problem, message }: Event<'file-problem'>): void {
+      const ofVolume = counts.get(volume) ?? new Map<string, number>();
+      counts.set(volume, ofVolume);
+      const count = (ofVolume.get(problem) ?? 0) + 1;
+      ofVolume.set(problem, count);
+      if (count <= problemsShown) output.warning(`${volume}: ${problem}: ${file}: ${message}`);
+    },
+    finishVolume,
+    finishAll(): void {
+      for (const volume of [...counts.keys()]) finishVolume(volume);
+    },
+  };
+}
+
+const titles = { backup: 'Backing up', restore: 'Restoring', check: 'Checking' } as const;
+
+function runTitle({ operation, volumes }: Event<'run-started'>): string {
+  const [only] = volumes;
+  const what =
+    volumes.length === 0 || only === undefined
+      ? 'the repository'
+      : volumes.length === 1
+        ? displayText(only)
+        : formatCount(volumes.length, 'volume');
+  return `${titles[operation]} ${what}`;
+}
+
+function snapshotLine(
+  { volume, id, consistency, dryRun, unreadable, summary }: Event<'snapshot'>,
+  { style }: Omit<Output, 'report'>,
+): string {
+  const name = style.strong(displayText(volume));
+  const total = `${formatCount(summary.totalFilesProcessed, 'file')}, ${formatSize(summary.totalBytesProcessed)}`;
+  const changes = `${formatCount(summary.filesNew)} new, ${formatCount(summary.filesChanged)} changed`;
+  const added = `${formatSize(summary.dataAdded)} ${dryRun ? 'would be added' : `added, ${formatSize(summary.dataAddedPacked)} stored`}`;
+  const grade = consistency === 'torn' ? style.warning('torn') : consistency;
+  const missing = unreadable === 0 ? '' : `; ${style.bad(`${formatCount(unreadable, 'file')} unreadable`)}`;
+  return `${name}: ${dryRun ? 'dry run' : `snapshot ${shortId(id)}`} (${grade}), ${total}; ${changes}; ${added}${missing}`;
+}
+
+function restoredLine({ volume, snapshot, target, result }: Event<'restored'>, { style }: Omit<Output, 'report'>): string {
+  const parts = [
+    `${formatCount(result.filesRestored, 'file')} restored (${formatSize(result.bytesWritten)} written)`,
+    ...(result.filesUnchanged > 0 ? [`${formatCount(result.filesUnchanged)} unchanged`] : []),
+    ...(result.filesSkipped > 0 ? [`${formatCount(result.filesSkipped)} skipped`] : []),
+    ...(result.entriesDeleted > 0 ? [`${formatCount(result.entriesDeleted)} deleted`] : []),
+    ...(result.problems > 0 ? [style.bad(formatCount(result.problems, 'problem'))] : []),
+    ...(result.warnings > 0 ? [style.warning(formatCount(result.warnings, 'warning'))] : []),
+    ...(result.verified ? [style.good('verified')] : []),
+  ];
+  const where = `${shortId(snapshot)} to ${displayText(target)}`;
+  return `${style.strong(displayText(volume))}: ${where}: ${parts.join(', ')} in ${formatDuration(result.durationMs)}`;
+}
+
+function findingLines({ severity, kind, message, file, affects }: CheckFinding, { style }: Omit<Output, 'report'>): string[] {
+  const label = severity === 'error' ? style.bad('error') : style.dim('note');
+  const lines = [`${label} ${kind}: ${file === undefined ? '' : `${displayText(file)}: `}${displayText(message)}`];
+  for (const { snapshot, volume, paths } of affects) {
+    const shown = paths.slice(0, pathsShown).map(displayText);
+    const more = paths.length > pathsShown ? [`and ${formatCount(paths.length - pathsShown)} more`] : [];
+    const list = paths.length === 0 ? '' : `: ${[...shown, ...more].join(', ')}`;
+    lines.push(`  affects snapshot ${shortId(snapshot)}${volume === undefined ? '' : ` of ${displayText(volume)}`}${list}`);
+  }
+  return lines;
+}
+
+function checkVerdict({ durationMs, exitCode }: Event<'run-finished'>, errorsFound: number, { style }: Omit<Output, 'report'>): string {
+  const found = errorsFound === 0 && exitCode === exitCodes.done;
+  const verdict = found
+    ? style.good('no errors found')
+    : style.bad(errorsFound === 0 ? 'the check failed' : `${formatCount(errorsFound, 'error')} found`);
+  return `${verdict} in ${formatDuration(durationMs)}`;
+}
+
+function runVerdict({ durationMs, exitCode, operation }: Event<'run-finished'>): string {
+  const time = formatDuration(durationMs);
+  if (exitCode === exitCodes.done) return `Done in ${time}`;
+  if (exitCode === exitCodes.incomplete) {
+    const lack = operation === 'backup' ? 'some data could not be read' : 'not everything could be restored as it was';
+    return `Done in ${time}, but ${lack} (exit code ${exitCode})`;
+  }
+  return `Ended after ${time} with exit code ${exitCode}`;
+}

@@ -1,0 +1,124 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { Command as CommanderCommand, CommanderError } from 'commander';
+import { exitCodes, HoldfastError } from '../model/errors.ts';
+import type { Command, CommandEntry, Sink } from './command.ts';
+import { commandTable } from './command-table.ts';
+import { type GlobalOptions, globalOptions } from './global-options.ts';
+import type { Output } from './output/output.ts';
+
+/** What a run of the program takes from its process. */
+export type CliEnvironment = {
+  stdout: Sink;
+  stderr: Sink;
+  environment: NodeJS.ProcessEnv;
+  /** Absolute. */
+  cwd: string;
+  signal: AbortSignal;
+  /** Defaults to all commands of this version. */
+  commands?: readonly CommandEntry[];
+};
+
+/**
+ * Runs one command line (without node and script) and returns its exit code, of `exitCodes`. Never throws: whatever goes wrong is
+ * shown on stderr, as text in three parts or, with `--json`, as one line `{"event":"error",...}`, so that stdout holds results only.
+ */
+export async function run(argv: readonly string[], environment: CliEnvironment): Promise<number> {
+  let exitCode: number = exitCodes.done;
+  let output: Output | undefined;
+  const program = createProgram(environment, async (command, commander) => {
+    const global = program.opts<GlobalOptions>();
+    output = await outputFor(environment, global);
+    exitCode = await command.run({
+      operands: commander.args,
+      options: commander.opts(),
+      global,
+      output,
+      signal: environment.signal,
+      cwd: resolve(environment.cwd, global.directory ?? '.'),
+      environment: environment.environment,
+      stdout: environment.stdout,
+      stderr: environment.stderr,
+      commands: environment.commands ?? commandTable,
+    });
+  });
+  try {
+    await program.parseAsync(withHelpOption(argv), { from: 'user' });
+  } catch (thrown) {
+    if (thrown instanceof CommanderError && thrown.exitCode === 0) return exitCodes.done;
+    const error = thrown instanceof CommanderError ? usageError(thrown, program) : orInterrupted(thrown, environment.signal);
+    output ??= await outputFor(environment, program.opts<GlobalOptions>());
+    output.error(error);
+    exitCode = error instanceof HoldfastError ? error.exitCode : exitCodes.failed;
+  }
+  output?.close();
+  return exitCode;
+}
+
+/** Loaded only now, so that `--help` stays quick. */
+async function outputFor(environment: CliEnvironment, { json, quiet, verbose, color }: GlobalOptions): Promise<Output> {
+  const { createOutput } = await import('./output/output.ts');
+  return createOutput({ ...environment, json, quiet, verbose, color });
+}
+
+/** Commander's own `help NAME` would show a command whose module is not loaded. */
+function withHelpOption(argv: readonly string[]): string[] {
+  return argv[0] === 'help' ? [...argv.slice(1), '--help'] : [...argv];
+}
+
+type Execute = (command: Command, commander: CommanderCommand) => Promise<void>;
+
+function createProgram(environment: CliEnvironment, execute: Execute): CommanderCommand {
+  const program = new CommanderCommand('holdfast');
+  program
+    .description('Backs up, restores and checks container volumes.')
+    .usage('[options] COMMAND [...]')
+    .version(version(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print help')
+    .helpCommand(false)
+    .addHelpText('after', '\nRun `holdfast COMMAND --help` for the options of a command.')
+    .configureHelp({ showGlobalOptions: true, helpWidth: Math.min(environment.stdout.columns ?? 100, 140) })
+    .configureOutput({
+      writeOut: (text) => void environment.stdout.write(text),
+      // Errors are thrown (exitOverride) and shown by `run` in the form that all errors have.
+      writeErr: () => undefined,
+    })
+    .exitOverride();
+  for (const { flags, description } of globalOptions) program.option(flags, description);
+
+  const loaded = new Map<string, Command>();
+  for (const entry of environment.commands ?? commandTable) {
+    const subcommand = program.command(entry.name).description(entry.summary);
+    subcommand.action(() => execute(loaded.get(entry.name) as Command, subcommand));
+  }
+  program.hook('preSubcommand', async (_program, subcommand) => {
+    const entry = (environment.commands ?? commandTable).find(({ name }) => name === subcommand.name()) as CommandEntry;
+    const { command } = await entry.load();
+    command.configure(subcommand);
+    loaded.set(entry.name, command);
+  });
+  return program;
+}
+
+function version(): string {
+  const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(manifest) as { version: string }).version;
+}
+
+/** Commander's complaint as an error of the catalogue: what is wrong, and what was probably meant. */
+function usageError(error: CommanderError, program: CommanderCommand): HoldfastError {
+  if (error.code === 'commander.help') return new HoldfastError('usage', 'no command was given', { remedy: 'run `holdfast --help`' });
+  const [, message, suggestion] = /^(?:error: )?(.*?)(?:\n\(Did you mean (.*)\?\))?$/s.exec(error.message) as unknown as string[];
+  const command = program.args[0];
+  const known = error.code !== 'commander.unknownCommand' && program.commands.some((candidate) => candidate.name() === command);
+  const help = `run \`holdfast ${known ? `${command} ` : ''}--help\``;
+  const remedy = suggestion === undefined ? help : `did you mean \`${suggestion}\`? Otherwise ${help}`;
+  return new HoldfastError('usage', message ?? error.message, { remedy });
+}
+
+/** Libraries answer an aborted signal with errors of their own; to the user they all are the interruption. */
+function orInterrupted(thrown: unknown, signal: AbortSignal): unknown {
+  if (!signal.aborted || thrown instanceof HoldfastError) return thrown;
+  const aborted = thrown === signal.reason || (thrown instanceof Error && (thrown.name === 'AbortError' || thrown.cause === signal.reason));
+  return aborted ? new HoldfastError('interrupted', 'interrupted', { cause: thrown }) : thrown;
+}
