@@ -32,7 +32,11 @@ export function churnRepository(root: string, seed: string, scale: number): void
   const random = randomFrom(`${seed}/git/churn`);
   const paths = git(root, ['ls-tree', '-r', '--name-only', '-z', 'HEAD']).toString('utf8').split('\0').filter(Boolean);
   const touched = evenly(paths, Math.ceil(15 * scale));
-  const history = new History(new Map(touched.map((path) => [path, readFileSync(join(root, path))])), random, git(root, ['rev-parse', 'HEAD']).toString().trim());
+  const history = new History(
+    new Map(touched.map((path) => [path, readFileSync(join(root, path))])),
+    random,
+    git(root, ['rev-parse', 'HEAD']).toString().trim(),
+  );
   for (let count = Math.ceil(8 * scale); count > 0; count--) history.commitEdits();
   fastImport(root, history.take(), 'loose');
   checkOut(root, history.edited);

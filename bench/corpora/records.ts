@@ -14,7 +14,28 @@ const vocabulary = makeVocabulary();
 
 function makeVocabulary(): Uint8Array[] {
   const random = randomFrom('vocabulary');
-  const syllables = ['an', 'be', 'cor', 'da', 'el', 'fi', 'gor', 'ha', 'in', 'jo', 'ka', 'lo', 'mer', 'no', 'or', 'pe', 'qui', 'ra', 'sta', 'tu'];
+  const syllables = [
+    'an',
+    'be',
+    'cor',
+    'da',
+    'el',
+    'fi',
+    'gor',
+    'ha',
+    'in',
+    'jo',
+    'ka',
+    'lo',
+    'mer',
+    'no',
+    'or',
+    'pe',
+    'qui',
+    'ra',
+    'sta',
+    'tu',
+  ];
   const word = (): string => Array.from({ length: 1 + random.below(4) }, () => random.pick(syllables)).join('');
   return Array.from({ length: 6000 }, () => encoder.encode(`${word()} `));
 }
@@ -44,14 +65,16 @@ class PageWriter {
   }
 
   decimal(value: number, digits: number): void {
-    for (let index = digits - 1, rest = value; index >= 0; index--, rest = Math.floor(rest / 10)) this.page[this.at + index] = 48 + (rest % 10);
+    for (let index = digits - 1, rest = value; index >= 0; index--, rest = Math.floor(rest / 10))
+      this.page[this.at + index] = 48 + (rest % 10);
     this.at += digits;
   }
 
   hex(digits: number): void {
     for (let index = 0; index < digits; index += 8) {
       let bits = this.random.uint32();
-      for (let digit = index; digit < Math.min(index + 8, digits); digit++, bits >>>= 4) this.page[this.at++] = hexDigits[bits & 15] as number;
+      for (let digit = index; digit < Math.min(index + 8, digits); digit++, bits >>>= 4)
+        this.page[this.at++] = hexDigits[bits & 15] as number;
     }
   }
 

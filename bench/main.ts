@@ -1,0 +1,114 @@
+import { execFileSync } from 'node:child_process';
+import { appendFileSync, mkdirSync, rmSync } from 'node:fs';
+import { availableParallelism, cpus, release, totalmem } from 'node:os';
+import { dirname, join } from 'node:path';
+import { type CorpusChoice, churnCorpus, pristineCorpus } from './corpora.ts';
+import { runGrowth } from './growth.ts';
+import { type Options, parseOptions, usage } from './options.ts';
+import { findPeers, type Peer } from './peers.ts';
+import { renderReport } from './report.ts';
+import { measureHelp, type Result, runRound } from './rounds.ts';
+
+const options = readOptions();
+mkdirSync(options.workFolder, { recursive: true });
+const { peers, missing } = findPeers(options.peers, options);
+for (const { name, why } of missing) say(`without ${name}: ${why}`);
+if (peers.length === 0) stop('none of the peers is here');
+
+const resultsFile = join(options.workFolder, `results-${new Date().toISOString().replaceAll(/[:.]/g, '-')}.jsonl`);
+record({
+  machine: {
+    processors: availableParallelism(),
+    model: cpus()[0]?.model,
+    memoryBytes: totalmem(),
+    kernel: release(),
+    node: process.version,
+  },
+  peers: peers.map(({ name, version }) => ({ name, version })),
+  seed: options.seed,
+  scale: options.scale,
+  pageCache: 'warm: the corpus is read once before each series of backups',
+});
+if (options.growth) {
+  process.stdout.write(await runGrowth({ ...options, peers, record, say }));
+} else {
+  process.stdout.write(renderReport(await runAll(), options.markdown ? 'markdown' : 'terminal'));
+}
+say(`every single measurement: ${resultsFile}`);
+
+async function runAll(): Promise<Result[]> {
+  const results: Result[] = [];
+  const report = (result: Result): void => {
+    record(result);
+    say(progressLine(result));
+    if (options.works.includes(result.work) || result.failure !== undefined) results.push(result);
+  };
+  const scratch = join(options.workFolder, 'scratch');
+  rmSync(scratch, { recursive: true, force: true });
+  mkdirSync(scratch, { recursive: true });
+  if (options.works.includes('help')) {
+    for (let repetition = 1; repetition <= options.repeat; repetition++) await measureHelp(peers, repetition, scratch, report);
+  }
+  // `help` is of no corpus: alone, it needs none.
+  const needsCorpus = options.works.some((work) => work !== 'help');
+  for (const name of needsCorpus ? options.corpora : []) await runCorpus({ ...options, name }, scratch, peers, report);
+  if (!options.keep) rmSync(scratch, { recursive: true, force: true });
+  return results;
+}
+
+async function runCorpus(choice: CorpusChoice, scratch: string, peers: readonly Peer[], report: (result: Result) => void): Promise<void> {
+  say(`corpus ${choice.name}`);
+  const pristine = pristineCorpus(join(options.workFolder, 'corpora'), choice);
+  const volume = join(scratch, `volume-${choice.name}`);
+  for (let repetition = 1; repetition <= options.repeat; repetition++) {
+    // The first state again, whatever an earlier repetition did to it.
+    mkdirSync(volume, { recursive: true });
+    execFileSync('rsync', ['-aH', '--delete', `${pristine}/`, `${volume}/`]);
+    await runRound({
+      corpus: choice.name,
+      repetition,
+      peers,
+      works: options.works,
+      volume,
+      scratch,
+      churn: () => churnCorpus(volume, choice),
+      compare: repetition === 1,
+      report,
+    });
+  }
+  if (options.keep) return;
+  rmSync(volume, { recursive: true, force: true });
+  for (const { name } of peers) rmSync(join(scratch, name), { recursive: true, force: true });
+}
+
+function progressLine(result: Result): string {
+  const { corpus, work, peer, repetition, failure, wallSeconds, cpuSeconds, repositoryBytes } = result;
+  const what = `${repetition} ${corpus} ${work} ${peer}`;
+  if (failure !== undefined) return `${what}: FAILED: ${failure}`;
+  if (repositoryBytes !== undefined) return `${what}: ${(repositoryBytes / 1024 ** 2).toFixed(0)} MiB`;
+  return `${what}: ${wallSeconds?.toFixed(2)} s, ${cpuSeconds?.toFixed(2)} s of CPU`;
+}
+
+function readOptions(): Options {
+  try {
+    const parsed = parseOptions(process.argv.slice(2), dirname(import.meta.dirname));
+    if (parsed !== 'help') return parsed;
+    process.stdout.write(usage);
+    process.exit(0);
+  } catch (error) {
+    return stop(`${(error as Error).message}\n\n${usage}`);
+  }
+}
+
+function record(line: object): void {
+  appendFileSync(resultsFile, `${JSON.stringify(line)}\n`);
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+function stop(message: string): never {
+  say(message);
+  process.exit(2);
+}

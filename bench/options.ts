@@ -1,0 +1,94 @@
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { type CorpusName, corpusNames } from './corpora.ts';
+import { type PeerName, peerNames } from './peers.ts';
+import { type WorkName, workNames } from './rounds.ts';
+
+export type Options = {
+  corpora: CorpusName[];
+  peers: PeerName[];
+  works: WorkName[];
+  /** How often everything is done; the figures are medians. */
+  repeat: number;
+  /** Size of the corpora; 1 is the size that figures are published for. */
+  scale: number;
+  seed: string;
+  restic?: string;
+  markdown: boolean;
+  /** Repositories and the copy of the corpus stay in the work folder for a closer look. */
+  keep: boolean;
+  growth: boolean;
+  /** Numbers of files that `growth` goes through. */
+  counts: number[];
+  workFolder: string;
+  checkout: string;
+};
+
+export const usage = `npm run bench -- [options]
+
+  --corpora LIST   of ${corpusNames.join(', ')} (default: all)
+  --peers LIST     of ${peerNames.join(', ')} (default: all that are here)
+  --works LIST     of ${workNames.join(', ')} (default: all)
+  --repeat N       repetitions, of which the median counts (default: 3)
+  --scale X        size of the corpora, for quick looks (default: 1)
+  --seed TEXT      of the corpora (default: holdfast)
+  --restic FILE    the newest restic (default: HOLDFAST_RESTIC, else the newest in .cache/peers)
+  --markdown       the tables as Markdown
+  --keep           leave repositories and corpus copy in the work folder
+  --growth         measure 10,000 to 1,000,000 files instead of the corpora
+  --counts LIST    numbers of files for --growth (default: 10000,100000,1000000)
+
+Everything is kept in bench/.work, or in HOLDFAST_BENCH_DIR.
+`;
+
+/** @throws Error that says which option is wrong. */
+export function parseOptions(args: readonly string[], checkout: string): Options | 'help' {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      corpora: { type: 'string' },
+      peers: { type: 'string' },
+      works: { type: 'string' },
+      repeat: { type: 'string', default: '3' },
+      scale: { type: 'string', default: '1' },
+      seed: { type: 'string', default: 'holdfast' },
+      restic: { type: 'string' },
+      markdown: { type: 'boolean', default: false },
+      keep: { type: 'boolean', default: false },
+      growth: { type: 'boolean', default: false },
+      counts: { type: 'string', default: '10000,100000,1000000' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) return 'help';
+  return {
+    corpora: someOf('corpora', corpusNames, values.corpora),
+    peers: someOf('peers', peerNames, values.peers),
+    works: someOf('works', workNames, values.works),
+    repeat: positive('repeat', values.repeat),
+    scale: positive('scale', values.scale),
+    seed: values.seed,
+    restic: values.restic,
+    markdown: values.markdown,
+    keep: values.keep,
+    growth: values.growth,
+    counts: values.counts.split(',').map((count) => positive('counts', count)),
+    workFolder: process.env.HOLDFAST_BENCH_DIR ?? join(checkout, 'bench', '.work'),
+    checkout,
+  };
+}
+
+function someOf<Name extends string>(option: string, known: readonly Name[], given: string | undefined): Name[] {
+  if (given === undefined) return [...known];
+  return given.split(',').map((name) => {
+    const found = known.find((candidate) => candidate === name);
+    if (found === undefined) throw new Error(`--${option}: there is no ${JSON.stringify(name)}, only ${known.join(', ')}`);
+    return found;
+  });
+}
+
+function positive(option: string, text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) throw new Error(`--${option}: expected a number greater than 0, got ${JSON.stringify(text)}`);
+  return value;
+}
