@@ -1,0 +1,52 @@
+#!/usr/bin/env node
+/**
+ * Starts the command line. Plain JavaScript that old Nodes can parse too, so that they say what is wrong instead of
+ * stumbling over syntax: nothing of the application is imported before the version is known to be good.
+ */
+import { existsSync, lstatSync, mkdirSync } from 'node:fs';
+import module from 'node:module';
+import { homedir } from 'node:os';
+import { join, sep } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+/** The first version that strips types without a flag or a warning, and has zstd. Also in package.json, `engines`. */
+const oldestNode = [24, 12];
+const usageError = 2;
+
+const [major, minor] = process.versions.node.split('.').map(Number);
+if (major < oldestNode[0] || (major === oldestNode[0] && minor < oldestNode[1])) {
+  console.error(`holdfast: needs Node ${oldestNode.join('.')} or newer, but this is Node ${process.versions.node} (${process.execPath}).`);
+  console.error('Install a newer Node, or run ./holdfast in a checkout, which brings its own.');
+  process.exit(usageError);
+}
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const compileCache = privateFolder([
+  ...(existsSync(join(root, 'node_modules')) ? [join(root, 'node_modules', '.cache', 'holdfast')] : []),
+  join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'holdfast', 'compiled'),
+]);
+if (compileCache !== undefined && module.enableCompileCache !== undefined) module.enableCompileCache(compileCache);
+
+await import(pathToFileURL(entryPoint()).href);
+
+/** A checkout runs its TypeScript; a package runs what was built from it, because Node strips no types below node_modules. */
+function entryPoint() {
+  const source = join(root, 'src', 'cli', 'main.ts');
+  return existsSync(source) && !root.split(sep).includes('node_modules') ? source : join(root, 'dist', 'cli', 'main.js');
+}
+
+/**
+ * The first of the folders that is there or can be made, and that nobody but this user can write to: what lies in a compile
+ * cache is run. Undefined when there is none; starting is slower then, and no worse.
+ */
+function privateFolder(folders) {
+  return folders.find((folder) => {
+    try {
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      const { mode, uid } = lstatSync(folder);
+      return uid === process.getuid() && (mode & 0o022) === 0;
+    } catch {
+      return false;
+    }
+  });
+}

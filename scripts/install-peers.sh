@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Installs what the tests compare with and lean on (test/README.md): packages of this Debian or Ubuntu, and beside the
+# distribution's restic the newest one that a Debian suite carries, unpacked into .cache/peers. Needs root.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+packages=(
+  restic          # the oracle of the repository format
+  rsync           # the oracle of restored trees
+  attr acl        # extended attributes, POSIX ACLs
+  libcap2-bin     # file capabilities
+  e2fsprogs       # small file systems that fill up
+  git zstd strace # corpora, frames, system calls counted
+  redis-server    # a real dump for the demo
+)
+
+if [ "$(id -u)" -ne 0 ]; then
+  echo "install-peers: needs root to install: ${packages[*]}" >&2
+  exit 1
+fi
+
+echo "== packages: ${packages[*]}"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+# A policy of 101 keeps services (redis-server) from being started by their installation.
+policy=/usr/sbin/policy-rc.d
+made=
+if [ ! -e "$policy" ]; then
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod +x "$policy"
+  made=1
+fi
+trap '[ -z "$made" ] || rm -f "$policy"' EXIT
+apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+
+echo "== newest restic"
+scripts/newest-restic.sh .cache/peers
