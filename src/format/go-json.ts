@@ -68,6 +68,15 @@ export function jsonFromValue(value: unknown): string {
   return rawFromText(json.replace(/[<>&\u2028\u2029]/g, escapeCharacter));
 }
 
+/** The members of an object as they follow others in a document: each with a comma before it. */
+export function jsonFromMembers(members: Record<string, unknown>): string {
+  let json = '';
+  for (const [key, value] of Object.entries(members)) json += `,${jsonFromText(key)}:${jsonFromValue(value)}`;
+  return json;
+}
+
+export const jsonFromTexts = (texts: readonly string[]): string => `[${texts.map(jsonFromText).join(',')}]`;
+
 /** A number of 16 digits or more, which may not be exact as a double. Hexadecimal ids don't match, because a quote precedes them. */
 const longInteger = /[:,[\s-]\d{16}/;
 

@@ -70,12 +70,13 @@ function formatSecond(sec: number, offset: number): string {
   return `${date}T${twoDigits(hour)}:${twoDigits(minute)}:${twoDigits(rest % 60)}`;
 }
 
-const yearAt = (sec: number, offset: number): number => dateFromDays(Math.floor((sec + offset) / secondsPerDay)).year;
+const startOfYear1 = daysFromDate(1, 1, 1) * secondsPerDay;
+const startOfYear9999 = daysFromDate(9999, 1, 1) * secondsPerDay;
 
 /** As restic's fixTime: a time of a year that RFC 3339 cannot say keeps everything but its year, which becomes 0 or 9999. */
 function clampYear(sec: number, offsetAt: OffsetAt): number {
-  const year = yearAt(sec, 0);
-  if (year > 0 && year < 9999) return sec;
+  if (sec > startOfYear1 && sec < startOfYear9999) return sec;
+  const { year } = dateFromDays(Math.floor(sec / secondsPerDay));
   // Zone data ends long before: an equivalent year of the 400-year cycle tells the offset.
   const cycles = year > 9999 ? Math.ceil((year - 9999) / cycleYears) : year < 0 ? Math.floor(year / cycleYears) : 0;
   const equivalent = sec - cycles * secondsPerCycle;

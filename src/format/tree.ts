@@ -2,7 +2,7 @@ import { HoldfastError } from '../model/errors.ts';
 import type { TreeNode } from '../model/node.ts';
 import type { RawString } from '../model/raw-bytes.ts';
 import { displayRaw } from '../model/raw-bytes.ts';
-import { parseJson } from './go-json.ts';
+import { parseFields } from './json-fields.ts';
 import { assertSafeName, jsonFromNode, nodeFromJson } from './tree-node.ts';
 
 /**
@@ -44,13 +44,7 @@ function assertDistinct(nodes: readonly TreeNode[]): void {
  * @throws `damaged` when it is not a tree or a name occurs twice; `unsafe-name` for a name that would lead out of its directory.
  */
 export function decodeTree(bytes: Buffer): TreeNode[] {
-  let value: unknown;
-  try {
-    value = parseJson(bytes);
-  } catch (cause) {
-    throw new HoldfastError('damaged', 'a tree is not JSON', { cause });
-  }
-  const list = typeof value === 'object' && value !== null ? (value as { nodes?: unknown }).nodes : undefined;
+  const list = parseFields(bytes, 'a tree').nodes;
   if (list === null) return [];
   if (!Array.isArray(list)) throw new HoldfastError('damaged', 'a tree has no list of nodes');
   const nodes = list.map(nodeFromJson);
