@@ -51,7 +51,9 @@ test('what is not a size', () => {
 });
 
 test('durations are printed with two units', () => {
-  const printed = [0, 350, 999, 1_000, 3_299, 9_999, 10_000, 59_999, 65_000, 3_600_000, 5_400_000, 86_399_999, 7_776_000_000].map(formatDuration);
+  const printed = [0, 350, 999, 1_000, 3_299, 9_999, 10_000, 59_999, 65_000, 3_600_000, 5_400_000, 86_399_999, 7_776_000_000].map(
+    formatDuration,
+  );
   assert.deepEqual(printed, ['0s', '350ms', '999ms', '1s', '3.2s', '9.9s', '10s', '59s', '1m5s', '1h', '1h30m', '23h59m', '90d']);
 });
 

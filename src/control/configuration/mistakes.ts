@@ -26,7 +26,7 @@ export function mistakesError(
 export function suggestion(text: string, candidates: readonly string[]): string {
   const near = nearest(text, candidates);
   if (near !== undefined) return `; did you mean \`${near}\`?`;
-  return candidates.length === 0 ? '' : ` (there is ${candidates.map((candidate) => `\`${candidate}\``).join(', ')})`;
+  return candidates.length === 0 ? '' : ` (known here: ${candidates.map((candidate) => `\`${candidate}\``).join(', ')})`;
 }
 
 const longestQuote = 60;

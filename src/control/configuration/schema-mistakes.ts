@@ -1,6 +1,6 @@
 import type * as z from 'zod/mini';
 import { type Mistake, quoted, suggestion } from './mistakes.ts';
-import { fileSchema } from './schema.ts';
+import { fileSchema, nameExpectation } from './schema.ts';
 import type { Path, SourceDocument } from './yaml-document.ts';
 
 /** Everything that the schema finds wrong with the file, with what was expected, what was found and what is near. */
@@ -34,7 +34,9 @@ function wrongValue(document: SourceDocument, path: Path, issue: z.core.$ZodIssu
     return { offset: document.offsetOfKey(path), text: `the key \`${last}\` is missing: expected ${expected}` };
   }
   const near = typeof value === 'string' && choices.length > 0 ? suggestionOnly(value, choices) : '';
-  return { offset: document.offsetOfValue(path), text: `${label(path)}: expected ${expected}, found ${found(path, value, issue)}${near}` };
+  // Nothing has no place of its own.
+  const offset = value === null ? document.offsetOfKey(path) : document.offsetOfValue(path);
+  return { offset, text: `${label(path)}: expected ${expected}, found ${found(path, value, issue)}${near}` };
 }
 
 /** The choices have been named already. */
@@ -58,9 +60,11 @@ function found(path: Path, value: unknown, issue: z.core.$ZodIssue): string {
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
   if (typeof value === 'object') return 'a mapping';
   if (path.some((step) => confidential.has(String(step)))) return value === '' ? 'an empty text' : 'something else';
-  if (typeof value === 'string') return value === '' ? 'an empty text' : quoted(value);
-  const wantsText = issue.code === 'invalid_type' && issue.expected === 'string';
-  return wantsText ? `the ${typeof value} \`${value}\` (in quotes it would be text)` : `\`${value}\``;
+  if (typeof value !== 'string') {
+    return issue.message === nameExpectation ? `the ${typeof value} \`${value}\` (in quotes it would be text)` : `\`${value}\``;
+  }
+  if (value === '') return 'an empty text';
+  return issue.code === 'invalid_type' ? `the text ${quoted(value)}` : quoted(value);
 }
 
 type AnySchema = { _zod: { def: { type: string; shape?: Record<string, AnySchema>; innerType?: AnySchema; valueType?: AnySchema } } };

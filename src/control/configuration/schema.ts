@@ -14,18 +14,21 @@ export const nameExpectation = 'a name of letters, digits, `_`, `.` and `-` that
 
 type Described = { description: string; default?: unknown };
 
-/** Adds what editors show; a key with a description here is a key that may be left out. */
-const key = <S extends z.ZodMiniType>(schema: S, described: Described): z.ZodMiniOptional<S> =>
-  z.optional(schema).register(z.globalRegistry, described);
+/** A key that may be left out; the description and the default are what editors show. */
+function key<S extends z.ZodMiniType>(schema: S, described: Described): z.ZodMiniOptional<S> {
+  const optional = z.optional(schema);
+  z.globalRegistry.add(optional, described);
+  return optional;
+}
 
-const required = <S extends z.ZodMiniType>(schema: S, description: string): S => {
-  schema.register(z.globalRegistry, { description });
+function required<S extends z.ZodMiniType>(schema: S, description: string): S {
+  z.globalRegistry.add(schema, { description });
   return schema;
-};
+}
 
 const name = () => z.string({ error: nameExpectation }).check(z.regex(namePattern, nameExpectation));
-const named = <S extends z.ZodMiniType>(value: S, expected: string) =>
-  z.record(z.string(), value, { error: expected }).check(z.meta({ propertyNames: { pattern: namePattern.source } }));
+/** Names are checked apart, so that what a wrong name holds is checked as well. */
+const named = <S extends z.ZodMiniType>(value: S, expected: string) => z.record(z.string(), value, { error: expected });
 
 const text = (expected: string) => z.string({ error: expected }).check(z.minLength(1, expected));
 const texts = (expected: string) => z.array(text(expected), { error: `a list, each ${expected}` });
@@ -37,18 +40,23 @@ const count = () => {
 
 const durationExpectation = 'a duration such as `15m`, `1h`, `90d`';
 const duration = () =>
-  z
-    .string({ error: durationExpectation })
-    .check(
-      z.regex(durationPattern, { error: durationExpectation, abort: true }),
-      z.refine((value) => (parseDuration(value) ?? 0) > 0, `${durationExpectation}, more than nothing`),
-    );
+  z.string({ error: durationExpectation }).check(
+    z.regex(durationPattern, { error: durationExpectation, abort: true }),
+    z.refine((value) => (parseDuration(value) ?? 0) > 0, `${durationExpectation}, more than nothing`),
+  );
 
 const sizeExpectation = 'a size such as `500M`, `50Gi`';
 const size = () =>
-  z.union([z.int().check(z.gte(0)), z.string().check(z.regex(sizePattern), z.refine((value) => parseSize(value) !== undefined))], {
-    error: sizeExpectation,
-  });
+  z.union(
+    [
+      z.int({ error: sizeExpectation }).check(z.gte(0, sizeExpectation)),
+      z.string({ error: sizeExpectation }).check(
+        z.regex(sizePattern, { error: sizeExpectation, abort: true }),
+        z.refine((value) => parseSize(value) !== undefined, `${sizeExpectation}, below 8Pi`),
+      ),
+    ],
+    { error: sizeExpectation },
+  );
 
 const cronExpectation = 'a cron expression of five fields: minute hour day-of-month month day-of-week';
 const cron = () =>
@@ -154,9 +162,12 @@ const repository = z.strictObject(
       description: 'The file that holds the password; relative to this file.',
       default: defaults.passwordFile,
     }),
-    passwordCommand: key(z.union([text('a command'), z.array(text('a word')).check(z.minLength(1))], { error: commandExpectation }), {
-      description: 'A command that prints the password, instead of the file.',
-    }),
+    passwordCommand: key(
+      z.union([text(commandExpectation), z.array(text('a word')).check(z.minLength(1, commandExpectation))], { error: commandExpectation }),
+      {
+        description: 'A command that prints the password, instead of the file.',
+      },
+    ),
   },
   mapping('`url`, and `passwordFile` or `passwordCommand`'),
 );

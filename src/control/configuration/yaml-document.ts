@@ -1,4 +1,16 @@
-import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument, visit, type YAMLError } from 'yaml';
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type Pair,
+  parseDocument,
+  visit,
+  type YAMLError,
+} from 'yaml';
 import type { Mistake } from './mistakes.ts';
 
 /** A key of a mapping, or an index of a list. */
@@ -27,7 +39,8 @@ export function parseSource(text: string, options: { mergeKeys?: boolean } = {})
   const document = parseDocument(text, {
     lineCounter: lines,
     prettyErrors: false,
-    logLevel: 'silent',
+    // `silent` would also pass over a second document.
+    logLevel: 'error',
     // A merge key is not a string to the parser, so one excludes the other.
     ...(options.mergeKeys === true ? { merge: true } : { stringKeys: true }),
   });
@@ -35,7 +48,7 @@ export function parseSource(text: string, options: { mergeKeys?: boolean } = {})
     const { line, col } = lines.linePos(offset);
     return { line: Math.max(1, line), column: Math.max(1, col) };
   };
-  const { mistakes, broken } = syntaxMistakes(document, (offset) => position(offset).line);
+  const { mistakes, broken } = syntaxMistakes(document, text, (offset) => position(offset).line);
   let value: unknown;
   if (!broken) {
     try {
@@ -54,7 +67,11 @@ export function parseSource(text: string, options: { mergeKeys?: boolean } = {})
   };
 }
 
-function syntaxMistakes(document: Document.Parsed, lineOf: (offset: number) => number): { mistakes: Mistake[]; broken: boolean } {
+function syntaxMistakes(
+  document: Document.Parsed,
+  text: string,
+  lineOf: (offset: number) => number,
+): { mistakes: Mistake[]; broken: boolean } {
   const mistakes: Mistake[] = [];
   let broken = false;
   const told = new Set<number>();
@@ -64,7 +81,7 @@ function syntaxMistakes(document: Document.Parsed, lineOf: (offset: number) => n
     // What follows the first error on a line is mostly its echo.
     if (problem.code !== 'DUPLICATE_KEY' && told.has(lineOf(offset))) continue;
     told.add(lineOf(offset));
-    mistakes.push({ offset, text: syntaxText(problem) });
+    mistakes.push(aliasMistake(problem, text) ?? { offset, text: syntaxText(problem) });
   }
   visit(document, {
     Alias(_key, alias) {
@@ -107,6 +124,14 @@ function syntaxText(problem: YAMLError): string {
   return syntaxTexts[problem.code] ?? 'not valid YAML';
 }
 
+// `cron: */5 * * * *` is an alias with something behind it, which is what the parser would complain of.
+function aliasMistake(problem: YAMLError, text: string): Mistake | undefined {
+  if (problem.code !== 'UNEXPECTED_TOKEN') return undefined;
+  const lineStart = text.lastIndexOf('\n', problem.pos[0] - 1) + 1;
+  const star = /[:\-,[{]\s*\*/.exec(text.slice(lineStart, problem.pos[0] + 1));
+  return star === null ? undefined : { offset: lineStart + star.index + star[0].length - 1, text: starHint };
+}
+
 type Located = { key: number; value: number };
 
 function locate(document: Document.Parsed, path: Path): Located {
@@ -116,7 +141,10 @@ function locate(document: Document.Parsed, path: Path): Located {
   for (const step of path) {
     if (isAlias(node)) node = node.resolve(document) ?? null;
     if (isMap(node)) {
-      const pair = node.items.find((item: Pair) => isScalar(item.key) && String(item.key.value) === String(step)) as Pair<Node, Node> | undefined;
+      // Of a key that is there twice the last one counts.
+      const pair = node.items.findLast((item: Pair) => isScalar(item.key) && String(item.key.value) === String(step)) as
+        | Pair<Node, Node>
+        | undefined;
       if (pair === undefined) break;
       const key = pair.key.range?.[0] ?? found.key;
       node = pair.value;

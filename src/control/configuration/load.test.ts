@@ -1,0 +1,367 @@
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { homedir, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { HoldfastError } from '../../model/errors.ts';
+import { findConfiguration } from './find.ts';
+import { configurationJsonSchema } from './json-schema.ts';
+import { loadConfiguration, parseConfiguration } from './load.ts';
+
+const file = '/srv/app/holdfast.yaml';
+const parse = (text: string) => parseConfiguration(text, file);
+
+/** The mistakes of a text, each as `LINE:COLUMN: what`. */
+function mistakes(text: string): string[] {
+  try {
+    parse(text);
+  } catch (error) {
+    assert.ok(error instanceof HoldfastError, String(error));
+    assert.equal(error.code, 'configuration');
+    assert.equal(error.exitCode, 2);
+    const lines = error.message.split('\n');
+    if (lines.length > 1) assert.equal(lines.shift(), `${lines.length} mistakes:`);
+    return lines.map((line) => {
+      assert.ok(line.startsWith(`${file}:`), line);
+      return line.slice(file.length + 1);
+    });
+  }
+  return [];
+}
+
+/** Asserts that there is exactly this one mistake, at this place, and that it says all of these things. */
+function onlyMistake(text: string, place: string, ...parts: string[]): void {
+  const found = mistakes(text);
+  assert.equal(found.length, 1, found.join('\n'));
+  assert.ok(found[0]?.startsWith(`${place}: `), `${found[0]} is not at ${place}`);
+  for (const part of parts) assert.ok(found[0]?.includes(part), `${found[0]} does not say ${part}`);
+}
+
+test('the reference deployment, every value resolved', async () => {
+  const reference = new URL('../../../examples/auto-claude/holdfast.yaml', import.meta.url);
+  const configuration = parse(await readFile(reference, 'utf8'));
+  assert.equal(configuration.project, 'auto-claude');
+  assert.equal(configuration.directory, '/srv/app');
+  const [projects, claude, , , redis] = configuration.volumes;
+  assert.deepEqual(
+    configuration.volumes.map((volume) => volume.name),
+    ['projects-data', 'claude-data', 'github-data', 'auto-claude-data', 'redis-data'],
+  );
+  assert.deepEqual(
+    [projects?.path, projects?.sizeBytes, projects?.criticality, projects?.sensitive],
+    ['/app/projects', 53_687_091_200, 'critical', false],
+  );
+  assert.deepEqual([claude?.sensitive, redis?.criticality, redis?.app], [true, 'moderate', 'redis']);
+  assert.deepEqual(configuration.repositories, [
+    { name: 'local', url: '/srv/app/holdfast-repository', passwordFile: '/srv/app/holdfast.key', passwordCommand: undefined },
+    {
+      name: 'offsite',
+      url: 's3://auto-claude-backups/prod?region=eu-west-1',
+      passwordFile: '/srv/app/holdfast.key',
+      passwordCommand: undefined,
+    },
+  ]);
+  assert.deepEqual(configuration.schedules, [
+    { name: 'hourly', cron: '0 * * * *', timeZone: undefined, action: { kind: 'backup', to: 'local' } },
+    { name: 'offsite', cron: '30 2 * * *', timeZone: undefined, action: { kind: 'copy', from: 'local', to: 'offsite' } },
+  ]);
+  assert.deepEqual(configuration.retention, {
+    last: 1,
+    hourly: 24,
+    daily: 7,
+    weekly: 4,
+    monthly: 12,
+    yearly: 0,
+    withinMs: undefined,
+    manualMs: 90 * 86_400_000,
+    tags: [],
+  });
+  assert.deepEqual(configuration.objectives, { rpoMs: 3_600_000, rtoMs: 4 * 3_600_000 });
+  assert.deepEqual(configuration.drills, { cron: '0 4 * * 0', timeZone: undefined });
+});
+
+test('one volume is enough: everything else has a default', () => {
+  const configuration = parse('volumes: { data: }');
+  assert.equal(configuration.project, 'app');
+  assert.deepEqual(configuration.volumes, [
+    {
+      name: 'data',
+      path: undefined,
+      sizeBytes: undefined,
+      criticality: 'critical',
+      sensitive: false,
+      app: undefined,
+      source: { kind: 'by-name' },
+      exclude: [],
+      excludeIfPresent: [],
+      excludeCaches: false,
+      oneFileSystem: true,
+      retention: configuration.retention,
+      objectives: configuration.objectives,
+    },
+  ]);
+  assert.equal(configuration.retention.daily, 7);
+  assert.deepEqual(configuration.objectives, { rpoMs: 3_600_000, rtoMs: 14_400_000 });
+  assert.deepEqual(configuration.repositories, [
+    { name: 'local', url: '/srv/app/holdfast-repository', passwordFile: '/srv/app/holdfast.key', passwordCommand: undefined },
+  ]);
+  assert.deepEqual(configuration.schedules, [
+    { name: 'hourly', cron: '0 * * * *', timeZone: undefined, action: { kind: 'backup', to: 'local' } },
+  ]);
+  assert.deepEqual(configuration.drills, { cron: '0 4 * * 0', timeZone: undefined });
+});
+
+test('schedules and drills can be switched off', () => {
+  const configuration = parse('volumes: { data: }\nschedules: {}\ndrills: { enabled: false }');
+  assert.deepEqual(configuration.schedules, []);
+  assert.equal(configuration.drills, undefined);
+});
+
+test('a volume overrides the project key by key, and adds to its exclusions', () => {
+  const { volumes } = parse(`
+exclude: [node_modules]
+excludeCaches: true
+oneFileSystem: false
+retention: { daily: 30, within: 2d }
+objectives: { rto: 2h }
+volumes:
+  own:
+    exclude: ["!node_modules"]
+    excludeIfPresent: [.nobackup]
+    excludeCaches: false
+    oneFileSystem: true
+    retention: { daily: 3, tags: [release] }
+    objectives: { rpo: 15m }
+  plain:`);
+  const [own, plain] = volumes;
+  assert.deepEqual(own?.exclude, ['node_modules', '!node_modules']);
+  assert.deepEqual([own?.excludeIfPresent, own?.excludeCaches, own?.oneFileSystem], [['.nobackup'], false, true]);
+  assert.deepEqual([plain?.exclude, plain?.excludeCaches, plain?.oneFileSystem], [['node_modules'], true, false]);
+  assert.deepEqual([own?.retention.daily, own?.retention.withinMs, own?.retention.tags], [3, 172_800_000, ['release']]);
+  assert.deepEqual([plain?.retention.daily, plain?.retention.tags], [30, []]);
+  assert.deepEqual(own?.objectives, { rpoMs: 900_000, rtoMs: 7_200_000 });
+});
+
+test('sources, places and passwords are resolved against the folder of the file', () => {
+  const { volumes, repositories, schedules } = parse(`
+volumes:
+  a: { source: { directory: ./data }, size: 12 }
+  b: { source: { docker: app_b } }
+  c: { source: { pvc: prod/data } }
+  d: { source: { directory: ~/d } }
+repositories:
+  above: { url: ../backups, passwordCommand: pass show backup }
+  file: { url: "file:///mnt/x", passwordCommand: [op, read, it] }
+  local: { url: "local:y", passwordFile: /etc/key }
+  sftp: { url: "sftp:me@there:/z" }
+schedules: { a: { cron: "*/15 9-17 * jan-mar mon,fri", timeZone: Europe/Zurich } }`);
+  assert.deepEqual(
+    volumes.map((volume) => volume.source),
+    [
+      { kind: 'directory', directory: '/srv/app/data' },
+      { kind: 'docker', volume: 'app_b' },
+      { kind: 'pvc', namespace: 'prod', claim: 'data' },
+      { kind: 'directory', directory: join(homedir(), 'd') },
+    ],
+  );
+  assert.equal(volumes[0]?.sizeBytes, 12);
+  assert.deepEqual(
+    repositories.map(({ url, passwordFile, passwordCommand }) => [url, passwordFile, passwordCommand]),
+    [
+      ['/srv/backups', undefined, ['/bin/sh', '-c', 'pass show backup']],
+      ['/mnt/x', undefined, ['op', 'read', 'it']],
+      ['/srv/app/y', '/etc/key', undefined],
+      ['sftp:me@there:/z', '/srv/app/holdfast.key', undefined],
+    ],
+  );
+  assert.deepEqual(schedules[0], {
+    name: 'a',
+    cron: '*/15 9-17 * jan-mar mon,fri',
+    timeZone: 'Europe/Zurich',
+    action: { kind: 'backup', to: 'above' },
+  });
+});
+
+test('unknown keys and values come with the nearest known one', () => {
+  onlyMistake('volumes: { data: }\nretension: {}', '2:1', 'unknown key `retension`', 'did you mean `retention`?');
+  onlyMistake('volumes:\n  data: { senstive: true }', '2:11', 'did you mean `sensitive`?');
+  onlyMistake('volumes:\n  data: { exclude_caches: true }', '2:11', 'did you mean `excludeCaches`?');
+  onlyMistake('volumes:\n  data: { zebra: true }', '2:11', 'unknown key `zebra`', 'known here: `path`');
+  onlyMistake('volumes:\n  data: { criticality: critcal }', '2:24', 'one of `critical`', 'found `critcal`', 'did you mean `critical`?');
+  onlyMistake('volumes:\n  data: { app: postgresql }', '2:16', 'did you mean `postgres`?');
+  onlyMistake('volumes: { data: { __proto__: 1 } }', '1:20', 'unknown key `__proto__`');
+});
+
+test('values say what was expected and what was found', () => {
+  const volume = (text: string) => `volumes:\n  data: { ${text} }`;
+  onlyMistake(volume('size: lots'), '2:17', '`volumes.data.size`', 'a size such as', 'found `lots`');
+  onlyMistake(volume('size: -1'), '2:17', 'a size such as', 'found `-1`');
+  onlyMistake(volume('sensitive: yes'), '2:22', '`true` or `false`', 'found the text `yes`');
+  onlyMistake(volume('exclude: "*.log"'), '2:20', 'a list', 'found the text `*.log`');
+  onlyMistake(volume('exclude: [a, 5]'), '2:24', '`volumes.data.exclude[1]`', 'found `5`');
+  onlyMistake(volume('path:'), '2:11', 'a path', 'found nothing');
+  onlyMistake(volume('source: { pvc: data }'), '2:26', 'namespace/name');
+  onlyMistake(volume('source: {}'), '2:19', 'expected one of', 'found none');
+  onlyMistake(volume('source: { docker: a, directory: b }'), '2:19', 'found `directory` and `docker`');
+  onlyMistake('project: 7\nvolumes: { a: }', '1:10', 'found the number `7`', 'in quotes');
+  onlyMistake('volumes: { a: }\nobjectives: { rpo: 60 }', '2:20', 'a duration such as', 'found `60`');
+  onlyMistake('volumes: { a: }\nobjectives: { rpo: 0h }', '2:20', 'more than nothing');
+  onlyMistake('volumes: { a: }\nretention: { daily: "7" }', '2:21', 'a whole number', 'found the text `7`');
+  onlyMistake('volumes: { a: }\ndrills:', '2:1', 'a mapping', 'found nothing');
+  onlyMistake('volumes: { a: }\nretention: { last: 0, hourly: 0, daily: 0, weekly: 0, monthly: 0 }', '2:12', 'keep no scheduled snapshot');
+  onlyMistake('volumes: { a: }\nrepositories: { r: {} }', '2:17', 'the key `url` is missing');
+  onlyMistake('volumes: {}', '1:10', 'at least one');
+  onlyMistake('project: x', '1:1', 'the key `volumes` is missing');
+  onlyMistake('', '1:1', 'found nothing');
+  onlyMistake('- a', '1:1', 'found a list');
+});
+
+test('names that would break tags, commands or file names are refused', () => {
+  for (const name of ['a b', 'a,b', 'a/b', '-a', '.a', '_a', '', 'ä', 'a=b', '__proto__']) {
+    onlyMistake(`volumes:\n  ? "${name}"\n  : { size: 1 }`, '2:5', 'in `volumes`', 'expected a name', `found \`${name}\``);
+    onlyMistake(`volumes: { a: }\nproject: "${name}"`, '2:10', 'expected a name');
+  }
+  assert.deepEqual(
+    parse('volumes: { 007: , 1e3: , null: , true: , a.b_c-d: }').volumes.map((volume) => volume.name),
+    ['007', '1e3', 'null', 'true', 'a.b_c-d'],
+  );
+  assert.throws(() => parseConfiguration('volumes: { a: }', '/srv/my app/holdfast.yaml'), /`project` is missing/);
+});
+
+test('references that name nothing come with the nearest name', () => {
+  const head = 'volumes: { a: }\nrepositories: { local: { url: r }, offsite: { url: s } }\n';
+  onlyMistake(`${head}schedules: { x: { cron: "0 * * * *", to: locl } }`, '3:42', 'no repository `locl`', 'did you mean `local`?');
+  onlyMistake(`${head}schedules: { x: { cron: "0 * * * *", copy: { from: local, to: of-site } } }`, '3:63', 'did you mean `offsite`?');
+  onlyMistake(`${head}schedules: { x: { cron: "0 * * * *", copy: { from: local, to: local } } }`, '3:63', 'two different');
+  onlyMistake(`${head}schedules: { x: { cron: "0 * * * *", to: local, copy: { from: local, to: offsite } } }`, '3:49', 'found both');
+  onlyMistake('volumes: { a: }\nschedules: { x: { cron: "0 * * * *", to: toString } }', '2:42', 'no repository `toString`');
+  onlyMistake('volumes: { a: }\nrepositories: { x: { url: "s4://b" } }', '2:27', 'did you mean `s3`?');
+  onlyMistake('volumes: { a: }\nrepositories: { x: { url: "azure:b" } }', '2:27', 'rclone');
+});
+
+test('a repository inside a volume is refused', () => {
+  const text = (url: string) => `volumes: { a: { source: { directory: ./data } } }\nrepositories: { r: { url: ${url} } }`;
+  onlyMistake(text('./data/repository'), '2:27', 'inside the volume `a`');
+  onlyMistake(text('data'), '2:27', 'inside the volume `a`');
+  assert.deepEqual(mistakes(text('./data-repository')), []);
+  assert.deepEqual(mistakes(text('./data/../other')), []);
+});
+
+test('syntax: said in plain words, at its place', () => {
+  onlyMistake('volumes:\n\tdata: 5', '2:1', 'a tab');
+  onlyMistake('volumes: { a: }\nexclude: [*.log]', '2:11', 'begins with `*`', 'quotes');
+  onlyMistake('volumes: { a: }\nschedules:\n  x:\n    cron: */5 * * * *', '4:11', 'begins with `*`');
+  onlyMistake('volumes: { a: { path: x }', '1:26', 'bracket');
+  onlyMistake('volumes:\n  a: "x', '2:8', 'quote');
+  onlyMistake('volumes:\n  a: b: c', '2:6', 'second `key:`');
+  onlyMistake('volumes: { a: }\n---\nb: 1', '2:1', 'second document');
+  onlyMistake('volumes: { a: }\nproject: x\nproject: x', '3:1', 'twice');
+  assert.deepEqual(
+    mistakes('volumes:\n  a: { size: 1 }\n  a: { size: x }').map((line) => line.split(': ')[0]),
+    ['3:3', '3:14'],
+  );
+});
+
+test('all mistakes come at once, in the order of the file', () => {
+  const found = mistakes(`project: x y
+volumes:
+  data: { size: big, pth: /x }
+  data: { criticality: high }
+repositories:
+  local: { url: r, passwordFile: a, passwordCommand: b }
+schedules:
+  hourly: { cron: "0 * * *", to: lcal }
+drill: {}`);
+  assert.deepEqual(
+    found.map((line) => line.split(': ')[0]),
+    ['1:10', '4:3', '4:24', '6:37', '8:19', '8:34', '9:1'],
+  );
+});
+
+test('a secret in the file is refused and never repeated', () => {
+  const secret = 'hunter2';
+  onlyMistake(`volumes: { a: }\nrepositories: { r: { url: x, password: ${secret} } }`, '2:30', 'does not belong here', '`passwordFile`');
+  for (const text of [
+    `volumes: { a: }\nrepositories: { r: { url: "s4://k:${secret}@h" , passwordFile: [${secret}], passwordCommand: { a: ${secret} } } }`,
+    `volumes: { a: }\nrepositories: { r: { url: { a: ${secret} }, passwordCommand: [${secret}, 5], PASSWORD: ${secret} } }`,
+    `volumes: { a: }\nrepositories: { r: { url: "x, passwordCommand: ${secret} } }`,
+    `volumes: { a: }\nrepositories:\n  r: { url: x }\n   ${secret}: x ]`,
+    `volumes: { a: }\npassphrase: "\\q${secret}"`,
+    `volumes: { a: }\ntoken: *${secret}`,
+    `volumes: { a: }\ntoken: !${secret} x`,
+  ]) {
+    const found = mistakes(text);
+    assert.notEqual(found.length, 0, text);
+    assert.ok(!found.join('\n').includes(secret), found.join('\n'));
+  }
+});
+
+test('hostile text: an error of the catalogue, or a configuration, and nothing else', () => {
+  const token = fc.constantFrom(
+    ...'volumes:|repositories:|schedules:|retention:|data|  |\n|{|}|[|]|: |, |- |"|\'|*a|&a |!x |<<: |? |#|---|\t|null|~|1e9|__proto__|url|cron|to|copy|: 0h|%|@'.split(
+      '|',
+    ),
+  );
+  const text = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.array(token, { maxLength: 60 }).map((parts) => parts.join('')),
+  );
+  fc.assert(
+    fc.property(text, (source) => {
+      mistakes(source);
+    }),
+    { numRuns: 200 },
+  );
+  const bomb = `a: &a [x,x,x,x,x,x,x,x,x]\n${[...'bcdefghi'].map((name, i) => `${name}: &${name} [${Array(9).fill(`*${'abcdefgh'[i]}`)}]`).join('\n')}`;
+  assert.match(mistakes(bomb).join('\n'), /aliases/);
+});
+
+test('any volumes that are written are read back', () => {
+  const name = fc.stringMatching(/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,20}$/);
+  const volume = fc.record(
+    {
+      path: fc.string({ minLength: 1, unit: 'binary' }),
+      size: fc.nat(),
+      sensitive: fc.boolean(),
+      exclude: fc.array(fc.string({ minLength: 1 })),
+    },
+    { requiredKeys: [] },
+  );
+  fc.assert(
+    fc.property(fc.dictionary(name, volume, { minKeys: 1 }), (volumes) => {
+      const parsed = parse(JSON.stringify({ volumes }));
+      for (const { name, path, sizeBytes, sensitive, exclude } of parsed.volumes) {
+        const written = volumes[name];
+        assert.deepEqual(
+          [path, sizeBytes, sensitive, exclude],
+          [written?.path, written?.size, written?.sensitive ?? false, written?.exclude ?? []],
+        );
+      }
+      assert.equal(parsed.volumes.length, Object.keys(volumes).length);
+    }),
+    { numRuns: 100 },
+  );
+});
+
+test('files: found in the folder or above it, missing ones and wrong ones told apart', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'holdfast-configuration-'));
+  t.after(() => rm(folder, { recursive: true }));
+  const deep = join(folder, 'a', 'b');
+  await mkdir(deep, { recursive: true });
+  const code = (expected: string) => (error: unknown) => error instanceof HoldfastError && error.code === expected;
+  await assert.rejects(loadConfiguration(join(folder, 'holdfast.yaml')), code('configuration-missing'));
+  await assert.rejects(loadConfiguration(folder), code('configuration'));
+  await writeFile(join(folder, 'holdfast.yaml'), '\ufeffproject: x\r\nvolumes:\r\n  data:\r\n');
+  assert.equal(await findConfiguration(deep), join(folder, 'holdfast.yaml'));
+  await mkdir(join(deep, 'holdfast.yaml'));
+  await writeFile(join(deep, 'holdfast.yml'), Buffer.from('project: caf\xe9', 'latin1'));
+  assert.equal(await findConfiguration(deep), join(deep, 'holdfast.yml'));
+  assert.equal((await loadConfiguration(join(folder, 'holdfast.yaml'))).project, 'x');
+  await assert.rejects(loadConfiguration(join(deep, 'holdfast.yml')), /not UTF-8/);
+});
+
+test('the committed JSON Schema is current', async () => {
+  const committed = JSON.parse(await readFile(new URL('../../../docs/holdfast.schema.json', import.meta.url), 'utf8'));
+  assert.deepEqual(committed, configurationJsonSchema(), 'run `node scripts/build-schema.ts`');
+});
