@@ -10,8 +10,8 @@ export type Growth = {
   counts: readonly number[];
   works: readonly WorkName[];
   seed: string;
-  repeat: number;
-  workFolder: string;
+  /** An existing folder for files, repositories and caches. */
+  scratch: string;
   markdown: boolean;
   record: (line: object) => void;
   say: (line: string) => void;
@@ -65,9 +65,8 @@ async function measureCount(
   works: readonly WorkName[],
   report: (result: Result) => void,
 ): Promise<void> {
-  const scratch = join(growth.workFolder, 'scratch');
-  const volume = join(scratch, 'volume-growth');
-  rmSync(scratch, { recursive: true, force: true });
+  const { scratch } = growth;
+  const volume = join(scratch, 'volume');
   mkdirSync(volume, { recursive: true });
   generateManyFiles(volume, growth.seed, count, kind.sizeBytes);
   await runRound({
@@ -80,7 +79,7 @@ async function measureCount(
     compare: false,
     report,
   });
-  rmSync(scratch, { recursive: true, force: true });
+  for (const folder of [volume, ...growth.peers.map(({ name }) => join(scratch, name))]) rmSync(folder, { recursive: true, force: true });
 }
 
 /** Beside the totals, what each file cost that came on top of the point before: the figure that must stay flat. */

@@ -1,11 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, mkdirSync, rmSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, release, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type CorpusChoice, churnCorpus, pristineCorpus } from './corpora.ts';
 import { runGrowth } from './growth.ts';
 import { type Options, parseOptions, usage } from './options.ts';
-import { findPeers, type Peer } from './peers.ts';
+import { findPeers } from './peers.ts';
 import { renderReport } from './report.ts';
 import { measureHelp, type Result, runRound } from './rounds.ts';
 
@@ -15,6 +15,7 @@ const { peers, missing } = findPeers(options.peers, options);
 for (const { name, why } of missing) say(`without ${name}: ${why}`);
 if (peers.length === 0) stop('none of the peers is here');
 
+const scratch = claimScratch(join(options.workFolder, 'scratch'));
 const resultsFile = join(options.workFolder, `results-${new Date().toISOString().replaceAll(/[:.]/g, '-')}.jsonl`);
 record({
   machine: {
@@ -30,10 +31,11 @@ record({
   pageCache: 'warm: the corpus is read once before each series of backups',
 });
 if (options.growth) {
-  process.stdout.write(await runGrowth({ ...options, peers, record, say }));
+  process.stdout.write(await runGrowth({ ...options, scratch, peers, record, say }));
 } else {
   process.stdout.write(renderReport(await runAll(), options.markdown ? 'markdown' : 'terminal'));
 }
+if (!options.keep) rmSync(scratch, { recursive: true, force: true });
 say(`every single measurement: ${resultsFile}`);
 
 async function runAll(): Promise<Result[]> {
@@ -43,20 +45,16 @@ async function runAll(): Promise<Result[]> {
     say(progressLine(result));
     if (options.works.includes(result.work) || result.failure !== undefined) results.push(result);
   };
-  const scratch = join(options.workFolder, 'scratch');
-  rmSync(scratch, { recursive: true, force: true });
-  mkdirSync(scratch, { recursive: true });
   if (options.works.includes('help')) {
     for (let repetition = 1; repetition <= options.repeat; repetition++) await measureHelp(peers, repetition, scratch, report);
   }
   // `help` is of no corpus: alone, it needs none.
   const needsCorpus = options.works.some((work) => work !== 'help');
-  for (const name of needsCorpus ? options.corpora : []) await runCorpus({ ...options, name }, scratch, peers, report);
-  if (!options.keep) rmSync(scratch, { recursive: true, force: true });
+  for (const name of needsCorpus ? options.corpora : []) await runCorpus({ ...options, name }, report);
   return results;
 }
 
-async function runCorpus(choice: CorpusChoice, scratch: string, peers: readonly Peer[], report: (result: Result) => void): Promise<void> {
+async function runCorpus(choice: CorpusChoice, report: (result: Result) => void): Promise<void> {
   say(`corpus ${choice.name}`);
   const pristine = pristineCorpus(join(options.workFolder, 'corpora'), choice);
   const volume = join(scratch, `volume-${choice.name}`);
@@ -98,6 +96,21 @@ function readOptions(): Options {
   } catch (error) {
     return stop(`${(error as Error).message}\n\n${usage}`);
   }
+}
+
+/**
+ * An empty folder, cleared of what an interrupted run has left. Two runs at once would spoil each other's figures, so
+ * the second one stops.
+ */
+function claimScratch(folder: string): string {
+  const owner = join(folder, 'pid');
+  const pid = existsSync(owner) ? readFileSync(owner, 'utf8') : undefined;
+  if (pid !== undefined && existsSync(join('/proc', pid)))
+    stop(`process ${pid} is measuring in ${folder}; wait, or set HOLDFAST_BENCH_DIR`);
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(owner, String(process.pid));
+  return folder;
 }
 
 function record(line: object): void {
