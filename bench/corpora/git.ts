@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Random, randomFrom } from '../random.ts';
-import { insertLine } from './sources.ts';
+import { insertLine } from './insert-line.ts';
 
 const trackedFiles = 1500;
 const packedCommits = 200;

@@ -14,6 +14,7 @@ import { dirname, join } from 'node:path';
 import { type Random, randomFrom } from '../random.ts';
 import { ageFiles, kibibyte, listFiles, mebibyte } from './files.ts';
 import { churnRepository, makeRepository } from './git.ts';
+import { insertLine } from './insert-line.ts';
 
 const dependencyFiles = 42_000;
 /** Larger files are native programs of the machine at hand; a code project holds them rarely, and once. */
@@ -52,13 +53,6 @@ function copyFiles(from: string, to: string, paths: readonly string[], edits: Ra
 function copySymlink(from: string, to: string): void {
   mkdirSync(dirname(to), { recursive: true });
   symlinkSync(readlinkSync(from), to);
-}
-
-/** The content with one new line somewhere after an old one. */
-export function insertLine(content: Buffer, random: Random): Buffer {
-  const at = content.indexOf(10, random.below(content.length + 1)) + 1;
-  const line = Buffer.from(`// ${random.uint32().toString(36)} ${random.uint32().toString(36)}\n`);
-  return Buffer.concat([content.subarray(0, at), line, content.subarray(at)]);
 }
 
 /** What happens to 1% of the files: 60% edited, 15% continued, 10% renamed, 10% deleted, 5% new; commits to the repository. */
