@@ -40,7 +40,11 @@ test('gitignore patterns mean what git documents', () => {
     { patterns: ['*.a', '!b.a', '/b.a'], excluded: ['a.a', 'b.a'], kept: ['c/b.a'] },
     { patterns: ['a?c', 'x[b-d!]z'], excluded: ['abc', 'xcz', 'x!z'], kept: ['ac', 'a/c', 'xaz'] },
     { patterns: ['[!a-c]x', '[]-]y', '[[:digit:]_]z'], excluded: ['dx', ']y', '-y', '7z', '_z'], kept: ['bx', 'ay', 'az'] },
-    { patterns: ['\\!x', '\\#y', 'end\\ ', 'trimmed  ', 'st\\*r'], excluded: ['!x', '#y', 'end ', 'trimmed', 'st*r'], kept: ['x', 'y', 'end', 'star'] },
+    {
+      patterns: ['\\!x', '\\#y', 'end\\ ', 'trimmed  ', 'st\\*r'],
+      excluded: ['!x', '#y', 'end ', 'trimmed', 'st*r'],
+      kept: ['x', 'y', 'end', 'star'],
+    },
     { patterns: ['# comment', '', '   '], excluded: [], kept: ['# comment', 'comment', ' '] },
     { patterns: ['a*b*c*d'], excluded: ['abcd', 'axbxbxcxd'], kept: ['acbd', 'abc', 'abcde'] },
   ]);
@@ -50,7 +54,11 @@ test('restic patterns mean what restic documents', () => {
   runCases('patterns', [
     { patterns: ['node_modules'], excluded: ['node_modules', 'a/node_modules/b'], kept: ['node_modules2'] },
     { patterns: ['*.c'], excluded: ['x.c', 'a/x.c', 'a.c/b'], kept: ['x.cc'] },
-    { patterns: ['/home/*/work'], excluded: ['home/user/work', 'home/user/work/x'], kept: ['home/work', 'home/a/b/work', 'x/home/user/work'] },
+    {
+      patterns: ['/home/*/work'],
+      excluded: ['home/user/work', 'home/user/work/x'],
+      kept: ['home/work', 'home/a/b/work', 'x/home/user/work'],
+    },
     { patterns: ['foo/*.c'], excluded: ['foo/x.c', 'a/foo/x.c'], kept: ['foo', 'foo/b/x.c'] },
     { patterns: ['foo/**/bar'], excluded: ['foo/bar', 'foo/x/y/bar', 'a/foo/x/bar'], kept: ['foo', 'foo/x'] },
     { patterns: ['/a/**'], excluded: ['a', 'a/b'], kept: ['b/a'] },
@@ -64,7 +72,9 @@ test('restic patterns mean what restic documents', () => {
     { patterns: ['A.B'], excluded: ['A.B'], kept: ['a.b', 'AxB'] },
     { patterns: [''], excluded: [], kept: ['a'] },
   ]);
-  runCases('insensitivePatterns', [{ patterns: ['*.ÉΣ', '[A-C]x'], excluded: ['a.éσ', 'a.Éς'.replace('ς', 'Σ'), 'bX'], kept: ['a.e', 'dx'] }]);
+  runCases('insensitivePatterns', [
+    { patterns: ['*.ÉΣ', '[A-C]x'], excluded: ['a.éσ', 'a.Éς'.replace('ς', 'Σ'), 'bX'], kept: ['a.e', 'dx'] },
+  ]);
 });
 
 test('bytes that are not UTF-8 are told apart, and match wildcards', () => {

@@ -1,10 +1,10 @@
 import type { RawString } from '../../model/raw-bytes.ts';
-import type { ExcludeRule } from './exclude-rule.ts';
+import type { CompiledPattern } from './compiled-pattern.ts';
 import { parseGitignorePattern } from './gitignore-pattern.ts';
 import { createGroupNames } from './glob.ts';
 import { parseResticPattern, resticSubject } from './restic-pattern.ts';
 
-/** Which entries of a volume a backup leaves out. */
+/** Which entries of a volume a backup leaves out; plain data. */
 export type ExcludeOptions = {
   /** As restic's `--exclude`, see `parseResticPattern`. Default none. */
   patterns?: readonly string[];
@@ -56,8 +56,8 @@ function resticTest(patterns: readonly string[], ignoreCase: boolean): Test | un
 }
 
 /** The last rule that matches decides, so rules of the same sign in a row can be tested together, the last row first. */
-function compileRules(rules: readonly ExcludeRule[]): Test | undefined {
-  const rows: { negated: boolean; rules: ExcludeRule[] }[] = [];
+function compileRules(rules: readonly CompiledPattern[]): Test | undefined {
+  const rows: { negated: boolean; rules: CompiledPattern[] }[] = [];
   for (const rule of rules) {
     const row = rows.at(-1);
     if (row !== undefined && row.negated === rule.negated) row.rules.push(rule);
@@ -75,8 +75,8 @@ function compileRules(rules: readonly ExcludeRule[]): Test | undefined {
 }
 
 /** Whether any of the rules matches, whatever their sign. */
-function anyOf(rules: readonly ExcludeRule[]): Test {
-  const bySubject = (subject: ExcludeRule['subject'], directoriesOnly: boolean) =>
+function anyOf(rules: readonly CompiledPattern[]): Test {
+  const bySubject = (subject: CompiledPattern['subject'], directoriesOnly: boolean) =>
     subjectTest(rules.filter((rule) => rule.subject === subject && rule.directoriesOnly === directoriesOnly));
   const [name, path] = [bySubject('name', false), bySubject('path', false)];
   const [directoryName, directoryPath] = [bySubject('name', true), bySubject('path', true)];
@@ -85,7 +85,7 @@ function anyOf(rules: readonly ExcludeRule[]): Test {
 }
 
 /** Literal subjects are looked up, the other patterns are one expression. */
-function subjectTest(rules: readonly ExcludeRule[]): ((subject: string) => boolean) | undefined {
+function subjectTest(rules: readonly CompiledPattern[]): ((subject: string) => boolean) | undefined {
   if (rules.length === 0) return undefined;
   const literals = new Set(rules.map(({ literal }) => literal).filter((literal) => literal !== undefined));
   const sources = rules.filter(({ literal }) => literal === undefined).map(({ source }) => `(?:${source})`);
@@ -95,7 +95,8 @@ function subjectTest(rules: readonly ExcludeRule[]): ((subject: string) => boole
 }
 
 const cacheDirTagSignature = Buffer.from('Signature: 8a477f597d28d172789f06886806bc55');
+export const cacheDirTagBytes = cacheDirTagSignature.length;
 
-/** Whether a file named CACHEDIR.TAG that begins with these bytes (43 suffice) marks a cache directory (https://bford.info/cachedir/). */
+/** Whether a file named CACHEDIR.TAG that begins with these bytes ({@link cacheDirTagBytes} suffice) marks a cache directory (https://bford.info/cachedir/). */
 export const isCacheDirTag = (firstBytes: Buffer): boolean =>
   firstBytes.subarray(0, cacheDirTagSignature.length).equals(cacheDirTagSignature);

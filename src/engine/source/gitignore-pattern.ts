@@ -1,6 +1,6 @@
 import { HoldfastError } from '../../model/errors.ts';
 import { rawFromText } from '../../model/raw-bytes.ts';
-import type { ExcludeRule } from './exclude-rule.ts';
+import type { CompiledPattern } from './compiled-pattern.ts';
 import {
   anyCharacter,
   anyDirectories,
@@ -24,7 +24,7 @@ import {
  *
  * Returns undefined for a blank or a comment. Throws `configuration`.
  */
-export function parseGitignorePattern(line: string, names: GroupNames): ExcludeRule | undefined {
+export function parseGitignorePattern(line: string, names: GroupNames): CompiledPattern | undefined {
   let pattern: string = trimTrailingSpaces(rawFromText(line));
   if (pattern === '' || pattern.startsWith('#')) return undefined;
   const negated = pattern.startsWith('!');

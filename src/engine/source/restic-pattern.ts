@@ -1,7 +1,7 @@
 import { posix } from 'node:path';
 import { HoldfastError } from '../../model/errors.ts';
 import type { RawString } from '../../model/raw-bytes.ts';
-import type { ExcludeRule } from './exclude-rule.ts';
+import type { CompiledPattern } from './compiled-pattern.ts';
 import {
   anyCharacter,
   anyDirectories,
@@ -33,7 +33,7 @@ export type ResticPatternOptions = {
 };
 
 /** Returns undefined for an empty pattern, which means nothing. Throws `usage`. */
-export function parseResticPattern(text: string, options: ResticPatternOptions, names: GroupNames): ExcludeRule | undefined {
+export function parseResticPattern(text: string, options: ResticPatternOptions, names: GroupNames): CompiledPattern | undefined {
   if (text === '') return undefined;
   const negated = text.startsWith('!');
   const given = negated ? text.slice(1) : text;

@@ -1,5 +1,5 @@
 /** One exclude pattern, compiled, whatever its dialect. */
-export type ExcludeRule = {
+export type CompiledPattern = {
   /** Takes back what earlier rules excluded. */
   negated: boolean;
   directoriesOnly: boolean;
