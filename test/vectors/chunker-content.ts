@@ -1,6 +1,6 @@
 import { createCipheriv, createHash } from 'node:crypto';
 
-/** `random`: the AES-256-CTR keystream, counter from 0, of the key SHA-256(seed). `repeat`: the text again and again, cut off at the length. */
+/** `random`: the AES-256-CTR keystream, counter from 0, of the key SHA-256(seed). `repeat`: the text, repeated up to the length. */
 export type ContentPart = { random: string; bytes: number } | { repeat: string; bytes: number } | { zeros: true; bytes: number };
 
 /** What chunker.json holds: where restic cut contents that anyone can make again. */

@@ -4,12 +4,12 @@ import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { type ChunkerVectors, contentOf } from '../../../test/vectors/chunker-content.ts';
-import { cuttingWindow, fingerprint, referenceChunks } from './chunker.reference.ts';
+import { cuttingWindow, fingerprint, referenceChunks } from '../../../test/vectors/chunker-reference.ts';
 import { type Chunker, createChunker, isIrreducible, maxChunkBytes, minChunkBytes, randomPolynomial } from './chunker.ts';
 
 const polynomial = 0x3da3358b4dc173n;
 
-/** Cuts a content as a caller does: reads of the given lengths, again and again, moving what is left to the beginning when the buffer is full. */
+/** Cuts a content as a caller does: reads of the given lengths in turn; when the buffer is full, what is left moves to its beginning. */
 function chunks(chunker: Chunker, content: Buffer, readBytes: readonly number[] = [content.length]): number[] {
   const { buffer } = chunker;
   const lengths: number[] = [];
@@ -21,6 +21,7 @@ function chunks(chunker: Chunker, content: Buffer, readBytes: readonly number[] 
       [start, end] = [0, end - start];
     }
     const got = content.copy(buffer, end, read, read + Math.min(wanted, buffer.length - end));
+    assert.ok(got > 0 || wanted === 0, 'a full buffer must be enough to decide');
     [end, read] = [end + got, read + got];
     const last = read === content.length;
     for (let length = chunker.next(start, end, last); length > 0; length = chunker.next(start, end, last)) {
@@ -104,6 +105,9 @@ describe('chunker', () => {
     for (const length of [64, 1000, minChunkBytes - 65, minChunkBytes - 1]) plant(content, length);
     plant(content, maxChunkBytes + 1);
     assert.deepEqual(chunks(chunker, content), [maxChunkBytes, 1000]);
+    content.copy(chunker.buffer);
+    assert.equal(chunker.next(0, maxChunkBytes - 1, false), 0);
+    assert.equal(chunker.next(0, maxChunkBytes, false), maxChunkBytes);
     plant(content, maxChunkBytes - 1);
     assert.deepEqual(chunks(chunker, content), [maxChunkBytes - 1, 1001]);
     plant(content, minChunkBytes);

@@ -13,8 +13,8 @@ import { readFileSync } from 'node:fs';
 import { HoldfastError } from '../../model/errors.ts';
 
 /**
- * No chunk is shorter, except the last one of a content. In a run of zeros, whose fingerprint is zero everywhere, every chunk is exactly
- * this long: what lets the holes of a sparse file be cut without being read.
+ * No chunk is shorter, except the last one of a content. In a run of zeros, whose fingerprint is zero everywhere, every
+ * chunk is exactly this long: what lets the holes of a sparse file be cut without being read.
  */
 export const minChunkBytes = 512 * 1024;
 /** No chunk is longer. */
@@ -34,10 +34,10 @@ export type Chunker = {
    */
   readonly buffer: Buffer;
   /**
-   * The length in bytes of the chunk that begins at `start` of the buffer, where content is up to `end`; 0 when it takes more content
-   * to decide. Then the caller reads more behind `end`, having moved the content to the beginning of the buffer if it likes, and
-   * calls again: what was scanned is not scanned again, so the content from `start` must be the same. With `last` (the content ends at `end`)
-   * what remains is a chunk: 0 only if nothing remains.
+   * The length in bytes of the chunk that begins at `start` of the buffer, where content is up to `end`; 0 when it takes
+   * more content to decide. Then the caller reads more behind `end`, having moved the content from `start` to the
+   * beginning of the buffer if it likes, and calls again: what was scanned is not scanned again. With `last` (the content
+   * ends at `end`) what remains is a chunk: 0 only if nothing remains.
    * @throws HoldfastError `internal` when start and end are not within the buffer
    */
   next(start: number, end: number, last: boolean): number;
@@ -74,7 +74,7 @@ function compile(): object {
 }
 
 /**
- * Synchronous; takes 12 MiB of address space besides what WebAssembly reserves, and the memory of what is read into the buffer.
+ * A chunker for one content at a time, with a buffer of its own. Synchronous.
  * @throws HoldfastError `damaged` when the polynomial isn't irreducible of degree 53
  */
 export function createChunker(polynomial: bigint): Chunker {
@@ -123,8 +123,9 @@ export function randomPolynomial(): bigint {
 }
 
 /**
- * Whether a polynomial over GF(2) is irreducible. Ben-Or's test ("Probabilistic algorithms in finite fields", 1981): x^(2^i) - x is the product
- * of all irreducible polynomials whose degree divides i, so it shares a factor with a reducible one for some i up to half its degree.
+ * Whether a polynomial over GF(2) is irreducible. Ben-Or's test ("Probabilistic algorithms in finite fields", 1981):
+ * x^(2^i) - x is the product of all irreducible polynomials whose degree divides i, so it shares a factor with a
+ * reducible one for some i up to half its degree.
  */
 export function isIrreducible(polynomial: bigint): boolean {
   const n = degree(polynomial);
@@ -148,7 +149,7 @@ function remainder(dividend: bigint, divisor: bigint): bigint {
   return rest;
 }
 
-/** Over GF(2), the square of a sum is the sum of the squares: every bit moves from n to 2n, which is reading binary digits in base 4. */
+/** Over GF(2), the square of a sum is the sum of the squares: bit n becomes bit 2n. */
 function squareModulo(polynomial: bigint, modulus: bigint): bigint {
   let square = 0n;
   for (let bit = 0; bit <= degree(polynomial); bit++) {

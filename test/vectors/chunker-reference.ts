@@ -1,5 +1,5 @@
-/** The chunker as its definition says, one byte after the other in whole numbers: slow, and plainly right. For tests only. */
-import { maxChunkBytes, minChunkBytes } from './chunker.ts';
+/** The chunker as its definition says, one byte after the other in whole numbers: slow, and plainly right. */
+import { maxChunkBytes, minChunkBytes } from '../../src/format/kernel/chunker.ts';
 
 const windowBytes = 64;
 const degree = 53n;
