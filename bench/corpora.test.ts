@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cpSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -43,7 +43,7 @@ const contents = (root: string): Map<string, string> => {
 
 for (const name of corpusNames) {
   test(`${name}: the same seed gives the same bytes and times, in both states; another seed others`, () => {
-    const [one, two, other] = [make('one', name), make('two', name), make('one', name, 'other')];
+    const [one, two, other] = [make('one', name), make('two', name), make('three', name, 'other')];
     assert.deepEqual(contents(one), contents(two));
     assert.notDeepEqual(contents(one), contents(other));
     assert.deepEqual(contents(churned(one, name)), contents(churned(two, name)));
@@ -61,6 +61,15 @@ for (const name of corpusNames) {
     if (name !== 'databases') assert.ok(same > first.size * 0.75, `only ${same} of ${first.size} files are the same`);
   });
 }
+
+test('a corpus is made once, and goes when one of the same name and size is made anew', () => {
+  const first = make('cache', 'media');
+  writeFileSync(join(first, 'mark'), '');
+  assert.equal(make('cache', 'media'), first);
+  assert.ok(existsSync(join(first, 'mark')), 'it was made again');
+  make('cache', 'media', 'other');
+  assert.equal(existsSync(first), false);
+});
 
 test('databases compress 2 to 3 times, media not at all', () => {
   const ratio = (root: string): number => {

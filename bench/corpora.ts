@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { churnDatabases, generateDatabases } from './corpora/databases.ts';
 import { churnMedia, generateMedia } from './corpora/media.ts';
@@ -16,10 +16,11 @@ const generation = 1;
 
 /** Makes the corpus in the folder `cache`, unless it is there. Returns its root, which nobody may change. */
 export function pristineCorpus(cache: string, choice: CorpusChoice): string {
-  const root = join(cache, cacheKey(choice));
+  const family = `${choice.name}-x${choice.scale}-`;
+  const root = join(cache, `${family}${fingerprint(choice)}`);
   if (existsSync(root)) return root;
+  removeOutdated(cache, family);
   const unfinished = `${root}.unfinished`;
-  rmSync(unfinished, { recursive: true, force: true });
   mkdirSync(unfinished, { recursive: true });
   generate(unfinished, choice);
   renameSync(unfinished, root);
@@ -33,15 +34,23 @@ export function churnCorpus(root: string, choice: CorpusChoice): void {
   else churnMedia(root, choice.seed, choice.scale);
 }
 
+/** Corpora of the same name and size that other seeds, generators or packages made: each takes up to a gigabyte. */
+function removeOutdated(cache: string, family: string): void {
+  if (!existsSync(cache)) return;
+  for (const entry of readdirSync(cache)) {
+    if (entry.startsWith(family)) rmSync(join(cache, entry), { recursive: true });
+  }
+}
+
 function generate(root: string, choice: CorpusChoice): void {
   if (choice.name === 'sources') generateSources(root, choice.seed, choice.scale, join(choice.checkout, 'node_modules'));
   else if (choice.name === 'databases') generateDatabases(root, choice.seed, choice.scale);
   else generateMedia(root, choice.seed, choice.scale);
 }
 
-function cacheKey(choice: CorpusChoice): string {
+function fingerprint(choice: CorpusChoice): string {
   const facts: unknown[] = [generation, choice.name, choice.seed, choice.scale];
   // The sources are made of the installed packages, which the lock file determines.
   if (choice.name === 'sources') facts.push(readFileSync(join(choice.checkout, 'package-lock.json'), 'utf8'));
-  return `${choice.name}-${createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 16)}`;
+  return createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 16);
 }
