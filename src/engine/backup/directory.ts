@@ -1,0 +1,281 @@
+/** Lists a directory and compares it with the parent snapshot: what is unchanged, what must be read, what waits. */
+import { decodeTree, encodeTree } from '../../format/tree.ts';
+import { HoldfastError } from '../../model/errors.ts';
+import type { BlobId } from '../../model/ids.ts';
+import type { TreeNode } from '../../model/node.ts';
+import type { RawString } from '../../model/raw-bytes.ts';
+import type { BlobIndex } from '../../repository/blob-index.ts';
+import type { BlobReader } from '../../repository/blob-reader.ts';
+import { type Excludes, isCacheDirTag } from '../source/excludes.ts';
+import { EPERM, O_DIRECTORY, O_NOATIME, O_RDONLY, errnoName } from '../source/posix-constants.ts';
+import { pread } from '../source/posix-io.ts';
+import { listDirectory } from '../source/posix-list.ts';
+import { close, openBeneath, openForReading } from '../source/posix-open.ts';
+import { Stat, statAt } from '../source/posix-stat.ts';
+import type { Counter } from './counters.ts';
+import type { DirectoryTask, FinishTask, SavedFile, Subdirectory, TaskResult, VolumeStart } from './messages.ts';
+import { contentUnchanged, nodeFromStat } from './nodes.ts';
+import type { EntryReader } from './read-entry.ts';
+import type { BlobSink } from './save-blobs.ts';
+
+/** Beyond this much in one directory, its files are offered to all lanes. */
+const inlineBytes = 4 * 1024 * 1024;
+const inlineFiles = 500;
+
+/** A directory whose tree isn't saved yet: `nodes` has holes where something is awaited. */
+type OpenDirectory = {
+  nodes: (TreeNode | undefined)[];
+  /** Places of the subdirectories, in the order in which the main thread was told of them. */
+  subdirectorySlots: number[];
+  parentTree: BlobId | undefined;
+};
+
+/** What must be read, found while listing. */
+type FoundFile = { slot: number; name: RawString; sizeBytes: number };
+
+export type DirectoryLaneOptions = {
+  root: { fd: number; device: number };
+  volume: VolumeStart;
+  excludes: Excludes;
+  index: BlobIndex;
+  blobs: BlobReader;
+  sink: BlobSink;
+  entries: EntryReader;
+  count: Counter;
+  /** Tells which directory the entries that follow are in. */
+  enter: (path: RawString) => void;
+  problem: (path: RawString, problem: 'unreadable' | 'vanished', message: string) => void;
+  warn: (warning: string) => void;
+};
+
+export class DirectoryLane {
+  private readonly o: DirectoryLaneOptions;
+  private readonly open = new Map<number, OpenDirectory>();
+  private readonly stat = new Stat();
+
+  constructor(options: DirectoryLaneOptions) {
+    this.o = options;
+  }
+
+  async list({ directory, path, parentTree }: DirectoryTask): Promise<TaskResult> {
+    this.o.enter(path);
+    const fd = this.openDirectory(path);
+    if (fd < 0) return this.gone(directory, path, fd);
+    try {
+      const listing = listDirectory(fd);
+      if (typeof listing === 'number') return this.gone(directory, path, listing);
+      const names = this.wanted(fd, path, listing.names.sort());
+      const parents = await this.parentNodes(parentTree);
+      return await this.readListing({ directory, path, fd, names, parents, parentTree });
+    } finally {
+      close(fd);
+    }
+  }
+
+  /** Files of a directory that this or another lane has listed. */
+  async readFiles(directory: number, path: RawString, names: readonly RawString[], slots: readonly number[]): Promise<TaskResult> {
+    this.o.enter(path);
+    const fd = this.openDirectory(path);
+    if (fd < 0) {
+      this.gone(directory, path, fd);
+      return { result: 'files', directory, files: [] };
+    }
+    try {
+      const files: SavedFile[] = [];
+      for (const [i, name] of names.entries()) files.push({ slot: slots[i] as number, node: await this.readFile(fd, name) });
+      return { result: 'files', directory, files };
+    } finally {
+      close(fd);
+    }
+  }
+
+  async finish({ directory, subtrees, files }: FinishTask): Promise<TaskResult> {
+    const open = this.open.get(directory);
+    if (open === undefined) throw new HoldfastError('internal', `directory ${directory} was not listed by this lane`);
+    this.open.delete(directory);
+    for (const { slot, node } of files) open.nodes[slot] = node;
+    for (const [i, slot] of open.subdirectorySlots.entries()) {
+      const node = open.nodes[slot] as TreeNode;
+      const subtree = subtrees[i];
+      open.nodes[slot] = subtree === undefined ? undefined : { ...node, subtree };
+    }
+    return this.saveTree(directory, open);
+  }
+
+  private openDirectory(path: RawString): number {
+    const flags = O_RDONLY | O_DIRECTORY;
+    const fd = openBeneath(this.o.root.fd, path, flags | O_NOATIME);
+    return fd === -EPERM ? openBeneath(this.o.root.fd, path, flags) : fd;
+  }
+
+  private gone(directory: number, path: RawString, errno: number): TaskResult {
+    const name = errnoName(-errno);
+    const vanished = name === 'ENOENT' || name === 'ENOTDIR';
+    this.o.count(vanished ? 'changedWhileRead' : 'unreadable', 1);
+    this.o.problem(path, vanished ? 'vanished' : 'unreadable', vanished ? 'was there in the listing, and is gone' : `cannot list: ${name}`);
+    return { result: 'gone', directory };
+  }
+
+  /** Takes out what is excluded by what the directory itself holds. */
+  private wanted(fd: number, path: RawString, names: RawString[]): RawString[] {
+    const { excludeIfPresent, excludeCaches } = this.o.volume;
+    const tags = excludeIfPresent.length > 0 ? names.filter((name) => excludeIfPresent.includes(name)) : [];
+    if (excludeCaches && names.includes(cacheDirTagName) && this.hasCacheDirTag(fd)) tags.push(cacheDirTagName);
+    if (tags.length > 0) return tags;
+    return path === '' ? names.filter((name) => name !== lostAndFound) : names;
+  }
+
+  private hasCacheDirTag(fd: number): boolean {
+    const tag = openForReading(fd, cacheDirTagName);
+    if (tag < 0) return false;
+    const head = Buffer.alloc(64);
+    const length = pread(tag, head, 0, head.length, 0);
+    close(tag);
+    return length > 0 && isCacheDirTag(head.subarray(0, length));
+  }
+
+  private async parentNodes(parentTree: BlobId | undefined): Promise<TreeNode[]> {
+    if (parentTree === undefined) return [];
+    try {
+      return decodeTree(await this.o.blobs.read('tree', parentTree));
+    } catch (error) {
+      if (!(error instanceof HoldfastError)) throw error;
+      // A damaged parent costs time, not data: everything below is read as if it were new.
+      this.o.warn('part of the parent snapshot is damaged; run `holdfast check`');
+      return [];
+    }
+  }
+
+  private async readListing(listing: {
+    directory: number;
+    path: RawString;
+    fd: number;
+    names: RawString[];
+    parents: TreeNode[];
+    parentTree: BlobId | undefined;
+  }): Promise<TaskResult> {
+    const { directory, path, fd, names, parents, parentTree } = listing;
+    const open: OpenDirectory = { nodes: [], subdirectorySlots: [], parentTree };
+    const subdirectories: Subdirectory[] = [];
+    const found: FoundFile[] = [];
+    const findParent = inOrder(parents);
+    for (const name of names) {
+      const parent = findParent(name);
+      const slot = open.nodes.length;
+      const node = this.look(fd, path, name, parent);
+      if (node === undefined) continue;
+      open.nodes.push(node);
+      if (node.type === 'file' && node.content === undefined) {
+        found.push({ slot, name, sizeBytes: Number(node.size) });
+        open.nodes[slot] = undefined;
+      } else if (node.type === 'dir' && node.subtree === undefined) {
+        open.subdirectorySlots.push(slot);
+        subdirectories.push({ name, parentTree: parent?.type === 'dir' ? parent.subtree : undefined });
+      }
+    }
+    const deferred = await this.readInline(fd, open, found);
+    if (subdirectories.length === 0 && deferred.length === 0) return this.saveTree(directory, open);
+    this.open.set(directory, open);
+    return { result: 'listed', directory, subdirectories, files: inGroups(deferred) };
+  }
+
+  /** An entry as far as it can be known without reading content; a file without content must be read. */
+  private look(fd: number, path: RawString, name: RawString, parent: TreeNode | undefined): TreeNode | undefined {
+    const { stat } = this;
+    const statted = statAt(fd, name, stat);
+    if (statted < 0) {
+      this.gone(-1, join(path, name), statted);
+      return undefined;
+    }
+    const node = nodeFromStat(name, stat, this.o.volume.withAtime);
+    if (node.type === 'socket' || node.type === 'irregular') return undefined;
+    if (this.o.excludes.excludes(join(path, name), name, node.type === 'dir')) return undefined;
+    if (node.type === 'file') return this.lookAtFile(fd, node, parent);
+    const complete = this.o.entries.complete(fd, node, parent);
+    if (complete?.type === 'dir' && this.o.volume.oneFileSystem && stat.device !== this.o.root.device) {
+      // A mount point: the directory is the volume's, what is mounted there isn't.
+      complete.subtree = this.o.sink.save('tree', encodeTree([]));
+    }
+    return complete;
+  }
+
+  private lookAtFile(fd: number, node: TreeNode, parent: TreeNode | undefined): TreeNode | undefined {
+    const { count, index, volume } = this.o;
+    count('totalFilesProcessed', 1);
+    if (!contentUnchanged(node, parent, volume.changes) || !(parent.content as BlobId[]).every((id) => index.has(id, 'data'))) {
+      count(parent?.type === 'file' ? 'filesChanged' : 'filesNew', 1);
+      return node;
+    }
+    count('filesUnmodified', 1);
+    count('totalBytesProcessed', Number(node.size));
+    const complete = this.o.entries.complete(fd, node, parent);
+    if (complete) complete.content = parent.content;
+    return complete;
+  }
+
+  /** Reads files until there is enough for other lanes to help. @returns what is left to read. */
+  private async readInline(fd: number, open: OpenDirectory, found: FoundFile[]): Promise<FoundFile[]> {
+    let bytes = 0;
+    let files = 0;
+    const deferred: FoundFile[] = [];
+    for (const file of found) {
+      bytes += file.sizeBytes;
+      files++;
+      if (bytes > inlineBytes || files > inlineFiles) {
+        if (file.sizeBytes > inlineBytes) bytes -= file.sizeBytes;
+        deferred.push(file);
+      } else open.nodes[file.slot] = await this.readFile(fd, file.name);
+    }
+    return deferred;
+  }
+
+  private async readFile(fd: number, name: RawString): Promise<TreeNode | undefined> {
+    return this.o.entries.readFile(fd, name);
+  }
+
+  private async saveTree(directory: number, open: OpenDirectory): Promise<TaskResult> {
+    const { sink, count } = this.o;
+    const tree = sink.save('tree', encodeTree(open.nodes.filter((node) => node !== undefined)));
+    if (sink.full) await sink.settle();
+    count(open.parentTree === undefined ? 'dirsNew' : open.parentTree === tree ? 'dirsUnmodified' : 'dirsChanged', 1);
+    return { result: 'saved', directory, tree };
+  }
+}
+
+const cacheDirTagName = 'CACHEDIR.TAG' as RawString;
+const lostAndFound = 'lost+found' as RawString;
+
+const join = (path: RawString, name: RawString): RawString => (path === '' ? name : `${path}/${name}`) as RawString;
+
+/** Finds nodes by names that are asked for in ascending order. Trees of old writers may be unsorted: those are looked up. */
+function inOrder(nodes: TreeNode[]): (name: RawString) => TreeNode | undefined {
+  const sorted = nodes.every((node, i) => i === 0 || (nodes[i - 1] as TreeNode).name < node.name);
+  if (!sorted) {
+    const byName = new Map(nodes.map((node) => [node.name, node]));
+    return (name) => byName.get(name);
+  }
+  let at = 0;
+  return (name) => {
+    while (at < nodes.length && (nodes[at] as TreeNode).name < name) at++;
+    const node = nodes[at];
+    return node?.name === name ? node : undefined;
+  };
+}
+
+/** Groups that are worth a message each: neither too many files nor too many bytes, big files alone. */
+function inGroups(files: FoundFile[]): { names: RawString[]; slots: number[] }[] {
+  const groups: { names: RawString[]; slots: number[] }[] = [];
+  let bytes = 0;
+  for (const { name, slot, sizeBytes } of files) {
+    let group = groups[groups.length - 1];
+    if (group === undefined || group.names.length >= inlineFiles || bytes + sizeBytes > inlineBytes) {
+      group = { names: [], slots: [] };
+      groups.push(group);
+      bytes = 0;
+    }
+    group.names.push(name);
+    group.slots.push(slot);
+    bytes += sizeBytes;
+  }
+  return groups;
+}

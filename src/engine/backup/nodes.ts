@@ -1,0 +1,76 @@
+/** From what the kernel says of a file to a node of a tree, and whether that is what the parent snapshot holds. */
+import { goModeFromStat, nodeTypeFromStatMode } from '../../format/file-mode.ts';
+import { formatTime, tryParseTime } from '../../format/time.ts';
+import type { ExtendedAttribute, TreeNode } from '../../model/node.ts';
+import type { RawString } from '../../model/raw-bytes.ts';
+import { groupName, userName } from '../source/posix-accounts.ts';
+import { type Stat } from '../source/posix-stat.ts';
+import type { ChangeDetection } from './messages.ts';
+
+const noAttributes: ExtendedAttribute[] = [];
+
+/** A node without content, link target or subtree. `atime` is written equal to `mtime` unless asked otherwise, as restic does. */
+export function nodeFromStat(name: RawString, stat: Stat, withAtime: boolean): TreeNode {
+  const mtime = formatTime(stat.mtimeSec, stat.mtimeNsec);
+  const type = nodeTypeFromStatMode(stat.mode);
+  const isDirectory = type === 'dir';
+  return {
+    name,
+    type,
+    mode: goModeFromStat(stat.mode),
+    mtime,
+    atime: withAtime ? formatTime(stat.atimeSec, stat.atimeNsec) : mtime,
+    ctime: formatTime(stat.ctimeSec, stat.ctimeNsec),
+    uid: stat.uid,
+    gid: stat.gid,
+    user: userName(stat.uid),
+    group: groupName(stat.gid),
+    inode: stat.inode,
+    deviceId: stat.device,
+    size: type === 'file' ? stat.size : 0,
+    links: isDirectory ? 0 : stat.links,
+    linkTarget: undefined,
+    extendedAttributes: noAttributes,
+    device: type === 'dev' || type === 'chardev' ? stat.rdev : 0,
+    content: undefined,
+    subtree: undefined,
+    error: '',
+    unknown: undefined,
+  };
+}
+
+/** The same instant, perhaps written in another zone. */
+export function sameInstant(a: string, b: string): boolean {
+  if (a === b) return true;
+  const [left, right] = [tryParseTime(a), tryParseTime(b)];
+  return left !== undefined && right !== undefined && left.sec === right.sec && left.nsec === right.nsec;
+}
+
+/** Whether a file's content can be taken over from the parent snapshot without being read. */
+export function contentUnchanged(node: TreeNode, parent: TreeNode | undefined, changes: ChangeDetection): parent is TreeNode {
+  return (
+    !changes.force &&
+    parent !== undefined &&
+    parent.type === node.type &&
+    parent.content !== undefined &&
+    parent.size === node.size &&
+    sameInstant(parent.mtime, node.mtime) &&
+    (changes.ignoreCtime || sameInstant(parent.ctime, node.ctime)) &&
+    (changes.ignoreInode || parent.inode === node.inode)
+  );
+}
+
+/**
+ * Whether extended attributes can be taken over: setting one changes the ctime, which nothing can set back. (Renaming does too, so
+ * that nothing but the same file has both the inode and the ctime.)
+ */
+export function attributesUnchanged(node: TreeNode, parent: TreeNode | undefined, changes: ChangeDetection): parent is TreeNode {
+  return (
+    !changes.force &&
+    parent !== undefined &&
+    parent.type === node.type &&
+    parent.inode === node.inode &&
+    parent.deviceId === node.deviceId &&
+    sameInstant(parent.ctime, node.ctime)
+  );
+}

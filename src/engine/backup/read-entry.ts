@@ -1,0 +1,124 @@
+/** One entry of a directory becomes a node: whatever it is, and whatever happens to it meanwhile. */
+import type { TreeNode } from '../../model/node.ts';
+import type { RawString } from '../../model/raw-bytes.ts';
+import { ELOOP, ENODATA, ENOENT, ENOTDIR, ENXIO, S_IFMT, S_IFREG, errnoName } from '../source/posix-constants.ts';
+import { readLinkAt } from '../source/posix-list.ts';
+import { close, openForReading } from '../source/posix-open.ts';
+import { Stat, statAt, statFd } from '../source/posix-stat.ts';
+import { listXattrsAt, listXattrsFd } from '../source/posix-xattr.ts';
+import type { FileProblem } from '../../model/events.ts';
+import type { Counter } from './counters.ts';
+import type { ChangeDetection } from './messages.ts';
+import { attributesUnchanged, nodeFromStat } from './nodes.ts';
+import type { FileReader } from './read-file.ts';
+
+export type EntryReaderOptions = {
+  reader: FileReader;
+  count: Counter;
+  withAtime: boolean;
+  changes: ChangeDetection;
+  /** `name` is in the directory that is being read. */
+  onProblem: (name: RawString, problem: FileProblem, message: string) => void;
+  onWarning: (warning: string) => void;
+};
+
+export type EntryReader = {
+  /**
+   * Reads a file's content. What it has become since it was listed is looked at anew.
+   * @returns undefined when it is gone or cannot be read (reported), or is no longer a file (`type-changed`, reported).
+   */
+  readFile(directory: number, name: RawString): Promise<TreeNode | undefined>;
+  /** Completes the node of anything but a file with what needs a call of its own: link target, attributes. */
+  complete(directory: number, node: TreeNode, parent: TreeNode | undefined): TreeNode | undefined;
+};
+
+/** What the kernel can't tell of an attribute isn't the file's fault; said once a kind. */
+const unreadableAttribute = (attribute: string, errno: number) => `the extended attribute ${attribute} could not be read (${errnoName(errno)})`;
+
+export function createEntryReader({ reader, count, withAtime, changes, onProblem, onWarning }: EntryReaderOptions): EntryReader {
+  const before = new Stat();
+  const after = new Stat();
+  const onUnreadable = (attribute: string, errno: number) => {
+    if (errno !== ENODATA) onWarning(unreadableAttribute(attribute, errno));
+  };
+
+  function unreadable(name: RawString, errno: number, doing: string): undefined {
+    if (errno === ENOENT || errno === ENOTDIR) {
+      count('changedWhileRead', 1);
+      onProblem(name, 'vanished', 'was there in the listing, and is gone');
+      return undefined;
+    }
+    count('unreadable', 1);
+    onProblem(name, 'unreadable', `cannot ${doing}: ${errnoName(errno)}`);
+    return undefined;
+  }
+
+  function typeChanged(name: RawString): undefined {
+    count('changedWhileRead', 1);
+    count('unreadable', 1);
+    onProblem(name, 'type-changed', 'became something else while it was read; the next backup takes it as what it is now');
+    return undefined;
+  }
+
+  /** Content and attributes of an open file whose state at opening is in `before`. */
+  async function readOpen(fd: number, name: RawString): Promise<TreeNode | undefined> {
+    const node = nodeFromStat(name, before, withAtime);
+    const attributes = listXattrsFd(fd, onUnreadable);
+    if (typeof attributes === 'number') onWarning(`extended attributes could not be read (${errnoName(-attributes)})`);
+    else node.extendedAttributes = attributes as TreeNode['extendedAttributes'];
+    const content = await reader.read(fd, before);
+    if (typeof content === 'number') return unreadable(name, -content, 'read');
+    const statted = statFd(fd, after);
+    if (statted < 0 || changedBetween(before, after) || content.sizeBytes !== before.size) {
+      count('changedWhileRead', 1);
+      onProblem(name, 'changed', 'changed while it was read');
+    }
+    node.content = content.content;
+    node.size = content.sizeBytes;
+    return node;
+  }
+
+  return {
+    async readFile(directory, name) {
+      const fd = openForReading(directory, name);
+      if (fd === -ELOOP || fd === -ENXIO) return typeChanged(name);
+      if (fd < 0) return unreadable(name, -fd, 'open');
+      try {
+        const statted = statFd(fd, before);
+        if (statted < 0) return unreadable(name, -statted, 'stat');
+        if ((before.mode & S_IFMT) !== S_IFREG) return typeChanged(name);
+        return await readOpen(fd, name);
+      } finally {
+        close(fd);
+      }
+    },
+
+    complete(directory, node, parent) {
+      if (node.type === 'symlink') {
+        const target = readLinkAt(directory, node.name);
+        if (typeof target === 'number') return unreadable(node.name, -target, 'read the link');
+        node.linkTarget = target;
+      }
+      if (attributesUnchanged(node, parent, changes)) {
+        node.extendedAttributes = parent.extendedAttributes;
+        return node;
+      }
+      const attributes = listXattrsAt(directory, node.name, onUnreadable);
+      if (typeof attributes === 'number') {
+        if (statAt(directory, node.name, after) < 0) return unreadable(node.name, ENOENT, 'stat');
+        onWarning(`extended attributes could not be read (${errnoName(-attributes)})`);
+      } else node.extendedAttributes = attributes as TreeNode['extendedAttributes'];
+      return node;
+    },
+  };
+}
+
+function changedBetween(a: Stat, b: Stat): boolean {
+  return (
+    a.size !== b.size ||
+    a.mtimeSec !== b.mtimeSec ||
+    a.mtimeNsec !== b.mtimeNsec ||
+    a.ctimeSec !== b.ctimeSec ||
+    a.ctimeNsec !== b.ctimeNsec
+  );
+}

@@ -1,0 +1,119 @@
+/** Reads a file's content into blobs: small ones in one read, large ones cut, holes without being read. */
+import { type Chunker, minChunkBytes } from '../../format/kernel/chunker.ts';
+import { HoldfastError } from '../../model/errors.ts';
+import type { BlobId } from '../../model/ids.ts';
+import { pread, seekData } from '../source/posix-io.ts';
+import { type Stat } from '../source/posix-stat.ts';
+import type { BlobSink } from './save-blobs.ts';
+
+export type FileContent = {
+  content: BlobId[];
+  /** What was read; differs from the file's size when that changed meanwhile. */
+  sizeBytes: number;
+};
+
+export type FileReader = {
+  /**
+   * Reads an open regular file from its beginning. The stat is from before the reading.
+   * @returns a negative errno when a read fails. @throws `interrupted`, and what the sink throws.
+   */
+  read(fd: number, stat: Stat): Promise<FileContent | number>;
+};
+
+export type FileReaderOptions = {
+  chunker: Chunker;
+  sink: BlobSink;
+  /** Called for every chunk with its size, for progress. */
+  onBytes: (bytes: number) => void;
+  /** Whether to stop, asked for every chunk. */
+  stopped: () => boolean;
+};
+
+/** Whole holes shorter than this aren't worth a system call to find. */
+const sparseWorthwhileBytes = 1024 * 1024;
+
+export function createFileReader({ chunker, sink, onBytes, stopped }: FileReaderOptions): FileReader {
+  const { buffer } = chunker;
+  let zeroChunk: BlobId | undefined;
+
+  async function save(plain: Uint8Array): Promise<BlobId> {
+    if (stopped()) throw new HoldfastError('interrupted', 'interrupted while reading a file');
+    const id = sink.save('data', plain);
+    if (sink.full) await sink.settle();
+    onBytes(plain.length);
+    return id;
+  }
+
+  /** A file of one chunk: one byte more than expected is asked for, so that a file that grows is noticed. */
+  async function readSmall(fd: number, size: number): Promise<FileContent | number | undefined> {
+    const length = pread(fd, buffer, 0, size + 1, 0);
+    if (length < 0) return length;
+    if (length > size) return undefined;
+    return { content: length === 0 ? [] : [await save(buffer.subarray(0, length))], sizeBytes: length };
+  }
+
+  /** Appends the chunks of a hole that reaches from `position` to `dataAt`: each is minChunkBytes of zeros. */
+  async function skipHole(content: BlobId[], position: number, dataAt: number): Promise<number> {
+    const chunks = Math.floor((dataAt - position) / minChunkBytes);
+    if (chunks === 0) return position;
+    zeroChunk ??= await save(Buffer.alloc(minChunkBytes));
+    for (let n = 0; n < chunks; n++) content.push(zeroChunk);
+    onBytes(chunks * minChunkBytes);
+    return position + chunks * minChunkBytes;
+  }
+
+  async function readLarge(fd: number, stat: Stat): Promise<FileContent | number> {
+    const content: BlobId[] = [];
+    const sparse = Number(stat.size) - stat.blocks * 512 >= sparseWorthwhileBytes;
+    chunker.reset();
+    /** Position in the file of the next read; [start, end) of the buffer is content before it. */
+    let position = 0;
+    let start = 0;
+    let end = 0;
+    let last = false;
+    for (;;) {
+      if (sparse) {
+        // At the beginning of a chunk: where the file has a hole ahead, what follows is known.
+        const chunkAt = position - (end - start);
+        const dataAt = seekData(fd, chunkAt);
+        const after = await skipHole(content, chunkAt, dataAt >= 0 ? dataAt : Math.max(chunkAt, Number(stat.size)));
+        if (after > chunkAt) {
+          if (after >= position) {
+            position = after;
+            start = end = 0;
+          } else start += after - chunkAt;
+          chunker.reset();
+        }
+      }
+      let length = chunker.next(start, end, last);
+      while (length === 0 && !last) {
+        if (end === buffer.length) {
+          buffer.copyWithin(0, start, end);
+          end -= start;
+          start = 0;
+        }
+        const got = pread(fd, buffer, end, buffer.length - end, position);
+        if (got < 0) return got;
+        last = got === 0;
+        position += got;
+        end += got;
+        length = chunker.next(start, end, last);
+      }
+      if (length === 0) return { content, sizeBytes: position };
+      content.push(await save(buffer.subarray(start, start + length)));
+      start += length;
+      if (start === end) start = end = 0;
+    }
+  }
+
+  return {
+    async read(fd, stat) {
+      const size = Number(stat.size);
+      if (size < minChunkBytes) {
+        const small = await readSmall(fd, size);
+        if (small !== undefined) return small;
+      }
+      return readLarge(fd, stat);
+    },
+  };
+}

@@ -1,0 +1,61 @@
+/** The snapshot that a finished walk of a volume amounts to. */
+import { hostname, userInfo } from 'node:os';
+import { formatTime } from '../../format/time.ts';
+import type { Clock } from '../../model/clock.ts';
+import type { BlobId } from '../../model/ids.ts';
+import type { TreeNode } from '../../model/node.ts';
+import { type Consistency, type Snapshot, type SnapshotClass, type SnapshotSummary, type StoredSnapshot, tagsFromIdentity } from '../../model/snapshot.ts';
+import type { Counts } from './counters.ts';
+
+export type Walked = {
+  volume: { name: string; directory: string; excludes: { patterns?: readonly string[]; insensitivePatterns?: readonly string[]; ignorePatterns?: readonly string[] } };
+  root: { node: TreeNode };
+  tree: string;
+  parent: StoredSnapshot | undefined;
+  counts: Counts;
+  startedMs: number;
+};
+
+export type SnapshotContext = {
+  project: string;
+  run: string;
+  class: SnapshotClass;
+  consistency: Consistency;
+  tags: readonly string[];
+  programVersion: string;
+  clock: Clock;
+};
+
+const timeOfMs = (ms: number) => formatTime(Math.floor(ms / 1000), Math.round((ms - Math.floor(ms / 1000) * 1000) * 1e6));
+
+/** A live read in which files changed is `torn`, whatever was hoped for. */
+export function snapshotOf(context: SnapshotContext, walked: Walked): Snapshot & { consistency: Consistency; summary: SnapshotSummary } {
+  const { volume, root, tree, parent, counts, startedMs } = walked;
+  const consistency = context.consistency === 'crash' && counts.changedWhileRead > 0 ? 'torn' : context.consistency;
+  const { username, uid, gid } = userInfo();
+  const identity = { project: context.project, volume: volume.name, run: context.run, class: context.class, consistency };
+  const { patterns = [], insensitivePatterns = [], ignorePatterns = [] } = volume.excludes;
+  return {
+    time: timeOfMs(startedMs),
+    parent: parent?.id,
+    tree: tree as BlobId,
+    paths: [volume.directory],
+    hostname: hostname(),
+    username,
+    uid: Math.max(uid, 0),
+    gid: Math.max(gid, 0),
+    excludes: [...patterns, ...insensitivePatterns, ...ignorePatterns],
+    tags: [...tagsFromIdentity(identity), ...context.tags],
+    original: undefined,
+    programVersion: context.programVersion,
+    summary: summaryOf(counts, startedMs, context.clock.now().getTime()),
+    root: root.node,
+    unknown: undefined,
+    consistency,
+  };
+}
+
+function summaryOf(counts: Counts, startedMs: number, endedMs: number): SnapshotSummary {
+  const { unreadable: _, changedWhileRead: __, ...rest } = counts;
+  return { backupStart: timeOfMs(startedMs), backupEnd: timeOfMs(endedMs), ...rest };
+}
