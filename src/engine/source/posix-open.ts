@@ -21,9 +21,10 @@ import {
   O_RDONLY,
   S_IFLNK,
   S_IFMT,
+  S_IFREG,
 } from './posix-constants.ts';
-import { Stat, statAt } from './posix-stat.ts';
-import { call1, call4, longestPathBytes, putName, putPath, scratch, sys } from './posix-syscall.ts';
+import { Stat, statAt, statFd } from './posix-stat.ts';
+import { call1, call4, longestPathBytes, putDescriptorPath, putName, putPath, scratch, sys } from './posix-syscall.ts';
 
 /** Always added. */
 const safe = O_NOFOLLOW | O_CLOEXEC;
@@ -89,8 +90,28 @@ export function openAt(dirFd: number, name: RawString, flags: number, mode = 0):
 export function openForReading(dirFd: number, name: RawString): number {
   const memory = scratch().name;
   const refused = putName(memory, name);
-  return refused < 0 ? refused : openPutForReading(dirFd, memory.address, O_RDONLY | O_NONBLOCK | safe);
+  if (refused < 0) return refused;
+  const fd = openPutForReading(dirFd, memory.address, O_RDONLY | O_NONBLOCK | safe);
+  return fd === -EAGAIN ? openLeased(dirFd, name) : fd;
 }
+
+/**
+ * A file server's lease (an oplock) must be given back before others may read, and only an open that waits lets the kernel see to that. The
+ * file is pinned first, so that what is waited for is a file, and no FIFO.
+ */
+function openLeased(dirFd: number, name: RawString): number {
+  const pinned = openAt(dirFd, name, O_PATH);
+  if (pinned < 0) return pinned;
+  const known = statFd(pinned, leasedStat);
+  const isFile = known === 0 && (leasedStat.mode & S_IFMT) === S_IFREG;
+  const memory = scratch().name;
+  // /proc's link to the descriptor is the one symlink that must be followed here.
+  const fd = isFile && putDescriptorPath(memory, pinned) === 0 ? openPut(AT_FDCWD, memory.address, O_RDONLY | O_CLOEXEC, 0) : -EAGAIN;
+  close(pinned);
+  return fd;
+}
+
+const leasedStat = new Stat();
 
 /** Opens a directory in a directory for listing, see {@link openForReading}. */
 export function openDirectoryAt(dirFd: number, name: RawString): number {
@@ -102,7 +123,7 @@ export function openDirectoryAt(dirFd: number, name: RawString): number {
 /**
  * Opens a path of any length strictly beneath a root directory: no symlink on the way or at the end is followed, and nothing in the path
  * leads upwards. '' is the root itself. O_NOFOLLOW and O_CLOEXEC are always added. With O_PATH a symlink at the end is opened itself.
- * @returns a descriptor, or a negative errno: -ELOOP when a symlink is met, -EXDEV for an absolute path or `..`.
+ * @returns a descriptor, or a negative errno: -ELOOP when a symlink is met (-ENOTDIR for one at the end, with O_DIRECTORY), -EXDEV for an absolute path or `..`.
  */
 export function openBeneath(rootFd: number, path: RawString, flags: number, mode = 0): number {
   return kernelResolvesBeneath() ? openBeneathByKernel(rootFd, path, flags, mode) : openBeneathByComponent(rootFd, path, flags, mode);
@@ -176,8 +197,8 @@ export function openBeneathByComponent(rootFd: number, path: RawString, flags: n
     from = next;
   }
   // As the kernel does: a slash at the end demands a directory.
-  const onlyDirectory = path.endsWith('/') || path.endsWith('/.') ? O_DIRECTORY : 0;
-  const fd = openStep(from, last, flags | onlyDirectory | safe, mode);
+  const demandsDirectory = path.endsWith('/') || path.endsWith('/.');
+  const fd = demandsDirectory ? openStep(from, last, flags | O_DIRECTORY | safe, mode) : openAt(from, last, flags, mode);
   if (from !== rootFd) close(from);
   return fd;
 }
@@ -190,7 +211,7 @@ function openItself(fd: number, flags: number, mode: number): number {
 
 const stepStat = new Stat();
 
-/** With O_DIRECTORY the kernel says ENOTDIR of a symlink too; callers want to know that it is one. */
+/** With O_DIRECTORY the kernel says ENOTDIR of a symlink; on the way of a path, as openat2 sees it, that is ELOOP. */
 function openStep(dirFd: number, name: RawString, flags: number, mode: number): number {
   const fd = openAt(dirFd, name, flags, mode);
   if (fd === -ENOTDIR && statAt(dirFd, name, stepStat) === 0 && (stepStat.mode & S_IFMT) === S_IFLNK) return -ELOOP;

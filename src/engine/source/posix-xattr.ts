@@ -16,19 +16,16 @@ export type UnreadableAttribute = (attribute: string, errno: number) => void;
 /** Reads one value into scratch memory, given the address of the attribute's name. Returns its length or a negative errno. */
 type ReadValue = (attributeAddress: number) => number;
 
-const none: ExtendedAttribute[] = [];
-Object.freeze(none);
-
 /**
  * The attributes of `name` in the directory, in the kernel's order; or a negative errno. Empty where the file system has none. An attribute
  * that is removed meanwhile is left out. Attributes' names are read as UTF-8.
  */
-export function listXattrsAt(dirFd: number, name: RawString, unreadable?: UnreadableAttribute): readonly ExtendedAttribute[] | number {
+export function listXattrsAt(dirFd: number, name: RawString, unreadable?: UnreadableAttribute): ExtendedAttribute[] | number {
   return attributeCallsAreThere() ? listByAttributeCalls(dirFd, name, unreadable) : listThroughProc(dirFd, name, unreadable);
 }
 
 /** As {@link listXattrsAt}, of an open file (not one opened with O_PATH: -EBADF). */
-export function listXattrsFd(fd: number, unreadable?: UnreadableAttribute): readonly ExtendedAttribute[] | number {
+export function listXattrsFd(fd: number, unreadable?: UnreadableAttribute): ExtendedAttribute[] | number {
   const { list, value } = scratch();
   const length = call3(sys.flistxattr, fd, list.address, list.bytes.length);
   if (length <= 0) return nothingListed(length);
@@ -36,11 +33,7 @@ export function listXattrsFd(fd: number, unreadable?: UnreadableAttribute): read
 }
 
 /** {@link listXattrsAt} with the calls of Linux 6.13. */
-export function listByAttributeCalls(
-  dirFd: number,
-  name: RawString,
-  unreadable?: UnreadableAttribute,
-): readonly ExtendedAttribute[] | number {
+export function listByAttributeCalls(dirFd: number, name: RawString, unreadable?: UnreadableAttribute): ExtendedAttribute[] | number {
   const { name: memory, list, value, structure } = scratch();
   const refused = putName(memory, name);
   if (refused < 0) return refused;
@@ -54,7 +47,7 @@ export function listByAttributeCalls(
 }
 
 /** {@link listXattrsAt} on older kernels. */
-export function listThroughProc(dirFd: number, name: RawString, unreadable?: UnreadableAttribute): readonly ExtendedAttribute[] | number {
+export function listThroughProc(dirFd: number, name: RawString, unreadable?: UnreadableAttribute): ExtendedAttribute[] | number {
   const { name: memory, list, value } = scratch();
   const refused = putDescriptorPath(memory, dirFd, name);
   if (refused < 0) return refused;
@@ -157,7 +150,7 @@ function putValueArguments(address: number, length: number): void {
   words[3] = 0;
 }
 
-const nothingListed = (length: number): readonly ExtendedAttribute[] | number => (length === 0 || length === -ENOTSUP ? none : length);
+const nothingListed = (length: number): ExtendedAttribute[] | number => (length === 0 || length === -ENOTSUP ? [] : length);
 
 /** Reads the values of the attributes whose names, each ended by a NUL, fill `length` bytes of scratch memory. */
 function readValues(length: number, read: ReadValue, unreadable: UnreadableAttribute | undefined): ExtendedAttribute[] {
