@@ -54,8 +54,8 @@ export function parseSource(text: string, options: { mergeKeys?: boolean } = {})
     try {
       value = document.toJS();
     } catch {
-      // The one thing left that toJS refuses: aliases that multiply without end.
-      mistakes.push({ offset: 0, text: 'its aliases would unfold to far more than a file can hold' });
+      // What toJS alone refuses: aliases that multiply without end, and merge keys of what cannot be merged.
+      mistakes.push({ offset: 0, text: 'its aliases cannot be unfolded, or would be far too much' });
     }
   }
   return {
