@@ -43,7 +43,7 @@ export async function run(argv: readonly string[], environment: CliEnvironment):
     });
   });
   try {
-    await program.parseAsync(withHelpOption(argv), { from: 'user' });
+    await program.parseAsync(withHelpOption(argv, environment.commands ?? commandTable), { from: 'user' });
   } catch (thrown) {
     if (thrown instanceof CommanderError && thrown.exitCode === 0) return exitCodes.done;
     const error = thrown instanceof CommanderError ? usageError(thrown, program) : orInterrupted(thrown, environment.signal);
@@ -61,9 +61,11 @@ async function outputFor(environment: CliEnvironment, { json, quiet, verbose, co
   return createOutput({ ...environment, json, quiet, verbose, color });
 }
 
-/** Commander's own `help NAME` would show a command whose module is not loaded. */
-function withHelpOption(argv: readonly string[]): string[] {
-  return argv[0] === 'help' ? [...argv.slice(1), '--help'] : [...argv];
+/** Commander's own `help NAME` would show a command whose module is not loaded, and `bakup --help` says nothing of the mistake. */
+function withHelpOption(argv: readonly string[], commands: readonly CommandEntry[]): string[] {
+  if (argv[0] !== 'help') return [...argv];
+  const [, name] = argv;
+  return name === undefined || commands.some((entry) => entry.name === name) ? [...argv.slice(1), '--help'] : [name];
 }
 
 type Execute = (command: Command, commander: CommanderCommand) => Promise<void>;

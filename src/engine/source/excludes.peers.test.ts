@@ -84,7 +84,7 @@ test('gitignore patterns exclude what git ignores', (t) => {
     const out = ignored(patterns);
     assert.deepEqual(keptEntries({ ignorePatterns: patterns }), [...entries.keys()].filter((entry) => !out.has(entry)).sort());
   });
-  fc.assert(property, { seed: 20, numRuns: 250 });
+  fc.assert(property, { seed: 20, numRuns: 150 });
 
   for (const never of ['[a', 'a\\', '/', '[[:no:]]', '!']) {
     assert.throws(() => compileExcludes({ ignorePatterns: [never] }), HoldfastError);
@@ -120,7 +120,7 @@ for (const name of ['stock', 'newest'] as const) {
         segments: [...before, stars, ...after].filter((part) => part !== ''),
       }))
       .filter(({ segments }) => segments.length > 0 && isAccepted({ patterns: [segments.join('/')] }));
-    const cases = fc.sample(fc.array(pattern, { minLength: 1, maxLength: 4 }), { seed: 21, numRuns: 40 });
+    const cases = fc.sample(fc.array(pattern, { minLength: 1, maxLength: 4 }), { seed: 21, numRuns: 25 });
 
     const expected: string[] = [];
     const args: string[] = [];

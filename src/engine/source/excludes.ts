@@ -95,8 +95,7 @@ function subjectTest(rules: readonly CompiledPattern[]): ((subject: string) => b
 }
 
 const cacheDirTagSignature = Buffer.from('Signature: 8a477f597d28d172789f06886806bc55');
-export const cacheDirTagBytes = cacheDirTagSignature.length;
 
-/** Whether a file named CACHEDIR.TAG that begins with these bytes ({@link cacheDirTagBytes} suffice) marks a cache directory (https://bford.info/cachedir/). */
+/** Whether a file named CACHEDIR.TAG that begins with these bytes (43 suffice) marks a cache directory (https://bford.info/cachedir/). */
 export const isCacheDirTag = (firstBytes: Buffer): boolean =>
   firstBytes.subarray(0, cacheDirTagSignature.length).equals(cacheDirTagSignature);

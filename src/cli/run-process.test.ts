@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { exitCodes } from '../model/errors.ts';
+
+const here = import.meta.dirname;
+
+/** A program with one command whose body is given, run as a process. */
+function start(body: string): ChildProcess {
+  const source = `
+    import { runProcess } from ${JSON.stringify(join(here, 'run-process.ts'))};
+    const run = async ({ signal, output }) => { ${body} };
+    await runProcess([{ name: 'x', summary: '', load: async () => ({ command: { configure() {}, run } }) }]);`;
+  return spawn(process.execPath, ['--input-type=module', '-e', source, '--', 'holdfast', 'x'], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: 20_000,
+  });
+}
+
+/** Bounded, and kept alive by a timer that the process drops when it is told to. */
+const untilAborted = `
+  const timer = setTimeout(() => {}, 15_000);
+  output.line('ready');
+  await new Promise((resolve) => signal.addEventListener('abort', resolve));`;
+
+async function end(child: ChildProcess): Promise<{ code: number; stderr: string }> {
+  let stderr = '';
+  child.stderr?.on('data', (text) => (stderr += text));
+  const [code] = (await once(child, 'close')) as [number];
+  return { code, stderr };
+}
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  test(`${signal} lets the command end soundly, with 130`, async () => {
+    const child = start(`${untilAborted} clearTimeout(timer); output.note('lock released'); signal.throwIfAborted();`);
+    child.stdout?.once('data', () => child.kill(signal));
+    assert.deepEqual(await end(child), {
+      code: exitCodes.interrupted,
+      stderr: `lock released\nerror: interrupted by ${signal}\n→ run again: what was stored is reused\n`,
+    });
+  });
+}
+
+test('a second SIGINT ends at once', async () => {
+  const child = start(`${untilAborted} output.line('again'); await new Promise(() => {});`);
+  child.stdout?.on('data', () => child.kill('SIGINT'));
+  assert.deepEqual(await end(child), { code: exitCodes.interrupted, stderr: '' });
+});
+
+test('when the reader of the output goes away, the command is told, and nothing is said', async () => {
+  const child = start(`
+    while (!signal.aborted) {
+      output.line('line');
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    signal.throwIfAborted();`);
+  child.stdout?.once('data', () => child.stdout?.destroy());
+  assert.deepEqual(await end(child), { code: exitCodes.interrupted, stderr: '' });
+});
+
+test('a reader that went away after all was said changes nothing', async () => {
+  const child = start(`output.line('line'); return 0;`);
+  child.stdout?.destroy();
+  assert.deepEqual(await end(child), { code: exitCodes.done, stderr: '' });
+});
+
+test('the program itself answers --version', () => {
+  const { status, stdout } = spawnSync(process.execPath, [join(here, 'main.ts'), '--version'], { encoding: 'utf8', timeout: 20_000 });
+  assert.equal(status, 0);
+  assert.match(stdout, /^\d+\.\d+\.\d+\n$/);
+});

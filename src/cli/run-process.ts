@@ -1,0 +1,44 @@
+import { exitCodes, HoldfastError } from '../model/errors.ts';
+import type { CommandEntry } from './command.ts';
+import { run } from './run.ts';
+
+/** Runs the command line of this process: wires `run` to its streams, its signals and its exit code. */
+export async function runProcess(commands?: readonly CommandEntry[]): Promise<void> {
+  const interruption = new AbortController();
+  let readerGone = false;
+
+  const onSignal = (signal: NodeJS.Signals): void => {
+    // The first asks the command to end soundly; whoever asks again does not want to wait.
+    if (interruption.signal.aborted) process.exit(exitCodes.interrupted);
+    interruption.abort(new HoldfastError('interrupted', `interrupted by ${signal}`));
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+
+  // `holdfast ls | head`: when nobody reads any more there is nothing left to do, and nobody to tell. What is under way
+  // ends as it does at SIGINT, so that locks are released.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    readerGone = true;
+    interruption.abort(new HoldfastError('interrupted', 'the reader of the output went away'));
+  });
+  // When stderr is closed there is no place left to complain.
+  process.stderr.on('error', () => undefined);
+
+  process.exitCode = await run(process.argv.slice(2), {
+    stdout: process.stdout,
+    stderr: {
+      write: (text: string) => readerGone || process.stderr.write(text),
+      isTTY: process.stderr.isTTY,
+      get columns() {
+        return process.stderr.columns;
+      },
+    },
+    environment: process.env,
+    cwd: process.cwd(),
+    signal: interruption.signal,
+    ...(commands === undefined ? {} : { commands }),
+  });
+  process.removeListener('SIGINT', onSignal);
+  process.removeListener('SIGTERM', onSignal);
+}
