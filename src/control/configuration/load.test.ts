@@ -186,6 +186,7 @@ schedules: { a: { cron: "*/15 9-17 * jan-mar mon,fri", timeZone: Europe/Zurich }
 test('unknown keys and values come with the nearest known one', () => {
   onlyMistake('volumes: { data: }\nretension: {}', '2:1', 'unknown key `retension`', 'did you mean `retention`?');
   onlyMistake('volumes:\n  data: { senstive: true }', '2:11', 'did you mean `sensitive`?');
+  onlyMistake('volumes:\n  data: { szie: 1 }', '2:11', 'did you mean `size`?');
   onlyMistake('volumes:\n  data: { exclude_caches: true }', '2:11', 'did you mean `excludeCaches`?');
   onlyMistake('volumes:\n  data: { zebra: true }', '2:11', 'unknown key `zebra`', 'known here: `path`');
   onlyMistake('volumes:\n  data: { criticality: critcal }', '2:24', 'one of `critical`', 'found `critcal`', 'did you mean `critical`?');
@@ -280,11 +281,11 @@ drill: {}`);
 });
 
 test('a secret in the file is refused and never repeated', () => {
-  const secret = 'hunter2';
+  const secret = '424242';
   onlyMistake(`volumes: { a: }\nrepositories: { r: { url: x, password: ${secret} } }`, '2:30', 'does not belong here', '`passwordFile`');
   for (const text of [
     `volumes: { a: }\nrepositories: { r: { url: "s4://k:${secret}@h" , passwordFile: [${secret}], passwordCommand: { a: ${secret} } } }`,
-    `volumes: { a: }\nrepositories: { r: { url: { a: ${secret} }, passwordCommand: [${secret}, 5], PASSWORD: ${secret} } }`,
+    `volumes: { a: }\nrepositories: { r: { url: { a: ${secret} }, passwordFile: ${secret}, passwordCommand: [echo, ${secret}], PASSWORD: ${secret} } }`,
     `volumes: { a: }\nrepositories: { r: { url: "x, passwordCommand: ${secret} } }`,
     `volumes: { a: }\nrepositories:\n  r: { url: x }\n   ${secret}: x ]`,
     `volumes: { a: }\npassphrase: "\\q${secret}"`,
