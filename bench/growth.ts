@@ -1,9 +1,9 @@
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { generateManyFiles } from './corpora/many-files.ts';
 import type { Peer, PeerName } from './peers.ts';
 import { renderTable } from './report.ts';
-import { type Result, runRound, type WorkName } from './rounds.ts';
+import { emptyFiles, type Result, runRound, type WorkName } from './rounds.ts';
 
 export type Growth = {
   peers: readonly Peer[];
@@ -66,7 +66,7 @@ async function measureCount(
   report: (result: Result) => void,
 ): Promise<void> {
   const { scratch } = growth;
-  const volume = join(scratch, 'volume');
+  const volume = join(scratch, `volume-${count}-${kind.sizeBytes}`);
   mkdirSync(volume, { recursive: true });
   generateManyFiles(volume, growth.seed, count, kind.sizeBytes);
   await runRound({
@@ -79,7 +79,7 @@ async function measureCount(
     compare: false,
     report,
   });
-  for (const folder of [volume, ...growth.peers.map(({ name }) => join(scratch, name))]) rmSync(folder, { recursive: true, force: true });
+  emptyFiles(volume);
 }
 
 /** Beside the totals, what each file cost that came on top of the point before: the figure that must stay flat. */

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, release, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type CorpusChoice, churnCorpus, pristineCorpus } from './corpora.ts';
@@ -7,7 +7,7 @@ import { runGrowth } from './growth.ts';
 import { type Options, parseOptions, usage } from './options.ts';
 import { findPeers } from './peers.ts';
 import { renderReport } from './report.ts';
-import { measureHelp, type Result, runRound } from './rounds.ts';
+import { emptyFiles, measureHelp, type Result, runRound } from './rounds.ts';
 
 const options = readOptions();
 mkdirSync(options.workFolder, { recursive: true });
@@ -15,7 +15,9 @@ const { peers, missing } = findPeers(options.peers, options);
 for (const { name, why } of missing) say(`without ${name}: ${why}`);
 if (peers.length === 0) stop('none of the peers is here');
 
+const clearedMark = join(options.workFolder, 'cleared');
 const scratch = claimScratch(join(options.workFolder, 'scratch'));
+warnOfFreedInodes();
 const resultsFile = join(options.workFolder, `results-${new Date().toISOString().replaceAll(/[:.]/g, '-')}.jsonl`);
 record({
   machine: {
@@ -35,7 +37,7 @@ if (options.growth) {
 } else {
   process.stdout.write(renderReport(await runAll(), options.markdown ? 'markdown' : 'terminal'));
 }
-if (!options.keep) rmSync(scratch, { recursive: true, force: true });
+if (!options.keep) clear(scratch);
 say(`every single measurement: ${resultsFile}`);
 
 async function runAll(): Promise<Result[]> {
@@ -74,9 +76,7 @@ async function runCorpus(choice: CorpusChoice, report: (result: Result) => void)
       report,
     });
   }
-  if (options.keep) return;
-  rmSync(volume, { recursive: true, force: true });
-  for (const { name } of peers) rmSync(join(scratch, name), { recursive: true, force: true });
+  if (!options.keep) emptyFiles(volume);
 }
 
 function progressLine(result: Result): string {
@@ -107,10 +107,23 @@ function claimScratch(folder: string): string {
   const pid = existsSync(owner) ? readFileSync(owner, 'utf8') : undefined;
   if (pid !== undefined && existsSync(join('/proc', pid)))
     stop(`process ${pid} is measuring in ${folder}; wait, or set HOLDFAST_BENCH_DIR`);
-  rmSync(folder, { recursive: true, force: true });
+  if (existsSync(folder)) clear(folder);
   mkdirSync(folder, { recursive: true });
   writeFileSync(owner, String(process.pid));
   return folder;
+}
+
+/** Removes the many files of a run, and notes when: see `emptyFiles`. */
+function clear(folder: string): void {
+  rmSync(folder, { recursive: true, force: true });
+  writeFileSync(clearedMark, '');
+}
+
+/** Says so when the files of an earlier run went so lately that restores will look slow. */
+function warnOfFreedInodes(): void {
+  const agoSeconds = existsSync(clearedMark) ? (Date.now() - statSync(clearedMark).mtimeMs) / 1000 : Infinity;
+  if (agoSeconds < 360)
+    say(`an earlier run removed its files ${agoSeconds.toFixed(0)} s ago: on ext4, restores of many files are slower for 6 minutes`);
 }
 
 function record(line: object): void {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Command } from './measure.ts';
 import type { Peer } from './peers.ts';
-import { differences, type Result, runRound, workNames } from './rounds.ts';
+import { differences, emptyFiles, type Result, runRound, workNames } from './rounds.ts';
 
 const missing = ['/usr/bin/time', '/usr/bin/rsync'].find((program) => !existsSync(program));
 const skip = missing === undefined ? false : `${missing} is missing`;
@@ -84,4 +84,12 @@ test('a missing, an extra and a differently dated file are differences', { skip 
       .sort(),
     ['extra', 'missing'],
   );
+});
+
+test('an emptied tree keeps its files and directories', () => {
+  const root = mkdtempSync(join(scratch, 'c-'));
+  mkdirSync(join(root, 'directory'));
+  writeFileSync(join(root, 'directory', '-file'), 'content');
+  emptyFiles(root);
+  assert.equal(statSync(join(root, 'directory', '-file')).size, 0);
 });
