@@ -15,9 +15,11 @@ export function decodeConfig(json: Buffer): RepositoryConfig {
     id?: unknown;
     chunker_polynomial?: unknown;
   } | null;
-  if (config === null || !Number.isInteger(config.version)) throw new HoldfastError('damaged', 'the configuration of the repository names no version');
+  if (config === null || !Number.isInteger(config.version))
+    throw new HoldfastError('damaged', 'the configuration of the repository names no version');
   const { version, id, chunker_polynomial: polynomial } = config;
-  if (version !== 1 && version !== 2) throw new HoldfastError('unsupported-format', `the repository has format version ${version}; this Holdfast knows 1 and 2`);
+  if (version !== 1 && version !== 2)
+    throw new HoldfastError('unsupported-format', `the repository has format version ${version}; this Holdfast knows 1 and 2`);
   if (typeof id !== 'string' || typeof polynomial !== 'string' || !/^[0-9a-f]{1,16}$/.test(polynomial)) {
     throw new HoldfastError('damaged', 'the configuration of the repository is incomplete');
   }

@@ -59,6 +59,12 @@ test('UTF-8 is judged as TextDecoder judges it', () => {
   );
 });
 
+test('UTF-8 is valid from the first to the last code point of each length, but for surrogates', () => {
+  for (const rune of [0, 0x7f, 0x80, 0x7ff, 0x800, 0xd7ff, 0xe000, 0xffff, 0x10000, 0x10ffff]) {
+    assert.equal(textFromBytes(Buffer.from(String.fromCodePoint(rune))), String.fromCodePoint(rune));
+  }
+});
+
 test('integers beyond 2^53 survive, other values are as JSON.parse makes them', () => {
   const text =
     '{"a":18446744073709551615,"b":[9007199254740993,-9007199254740993],"c":"1234567890123456789","d":1.5e3,"e":9007199254740991}';

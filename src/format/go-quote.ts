@@ -31,7 +31,7 @@ const printable = new RegExp(`^(?![${characterClass}])[\\p{L}\\p{M}\\p{N}\\p{P}\
 /** Whether Go's `strconv.IsPrint` accepts a code point. */
 export function isPrintable(rune: number): boolean {
   if (rune < 0x7f) return rune >= 0x20;
-  return rune > 0xa0 && printable.test(String.fromCodePoint(rune));
+  return printable.test(String.fromCodePoint(rune));
 }
 
 const shortEscapes = new Map([

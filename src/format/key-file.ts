@@ -66,7 +66,14 @@ export async function createKeyFile(password: Buffer, master: SealKey, cost: Scr
 export function parseKeyFile(bytes: Buffer): KeyFile {
   const key = parseRepositoryJson(bytes, 'a key file') as Partial<KeyFile> | null;
   const isCount = (value: unknown) => Number.isInteger(value) && (value as number) > 0;
-  if (key?.kdf !== 'scrypt' || typeof key.salt !== 'string' || typeof key.data !== 'string' || !isCount(key.N) || !isCount(key.r) || !isCount(key.p)) {
+  if (
+    key?.kdf !== 'scrypt' ||
+    typeof key.salt !== 'string' ||
+    typeof key.data !== 'string' ||
+    !isCount(key.N) ||
+    !isCount(key.r) ||
+    !isCount(key.p)
+  ) {
     throw new HoldfastError('damaged', 'a key file lacks what a key file has');
   }
   const { N, r, p } = key as KeyFile;

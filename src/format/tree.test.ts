@@ -89,6 +89,27 @@ test('numbers of 64 bits are exact', () => {
   assert.equal(encodeTree([node]).toString(), text);
 });
 
+test('one long number is enough to be exact', () => {
+  for (const size of [9007199254740993n, 10000000000000001n, 123456789012345678n]) {
+    assert.equal(decodeTree(Buffer.from(`{"nodes":[{"name":"a","size":${size}}]}`))[0]?.size, size);
+    assert.equal(decodeTree(Buffer.from(`{ "nodes" : [ { "name" : "a", "size" : ${size} } ] }`))[0]?.size, size);
+  }
+});
+
+test('owners are written for each node', () => {
+  const owners = [
+    ['u', 'g'],
+    ['u', 'h'],
+    ['v', 'h'],
+    ['', 'h'],
+    ['v', ''],
+    ['', ''],
+  ] as const;
+  const nodes = owners.map(([user, group], index) => ({ ...decodeOne({}), name: rawFromText(`${index}`), user, group }));
+  assert.deepEqual(decodeTree(encodeTree(nodes)), nodes);
+  assert.match(encodeTree(nodes.slice(3, 4)).toString(), /"gid":0,"group":"h","content"/);
+});
+
 test('unknown fields are kept, generic attributes in their place, also in hostile shapes', () => {
   const text = `{"nodes":[{"name":"a","type":"file","mtime":"2026-01-01T00:00:00Z","atime":"2026-01-01T00:00:00Z","ctime":"2026-01-01T00:00:00Z",\
 "uid":0,"gid":0,"generic_attributes":{"windows.creation_time":"\\u003cAAA=","n":18446744073709551615},"device":7,"content":[],"error":"e",\
@@ -143,6 +164,7 @@ test('what is not a tree is damaged', () => {
     { links: true },
     { linktarget: [] },
     { linktarget_raw: '*' },
+    { linktarget_raw: 'AAA' },
     { extended_attributes: {} },
     { extended_attributes: [null] },
     { extended_attributes: [{ name: 'a', value: '=A==' }] },

@@ -15,7 +15,9 @@ test('finds each of 200,000 blobs where it was added, and none that was not', ()
   assert.equal(index.size, 200_000);
   for (let n = 0; n < 200_000; n += 7) {
     const kind = n % 5 === 0 ? 'tree' : 'data';
-    assert.deepEqual(index.locations(idOf(n), kind), [{ pack: pack(n % 3), kind, offset: n, length: n + 1, plainLength: 4_000_000_000 + n }]);
+    assert.deepEqual(index.locations(idOf(n), kind), [
+      { pack: pack(n % 3), kind, offset: n, length: n + 1, plainLength: 4_000_000_000 + n },
+    ]);
     assert.equal(index.has(idOf(n), kind === 'tree' ? 'data' : 'tree'), false);
     assert.equal(index.has(idOf(n + 200_000), kind), false);
     assert.equal(index.idOf(index.find(idOf(n), kind)), idOf(n).toString('hex'));
@@ -34,7 +36,13 @@ test('knows every place of a blob that lies in several', () => {
   const index = new BlobIndex();
   const numbers = [0, 1, 2].map((n) => index.addPack(pack(n)));
   for (const number of numbers) index.add(idOf(1), 'data', number, 10 + number, 5, 0);
-  assert.deepEqual(index.locations(idOf(1), 'data').map((l) => l.offset).sort(), [10, 11, 12]);
+  assert.deepEqual(
+    index
+      .locations(idOf(1), 'data')
+      .map((l) => l.offset)
+      .sort(),
+    [10, 11, 12],
+  );
 });
 
 test('a claimed blob is known, but has no place yet', () => {
@@ -84,7 +92,10 @@ test('threads that meet the same blobs at the same moment claim each exactly onc
         }),
     ),
   );
-  assert.equal(counts.reduce((a, b) => a + b, 0), 50_000);
+  assert.equal(
+    counts.reduce((a, b) => a + b, 0),
+    50_000,
+  );
   assert.equal(index.size, 50_000);
   for (let n = 0; n < 50_000; n += 11) assert.equal(index.has(idOf(n), 'data'), true);
   await Promise.all(workers.map((worker) => worker.terminate()));

@@ -46,7 +46,12 @@ const maxEntries = 80_000_000;
 const maxPacks = 16_000_000;
 
 /** What a thread needs to share the index. */
-export type BlobIndexMemory = { control: SharedArrayBuffer; entries: SharedArrayBuffer; heads: SharedArrayBuffer; packs: SharedArrayBuffer };
+export type BlobIndexMemory = {
+  control: SharedArrayBuffer;
+  entries: SharedArrayBuffer;
+  heads: SharedArrayBuffer;
+  packs: SharedArrayBuffer;
+};
 
 export type BlobLocation = { pack: PackId; kind: BlobKind; offset: number; length: number; plainLength: number };
 
@@ -130,7 +135,8 @@ export class BlobIndex {
     this.lock();
     try {
       const number = this.packCount;
-      if (number >= Math.min(maxPacks, pendingPack)) throw new HoldfastError('unsupported', 'the repository has more packs than this version can hold');
+      if (number >= Math.min(maxPacks, pendingPack))
+        throw new HoldfastError('unsupported', 'the repository has more packs than this version can hold');
       const bytes = (number + 1) * packTableBytes;
       if (this.memory.packs.byteLength < bytes) this.memory.packs.grow(bytes + growPacks * packTableBytes);
       Buffer.from(this.memory.packs as unknown as ArrayBuffer, number * packTableBytes, 32).write(id, 'hex');
@@ -245,7 +251,11 @@ export class BlobIndex {
       const at = (link - 1) * entryWords;
       if (at + entryWords > this.entries.length) this.entries = fixedView(this.memory.entries);
       const entries = this.entries;
-      if (entries[at] === wanted[0] && entries[at + 1] === wanted[1] && ((entries[at + packWord] as number) & treeBit) === (kind === 'tree' ? treeBit : 0)) {
+      if (
+        entries[at] === wanted[0] &&
+        entries[at + 1] === wanted[1] &&
+        ((entries[at + packWord] as number) & treeBit) === (kind === 'tree' ? treeBit : 0)
+      ) {
         let word = 2;
         while (word < idWords && entries[at + word] === wanted[word]) word++;
         if (word === idWords) return link - 1;
@@ -260,7 +270,8 @@ export class BlobIndex {
     const number = this.size;
     if (number >= maxEntries) throw new HoldfastError('unsupported', 'the repository has more blobs than this version can hold');
     const at = number * entryWords;
-    if (at + entryWords > this.entries.length) this.entries = grown(this.memory.entries, (at + entryWords) * 4, growEntries * entryWords * 4);
+    if (at + entryWords > this.entries.length)
+      this.entries = grown(this.memory.entries, (at + entryWords) * 4, growEntries * entryWords * 4);
     const entries = this.entries;
     entries.set(this.wanted, at);
     entries[at + packWord] = pack | (kind === 'tree' ? treeBit : 0);

@@ -37,7 +37,8 @@ export function openBlob(seal: Seal, sealed: Buffer, plainLength: number, id: Bl
   let plain = seal.open(sealed);
   if (plainLength > 0) {
     if (plainLength > maxPlainBytes) throw new HoldfastError('damaged', `blob ${id} claims to inflate to ${plainLength} bytes`);
-    const room = scratch !== undefined && scratch.length >= plainLength ? scratch.subarray(0, plainLength) : Buffer.allocUnsafeSlow(plainLength);
+    const room =
+      scratch !== undefined && scratch.length >= plainLength ? scratch.subarray(0, plainLength) : Buffer.allocUnsafeSlow(plainLength);
     const length = zstd.decompress(plain, room);
     if (length !== plainLength) throw new HoldfastError('damaged', `blob ${id} inflates to ${length} bytes instead of ${plainLength}`);
     plain = room;
@@ -131,7 +132,10 @@ export async function readAnyCopy(
       return openBlob(seal, await storage.read({ kind: 'data', name: pack }, { offset, length }), plainLength, id);
     } catch (error) {
       if (!(error instanceof HoldfastError)) throw error;
-      failure = new HoldfastError(error.code, `${kind} blob ${id} in pack ${pack}: ${error.message}`, { file: `data/${pack}`, cause: error });
+      failure = new HoldfastError(error.code, `${kind} blob ${id} in pack ${pack}: ${error.message}`, {
+        file: `data/${pack}`,
+        cause: error,
+      });
     }
   }
   throw failure ?? new HoldfastError('damaged', `${kind} blob ${id} is in no pack that the index knows`);

@@ -31,7 +31,6 @@ export async function loadIndex(repository: Repository, onDamaged?: (name: strin
   return index;
 }
 
-
 function enter(index: BlobIndex, packs: Map<string, number>, json: Buffer): void {
   let pack = -1;
   let known = false;

@@ -123,6 +123,9 @@ async function refuseConflicts(repository: Repository, exclusive: boolean, clock
     }
     if (!exclusive && !lock.exclusive) continue;
     const kind = lock.exclusive ? 'exclusively ' : '';
-    throw new HoldfastError('locked', `the repository is ${kind}locked since ${lock.time} by process ${lock.pid} of ${lock.username} on ${lock.hostname}`);
+    throw new HoldfastError(
+      'locked',
+      `the repository is ${kind}locked since ${lock.time} by process ${lock.pid} of ${lock.username} on ${lock.hostname}`,
+    );
   }
 }

@@ -73,7 +73,8 @@ export class PackWriter {
    * @param id SHA-256 of `plain`, 32 bytes.
    */
   add(kind: BlobKind, id: Buffer, plain: Uint8Array): AddedBlob {
-    const pack = (this.open[kind] ??= new OpenPack(kind, this.takeBuffer()));
+    this.open[kind] ??= new OpenPack(kind, this.takeBuffer());
+    const pack = this.open[kind];
     pack.reserve(compressBound(plain.length) + sealOverheadBytes);
     const room = pack.body.subarray(pack.used);
     const compressedLength = this.compressInto(plain, room.subarray(ivBytes));
@@ -138,7 +139,10 @@ export class PackWriter {
 }
 
 /** Completes sealed blobs with their header and stores them as one pack. @throws `storage`, `storage-full`. */
-export async function storePack({ storage, seal }: { storage: Storage; seal: Seal }, { kind, entries, body }: PartialPack): Promise<StoredPack> {
+export async function storePack(
+  { storage, seal }: { storage: Storage; seal: Seal },
+  { kind, entries, body }: PartialPack,
+): Promise<StoredPack> {
   const header = Buffer.allocUnsafe(headerBoundBytes(Math.ceil(entries.length / 37)));
   const tail = header.subarray(0, writeHeader(seal, entries, header));
   const id = createHash('sha256').update(body).update(tail).digest('hex') as PackId;

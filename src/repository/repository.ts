@@ -1,8 +1,8 @@
 /** Making and opening repositories: key files, configuration, and the seal that everything else is written under. */
 import { randomBytes } from 'node:crypto';
 import { decodeConfig, encodeConfig, type RepositoryConfig } from '../format/config-file.ts';
-import { createKeyFile, type KeyOwner, openKeyFile, parseKeyFile, randomSealKey, type ScryptCost } from '../format/key-file.ts';
 import { sha256Hex } from '../format/kernel/sha256.ts';
+import { createKeyFile, type KeyOwner, openKeyFile, parseKeyFile, randomSealKey, type ScryptCost } from '../format/key-file.ts';
 import { createSeal, type Seal, type SealKey } from '../format/seal.ts';
 import { openJson, sealJson } from '../format/sealed-json.ts';
 import { HoldfastError } from '../model/errors.ts';
@@ -110,7 +110,8 @@ export async function writeSealedJson(repository: Repository, kind: 'snapshots' 
 /** @returns the JSON of a sealed file. @throws `damaged` (naming the file), `file-missing`, `storage`. */
 export async function readSealedJson(repository: Repository, kind: 'snapshots' | 'index' | 'locks', name: string): Promise<Buffer> {
   const sealed = await repository.storage.read({ kind, name });
-  if (sha256Hex(sealed) !== name) throw new HoldfastError('damaged', `${kind}/${name} is not what was written`, { file: `${kind}/${name}` });
+  if (sha256Hex(sealed) !== name)
+    throw new HoldfastError('damaged', `${kind}/${name} is not what was written`, { file: `${kind}/${name}` });
   try {
     return openJson(repository.seal, sealed);
   } catch (cause) {

@@ -17,7 +17,10 @@ export async function saveSnapshot(repository: Repository, snapshot: Snapshot): 
  * All snapshots, oldest first.
  * @param onDamaged receives a snapshot file that cannot be read; without it, that is an error.
  */
-export async function listSnapshots(repository: Repository, onDamaged?: (name: string, error: HoldfastError) => void): Promise<StoredSnapshot[]> {
+export async function listSnapshots(
+  repository: Repository,
+  onDamaged?: (name: string, error: HoldfastError) => void,
+): Promise<StoredSnapshot[]> {
   const names: string[] = [];
   for await (const { name } of repository.storage.list('snapshots')) names.push(name);
   const found: StoredSnapshot[] = [];

@@ -10,6 +10,8 @@ const namePattern = /^[0-9a-f]{64}$/;
 /** restic makes packs and keys read-only, against accidents. */
 const fileMode = 0o400;
 const directoryMode = 0o700;
+/** Memory for a range up to this is set aside without asking how long the file is. */
+const trustedLengthBytes = 32 * 1024 * 1024;
 
 const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException | undefined)?.code;
 
@@ -27,9 +29,12 @@ export function createLocalStorage(root: string): Storage {
     const code = codeOf(error);
     const path = pathOf(file);
     if (code === 'ENOENT') return new HoldfastError('file-missing', `${path} is missing`, { file: path, cause: error });
-    if (code === 'ENOSPC' || code === 'EDQUOT') return new HoldfastError('storage-full', `no room to store ${path} (${code})`, { file: path, cause: error });
+    if (code === 'ENOSPC' || code === 'EDQUOT')
+      return new HoldfastError('storage-full', `no room to store ${path} (${code})`, { file: path, cause: error });
     return new HoldfastError('storage', `cannot ${doing} ${path}: ${(error as Error).message}`, { file: path, cause: error });
   }
+
+  const endsTooEarly = (file: FileRef) => new HoldfastError('damaged', `${pathOf(file)} is too short`, { file: pathOf(file) });
 
   return {
     location,
@@ -55,15 +60,17 @@ export function createLocalStorage(root: string): Storage {
       let handle: FileHandle | undefined;
       try {
         handle = await open(pathOf(file), constants.O_RDONLY);
-        const { offset, length } = range ?? { offset: 0, length: (await handle.stat()).size };
-        const bytes = Buffer.allocUnsafeSlow(length);
+        const { offset, length, into } = range ?? { offset: 0, length: (await handle.stat()).size };
+        // A range that an index got wrong can be gigabytes long: it must not cost that much memory to find out.
+        if (length > trustedLengthBytes && offset + length > (await handle.stat()).size) throw endsTooEarly(file);
+        const bytes = into?.subarray(0, length) ?? Buffer.allocUnsafeSlow(length);
         let done = 0;
         while (done < length) {
           const { bytesRead } = await handle.read(bytes, done, length - done, offset + done);
           if (bytesRead === 0) break;
           done += bytesRead;
         }
-        if (done < length) throw new HoldfastError('damaged', `${pathOf(file)} ends ${length - done} bytes too early`, { file: pathOf(file) });
+        if (done < length) throw endsTooEarly(file);
         return bytes;
       } catch (error) {
         throw failure(error, 'read', file);
@@ -118,7 +125,8 @@ export function createLocalStorage(root: string): Storage {
       try {
         yield { name, sizeBytes: (await stat(join(folder, name))).size };
       } catch (error) {
-        if (codeOf(error) !== 'ENOENT') throw new HoldfastError('storage', `cannot list ${folder}: ${(error as Error).message}`, { cause: error });
+        if (codeOf(error) !== 'ENOENT')
+          throw new HoldfastError('storage', `cannot list ${folder}: ${(error as Error).message}`, { cause: error });
       }
     }
   }

@@ -9,6 +9,8 @@ export type FileRef = { kind: FileKind; name: string };
 
 export type StoredFile = { name: string; sizeBytes: number };
 
+export type ReadRange = { offset: number; length: number; into?: Buffer };
+
 export interface Storage {
   /** Where this is, for messages: never holds a secret. */
   readonly location: string;
@@ -17,10 +19,11 @@ export interface Storage {
   /** All files of a kind, in no order. */
   list(kind: FileKind): AsyncIterable<StoredFile>;
   /**
-   * Reads a file, or `length` bytes of it from `offset`.
+   * Reads a file, or `length` bytes of it from `offset`. The result may be a view of `into`, a buffer of at least `length` bytes
+   * that the caller lends for reuse.
    * @throws `file-missing`; `damaged` when the file is shorter than asked; `storage`.
    */
-  read(file: FileRef, range?: { offset: number; length: number }): Promise<Buffer>;
+  read(file: FileRef, range?: ReadRange): Promise<Buffer>;
   /** @throws `file-missing`, `storage`. */
   sizeOf(file: FileRef): Promise<number>;
   /**

@@ -205,6 +205,20 @@ test('colours only on a terminal that wants them', () => {
   }
 });
 
+test('progress makes room for everything that is written', () => {
+  let screen = '';
+  const sink = { write: (text: string) => (screen += text), isTTY: true };
+  const output = createOutput({ stdout: sink, stderr: sink, environment: { NO_COLOR: '1' }, nowMs: () => 0 });
+  output.report({ event: 'progress', volume: 'v', filesDone: 1, bytesDone: 1 });
+  output.line('result');
+  output.report({ event: 'progress', volume: 'v', filesDone: 2, bytesDone: 2 });
+  output.warning('careful');
+  output.report({ event: 'progress', volume: 'v', filesDone: 3, bytesDone: 3 });
+  output.close();
+  const line = (count: number, files: string) => `\r\x1b[Kv  ${count} B  ${files}\r\x1b[K`;
+  assert.equal(screen, `${line(1, '1 file')}result\n${line(2, '2 files')}warning: careful\n${line(3, '3 files')}`);
+});
+
 test('a flood of problems is cut off and counted', () => {
   const problem = (index: number): EngineEvent => ({
     event: 'file-problem',

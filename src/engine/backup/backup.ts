@@ -11,7 +11,7 @@ import { type PartialPack, storePack } from '../../repository/pack-writer.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { ofVolume, saveSnapshot } from '../../repository/snapshots.ts';
 import { type LanePool, startLanes } from '../lanes/pool.ts';
-import { clearCounters, type Counts, createCounters, sumCounters } from './counters.ts';
+import { type Counts, clearCounters, createCounters, sumCounters } from './counters.ts';
 import { joinPartialPacks } from './join-packs.ts';
 import type { BackupCall, BackupNotice, LaneSettings, VolumeStart } from './messages.ts';
 import { inspectRoot, type Root } from './root.ts';
@@ -61,7 +61,14 @@ export type BackupResult = {
 };
 
 /** A volume whose trees and blobs are on their way; its snapshot waits until they are durable. */
-type WalkedVolume = { volume: VolumeToBackUp; root: Root; tree: string; parent: StoredSnapshot | undefined; counts: Counts; startedMs: number };
+type WalkedVolume = {
+  volume: VolumeToBackUp;
+  root: Root;
+  tree: string;
+  parent: StoredSnapshot | undefined;
+  counts: Counts;
+  startedMs: number;
+};
 
 const progressEveryMs = 200;
 const indexCheckEveryMs = 5000;
@@ -80,7 +87,14 @@ export async function backUp(options: BackupOptions): Promise<BackupResult> {
   const pool = startLanes({
     entry: options.laneEntry,
     count: options.lanes,
-    start: { job: 'backup', storageUrl: options.storageUrl, config: repository.config, masterKey: repository.masterKey, index: options.index.memory, settings },
+    start: {
+      job: 'backup',
+      storageUrl: options.storageUrl,
+      config: repository.config,
+      masterKey: repository.masterKey,
+      index: options.index.memory,
+      settings,
+    },
     onNotice: (notice) => receive(notice as BackupNotice, index, warnings, current, report),
   });
   const onAbort = () => Atomics.store(new Int32Array(settings.stop), 0, 1);
@@ -106,7 +120,9 @@ export async function backUp(options: BackupOptions): Promise<BackupResult> {
     return { ...(await saveSnapshots(options, walked)), failures, exitCode: exitCodeOf(walked, failures) };
   } catch (error) {
     await keepWhatIsStored(pool, index);
-    throw signal.aborted && !(error instanceof HoldfastError && error.code === 'interrupted') ? new HoldfastError('interrupted', 'interrupted', { cause: error }) : error;
+    throw signal.aborted && !(error instanceof HoldfastError && error.code === 'interrupted')
+      ? new HoldfastError('interrupted', 'interrupted', { cause: error })
+      : error;
   } finally {
     ticking.abort();
     signal.removeEventListener('abort', onAbort);
@@ -167,9 +183,13 @@ async function walk(options: BackupOptions, pool: LanePool, settings: LaneSettin
 /** A volume that isn't mounted looks like an empty directory: a snapshot of that would look good, and be worth nothing. */
 function refuseSuspiciousEmptiness(volume: VolumeToBackUp, root: Root, parent: StoredSnapshot | undefined): void {
   if (!root.empty || volume.allowEmpty || parent === undefined || parent.summary?.totalFilesProcessed === 0) return;
-  throw new HoldfastError('volume-empty', `volume ${volume.name} is empty (${volume.directory}), and was not at the snapshot of ${parent.time}`, {
-    volume: volume.name,
-  });
+  throw new HoldfastError(
+    'volume-empty',
+    `volume ${volume.name} is empty (${volume.directory}), and was not at the snapshot of ${parent.time}`,
+    {
+      volume: volume.name,
+    },
+  );
 }
 
 function reportProgress(volume: string, settings: LaneSettings, parent: StoredSnapshot | undefined, report: Report): void {

@@ -7,7 +7,7 @@ import type { RawString } from '../../model/raw-bytes.ts';
 import type { BlobIndex } from '../../repository/blob-index.ts';
 import type { BlobReader } from '../../repository/blob-reader.ts';
 import { type Excludes, isCacheDirTag } from '../source/excludes.ts';
-import { EPERM, O_DIRECTORY, O_NOATIME, O_RDONLY, errnoName } from '../source/posix-constants.ts';
+import { EPERM, errnoName, O_DIRECTORY, O_NOATIME, O_RDONLY } from '../source/posix-constants.ts';
 import { pread } from '../source/posix-io.ts';
 import { listDirectory } from '../source/posix-list.ts';
 import { close, openBeneath, openForReading } from '../source/posix-open.ts';

@@ -55,7 +55,8 @@ export function createLane(context: LaneContext): LaneHandler {
       count,
       withAtime: volume.withAtime,
       changes: volume.changes,
-      onProblem: (name, problem, message) => notify({ notice: 'problem', path: (here === '' ? name : `${here}/${name}`) as RawString, problem, message }),
+      onProblem: (name, problem, message) =>
+        notify({ notice: 'problem', path: (here === '' ? name : `${here}/${name}`) as RawString, problem, message }),
       onWarning: warn,
     });
     directories = new DirectoryLane({

@@ -1,6 +1,7 @@
 /** What the main thread and the lanes of a backup say to each other. */
-import type { BlobId } from '../../model/ids.ts';
+
 import type { FileProblem } from '../../model/events.ts';
+import type { BlobId } from '../../model/ids.ts';
 import type { TreeNode } from '../../model/node.ts';
 import type { RawString } from '../../model/raw-bytes.ts';
 import type { StoredPack } from '../../repository/pack-writer.ts';

@@ -4,7 +4,7 @@ import { formatTime, tryParseTime } from '../../format/time.ts';
 import type { ExtendedAttribute, TreeNode } from '../../model/node.ts';
 import type { RawString } from '../../model/raw-bytes.ts';
 import { groupName, userName } from '../source/posix-accounts.ts';
-import { type Stat } from '../source/posix-stat.ts';
+import type { Stat } from '../source/posix-stat.ts';
 import type { ChangeDetection } from './messages.ts';
 
 const noAttributes: ExtendedAttribute[] = [];

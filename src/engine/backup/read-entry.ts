@@ -1,12 +1,13 @@
 /** One entry of a directory becomes a node: whatever it is, and whatever happens to it meanwhile. */
+
+import type { FileProblem } from '../../model/events.ts';
 import type { TreeNode } from '../../model/node.ts';
 import type { RawString } from '../../model/raw-bytes.ts';
-import { ELOOP, ENODATA, ENOENT, ENOTDIR, ENXIO, S_IFMT, S_IFREG, errnoName } from '../source/posix-constants.ts';
+import { ELOOP, ENODATA, ENOENT, ENOTDIR, ENXIO, errnoName, S_IFMT, S_IFREG } from '../source/posix-constants.ts';
 import { readLinkAt } from '../source/posix-list.ts';
 import { close, openForReading } from '../source/posix-open.ts';
 import { Stat, statAt, statFd } from '../source/posix-stat.ts';
 import { listXattrsAt, listXattrsFd } from '../source/posix-xattr.ts';
-import type { FileProblem } from '../../model/events.ts';
 import type { Counter } from './counters.ts';
 import type { ChangeDetection } from './messages.ts';
 import { attributesUnchanged, nodeFromStat } from './nodes.ts';
@@ -33,7 +34,8 @@ export type EntryReader = {
 };
 
 /** What the kernel can't tell of an attribute isn't the file's fault; said once a kind. */
-const unreadableAttribute = (attribute: string, errno: number) => `the extended attribute ${attribute} could not be read (${errnoName(errno)})`;
+const unreadableAttribute = (attribute: string, errno: number) =>
+  `the extended attribute ${attribute} could not be read (${errnoName(errno)})`;
 
 export function createEntryReader({ reader, count, withAtime, changes, onProblem, onWarning }: EntryReaderOptions): EntryReader {
   const before = new Stat();

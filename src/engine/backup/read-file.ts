@@ -3,7 +3,7 @@ import { type Chunker, minChunkBytes } from '../../format/kernel/chunker.ts';
 import { HoldfastError } from '../../model/errors.ts';
 import type { BlobId } from '../../model/ids.ts';
 import { pread, seekData } from '../source/posix-io.ts';
-import { type Stat } from '../source/posix-stat.ts';
+import type { Stat } from '../source/posix-stat.ts';
 import type { BlobSink } from './save-blobs.ts';
 
 export type FileContent = {

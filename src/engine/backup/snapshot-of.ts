@@ -4,11 +4,22 @@ import { formatTime } from '../../format/time.ts';
 import type { Clock } from '../../model/clock.ts';
 import type { BlobId } from '../../model/ids.ts';
 import type { TreeNode } from '../../model/node.ts';
-import { type Consistency, type Snapshot, type SnapshotClass, type SnapshotSummary, type StoredSnapshot, tagsFromIdentity } from '../../model/snapshot.ts';
+import {
+  type Consistency,
+  type Snapshot,
+  type SnapshotClass,
+  type SnapshotSummary,
+  type StoredSnapshot,
+  tagsFromIdentity,
+} from '../../model/snapshot.ts';
 import type { Counts } from './counters.ts';
 
 export type Walked = {
-  volume: { name: string; directory: string; excludes: { patterns?: readonly string[]; insensitivePatterns?: readonly string[]; ignorePatterns?: readonly string[] } };
+  volume: {
+    name: string;
+    directory: string;
+    excludes: { patterns?: readonly string[]; insensitivePatterns?: readonly string[]; ignorePatterns?: readonly string[] };
+  };
   root: { node: TreeNode };
   tree: string;
   parent: StoredSnapshot | undefined;

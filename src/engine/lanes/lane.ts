@@ -21,7 +21,12 @@ export async function runLane(port: MessagePort, start: LaneStart, openStorage: 
   const masterKey = { encrypt: Buffer.from(key.encrypt), macK: Buffer.from(key.macK), macR: Buffer.from(key.macR) };
   const repository: Repository = { storage, config: start.config, masterKey, seal: createSeal(masterKey) };
   const { createLane } = await jobs[start.job]();
-  const handle = createLane({ repository, index: new BlobIndex(start.index), settings: start.settings, notify: (notice) => post({ notice }) });
+  const handle = createLane({
+    repository,
+    index: new BlobIndex(start.index),
+    settings: start.settings,
+    notify: (notice) => post({ notice }),
+  });
 
   let last: Promise<void> = Promise.resolve();
   port.on('message', ({ call, message }: ToLane) => {

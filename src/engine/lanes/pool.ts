@@ -57,7 +57,8 @@ function startLane(entry: URL, start: LaneStart, onNotice: (notice: unknown) => 
     else waiting?.resolve(message.reply as never);
   });
   worker.on('error', (error) => {
-    const details = error instanceof HoldfastError ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error);
+    const details =
+      error instanceof HoldfastError ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error);
     die({ code: 'internal', message: `a lane died: ${details}`, remedy: 'report it; what was stored is reused by the next run' });
   });
   worker.on('exit', () => die({ code: 'interrupted', message: 'the lanes were ended', remedy: 'run again: what was stored is reused' }));

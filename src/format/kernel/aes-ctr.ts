@@ -43,4 +43,3 @@ export function createAesBlock(key: Buffer): (block: Uint8Array) => Buffer {
   const cipher = createCipheriv('aes-128-ecb', key, null).setAutoPadding(false);
   return (block) => cipher.update(block);
 }
-

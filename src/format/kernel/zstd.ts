@@ -30,7 +30,12 @@ type DecompressCall = (context: unknown, target: Uint8Array, capacity: number, s
 const notZstd = () => new HoldfastError('damaged', 'data does not decompress');
 
 function nativeZstd(native: readonly ((...args: unknown[]) => unknown)[]): Zstd {
-  const [createCompression, createDecompression, compress, decompress] = native as [() => unknown, () => unknown, CompressCall, DecompressCall];
+  const [createCompression, createDecompression, compress, decompress] = native as [
+    () => unknown,
+    () => unknown,
+    CompressCall,
+    DecompressCall,
+  ];
   let compression: unknown;
   let decompression: unknown;
   return {

@@ -1,0 +1,206 @@
+import { randomBytes } from 'node:crypto';
+import { constants } from 'node:fs';
+import { mkdir, open, stat } from 'node:fs/promises';
+import { hostname, userInfo } from 'node:os';
+import { dirname, resolve } from 'node:path';
+import type { Configuration, RepositoryConfiguration } from '../../control/configuration/configuration.ts';
+import { loadConfiguration } from '../../control/configuration/load.ts';
+import { namePattern } from '../../control/configuration/schema.ts';
+import { discoverCompose } from '../../control/discovery/compose.ts';
+import { type DiscoveredProject, directoryProject } from '../../control/discovery/discovered.ts';
+import { starterConfiguration } from '../../control/discovery/starter.ts';
+import { randomPolynomial } from '../../format/kernel/chunker.ts';
+import { passwordCost, randomKeyCost } from '../../format/key-file.ts';
+import { exitCodes, HoldfastError } from '../../model/errors.ts';
+import { createRepository, openRepository } from '../../repository/repository.ts';
+import type { Command, CommandContext } from '../command.ts';
+import { openStorage } from '../compose.ts';
+import { displayText } from '../output/text.ts';
+import { findPassword } from '../password.ts';
+import { findProject } from '../session.ts';
+
+type Options = { volume: string[]; repositoryVersion?: string };
+
+export const command: Command<Options> = {
+  configure(commander) {
+    commander
+      .option(
+        '--volume <name=path>',
+        'a directory to protect (repeatable); without it, the volumes of the compose file',
+        (value: string, previous: string[]) => [...previous, value],
+        [],
+      )
+      .option('--repository-version <n>', 'repository format, 1 or 2', '2');
+    commander.addHelpText(
+      'after',
+      '\nWrites holdfast.yaml for what it finds here, makes a random key (holdfast.key) and creates the repository. With a holdfast.yaml, creates the\nrepository that it names. --repository is a path or URL here.',
+    );
+  },
+
+  async run(context) {
+    const formatVersion = parseVersion(context.options.repositoryVersion ?? '2');
+    const existing = await findProject(context);
+    const file = resolve(context.cwd, context.global.config ?? 'holdfast.yaml');
+    if (existing !== undefined && existing.file === file && context.options.volume.length > 0) {
+      throw new HoldfastError('usage', `there is a ${existing.file} already`, {
+        file: existing.file,
+        remedy: 'add the volumes to it, and run `holdfast init` without --volume',
+      });
+    }
+    const found = existing?.file === file ? undefined : await discover(context);
+    if (found) await writeConfiguration(context, found, file);
+    const configuration = await loadConfiguration(file);
+    const configured = repositoryOf(configuration, context);
+    const key = await provideKey(context, configured);
+    const created = await createOrOpen(context, configured, key, formatVersion);
+    tell(context, { configuration, configured, found, key, created, file });
+    return exitCodes.done;
+  },
+};
+
+function parseVersion(text: string): 1 | 2 {
+  if (text === '1') return 1;
+  if (text === '2') return 2;
+  throw new HoldfastError('usage', `--repository-version is 1 or 2, not ${JSON.stringify(text)}`);
+}
+
+async function discover({ cwd, options, environment }: CommandContext<Options>): Promise<DiscoveredProject> {
+  if (options.volume.length > 0) return directoryProject(cwd, await Promise.all(options.volume.map((text) => parseVolume(text, cwd))));
+  const found = await discoverCompose(cwd, environment);
+  if (found === undefined || found.volumes.length === 0) {
+    throw new HoldfastError('usage', found === undefined ? `there is no compose file in ${cwd}` : 'the compose file has no named volumes', {
+      remedy: 'name directories to protect: holdfast init --volume NAME=PATH',
+    });
+  }
+  return found;
+}
+
+async function parseVolume(text: string, cwd: string): Promise<{ name: string; directory: string }> {
+  const cut = text.indexOf('=');
+  const [name, path] = [text.slice(0, cut), text.slice(cut + 1)];
+  if (cut < 1 || path === '' || !namePattern.test(name)) {
+    throw new HoldfastError('usage', `--volume takes NAME=PATH, not ${JSON.stringify(text)}`, {
+      remedy: 'for example: --volume data=./data',
+    });
+  }
+  const directory = await stat(resolve(cwd, path)).catch(() => undefined);
+  if (!directory?.isDirectory())
+    throw new HoldfastError('volume-missing', `volume ${name}: ${resolve(cwd, path)} is not a directory`, { volume: name });
+  return { name, directory: path };
+}
+
+async function writeConfiguration({ global, cwd }: CommandContext<Options>, found: DiscoveredProject, file: string): Promise<void> {
+  const repository = global.repository;
+  const text = starterConfiguration(
+    found,
+    repository === undefined ? {} : { repository: /^[a-z][a-z0-9+.-]+:/.test(repository) ? repository : resolve(cwd, repository) },
+  );
+  await writeNew(file, text, 0o644);
+}
+
+/** Never replaces a file. */
+async function writeNew(path: string, text: string, mode: number): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  const handle = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, mode).catch((cause: NodeJS.ErrnoException) => {
+    const message = cause.code === 'EEXIST' ? `there is a ${path} already` : `cannot write ${path}: ${cause.message}`;
+    throw new HoldfastError('target-unwritable', message, { file: path, cause });
+  });
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** The repository to create: the one that --repository names, or the first. */
+function repositoryOf(configuration: Configuration, { global, cwd }: CommandContext<Options>): RepositoryConfiguration {
+  const [first] = configuration.repositories;
+  const named = configuration.repositories.find(
+    ({ name, url }) => name === global.repository || (global.repository !== undefined && url === resolve(cwd, global.repository)),
+  );
+  const configured = named ?? first;
+  if (configured === undefined) throw new HoldfastError('configuration', `${configuration.file} names no repository`);
+  return configured;
+}
+
+/** Keys that Holdfast makes begin with this: they are known to be random, so that deriving from them need not be dear. */
+const keyPrefix = 'holdfast-key-';
+
+type Key = { password: Buffer; random: boolean; madeAt: string | undefined };
+
+/** The password of the new repository: what is there already, else a key file with 256 random bits. */
+async function provideKey(context: CommandContext<Options>, configured: RepositoryConfiguration): Promise<Key> {
+  const { global, environment, cwd } = context;
+  const file = global.passwordFile === undefined ? configured.passwordFile : resolve(cwd, global.passwordFile);
+  const fromEnvironment =
+    global.passwordFile === undefined && (environment.HOLDFAST_PASSWORD_FILE ?? environment.HOLDFAST_PASSWORD) !== undefined;
+  if (file !== undefined && !fromEnvironment && !(await stat(file).catch(() => undefined))) {
+    const text = keyPrefix + randomBytes(32).toString('base64url');
+    await writeNew(file, `${text}\n`, 0o600);
+    return { password: Buffer.from(text), random: true, madeAt: file };
+  }
+  const password = await findPassword({ file: global.passwordFile, environment, configured, cwd });
+  return { password, random: password.toString().startsWith(keyPrefix) && password.length >= keyPrefix.length + 43, madeAt: undefined };
+}
+
+/** @returns whether the repository was created; false when it was there and this key opens it. */
+async function createOrOpen(
+  { environment: _ }: CommandContext<Options>,
+  { url }: RepositoryConfiguration,
+  key: Key,
+  formatVersion: 1 | 2,
+): Promise<boolean> {
+  const storage = await openStorage(url);
+  try {
+    await createRepository(storage, {
+      password: key.password,
+      cost: key.random ? randomKeyCost : passwordCost,
+      chunkerPolynomial: randomPolynomial(),
+      owner: { username: userInfo().username, hostname: hostname() },
+      now: new Date(),
+      formatVersion,
+    });
+    return true;
+  } catch (error) {
+    if (!(error instanceof HoldfastError) || error.code !== 'repository-exists') throw error;
+    await openRepository(storage, key.password);
+    return false;
+  }
+}
+
+type Done = {
+  configuration: Configuration;
+  configured: RepositoryConfiguration;
+  found: DiscoveredProject | undefined;
+  key: Key;
+  created: boolean;
+  file: string;
+};
+
+function tell({ output }: CommandContext<Options>, { configuration, configured, found, key, created, file }: Done): void {
+  const volumes = configuration.volumes.map(({ name }) => name);
+  output.document({
+    configuration: file,
+    configurationWritten: found !== undefined,
+    repository: configured.name,
+    repositoryCreated: created,
+    keyFile: key.madeAt,
+    volumes,
+  });
+  if (found)
+    output.line(`wrote ${displayText(file)}: ${volumes.length} ${volumes.length === 1 ? 'volume' : 'volumes'} (${volumes.join(', ')})`);
+  if (key.madeAt) output.line(`wrote ${displayText(key.madeAt)}: the key of the repository`);
+  output.line(`${created ? 'created' : 'found'} the repository "${configured.name}"`);
+  for (const remark of found?.remarks ?? []) output.warning(remark);
+  for (const gap of found?.notCovered ?? []) {
+    output.warning(
+      `not covered: ${gap.kind === 'bind' ? `bind mount ${gap.from}` : 'anonymous volume'} at ${gap.path} of service ${gap.service}`,
+    );
+  }
+  if (key.madeAt)
+    output.note(`\nKEEP A COPY OF ${key.madeAt} ELSEWHERE, NOW: off this host. Without it, nobody can read the backups, ever.`);
+  output.note(
+    '\nNext:\n  1. read holdfast.yaml, and correct what was guessed\n  2. holdfast backup\n  3. holdfast restore --to /tmp/rehearsal --verify',
+  );
+}

@@ -1,0 +1,184 @@
+import { availableParallelism } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { Configuration } from '../../control/configuration/configuration.ts';
+import type { Choice } from '../../control/restore-points.ts';
+import { startLanes } from '../../engine/lanes/pool.ts';
+import type { Overwrite, OwnerOptions } from '../../engine/restore/options.ts';
+import { restoreVolume } from '../../engine/restore/restore.ts';
+import { exitCodes, HoldfastError } from '../../model/errors.ts';
+import { shortId } from '../../model/ids.ts';
+import { rawFromText } from '../../model/raw-bytes.ts';
+import { createDirectoryPlatform } from '../../platform/directory/directory.ts';
+import { loadIndex } from '../../repository/load-index.ts';
+import { listSnapshots } from '../../repository/snapshots.ts';
+import { chooseSnapshots } from '../choose-snapshots.ts';
+import type { Command, CommandContext } from '../command.ts';
+import { parseLanes } from '../lane-options.ts';
+import { findProject, laneEntry, type Session, selectVolumes, systemClock, withRepository } from '../session.ts';
+
+type Options = {
+  at?: string;
+  to?: string;
+  path?: string;
+  delete?: boolean;
+  overwrite?: string;
+  verify?: boolean;
+  dryRun?: boolean;
+  owner?: string;
+  mapUid: string[];
+  mapGid: string[];
+  sparse: boolean;
+  lanes?: string;
+};
+
+const overwrites: readonly string[] = ['always', 'if-changed', 'if-newer', 'never'] satisfies Overwrite[];
+const collect = (value: string, previous: string[]) => [...previous, value];
+
+export const command: Command<Options> = {
+  configure(commander) {
+    commander
+      .argument('[volume...]', 'volumes to restore; all of the restore point when none is named')
+      .option('--at <time|snapshot|latest>', 'the restore point at or before this time (`2 hours ago`), or a snapshot', 'latest')
+      .option(
+        '--to <directory>',
+        'restore to this directory instead of into the volumes; several volumes go to directories of their names in it',
+      )
+      .option('--path <subtree>', 'restore only this file or directory of the volume')
+      .option('--delete', 'remove what is in the target and not in the snapshot')
+      .option('--overwrite <when>', 'always, if-changed, if-newer or never', 'always')
+      .option('--verify', 'read everything back and compare it')
+      .option('-n, --dry-run', 'write nothing; say what would be done')
+      .option('--owner <uid:gid>', 'give everything to this owner')
+      .option('--map-uid <from:to>', 'give what belonged to one user to another (repeatable)', collect, [])
+      .option('--map-gid <from:to>', 'the same for groups (repeatable)', collect, [])
+      .option('--no-sparse', 'write zeros instead of making holes')
+      .option('--lanes <n>', 'worker threads (default: one a core)');
+    commander.addHelpText(
+      'after',
+      '\nAn interrupted restore is carried on by running it again: it verifies what is there and fetches the rest.',
+    );
+  },
+
+  async run(context) {
+    const { options, output, operands } = context;
+    const settings = parseOptions(options);
+    const configuration = await findProject(context);
+    if (configuration) await selectVolumes(configuration, operands);
+    const startedMs = performance.now();
+    return withRepository(context, configuration, options.dryRun ? 'none' : 'shared', async (session) => {
+      const snapshots = await listSnapshots(session.repository, (name) => output.warning(`the snapshot file ${name} is damaged`));
+      const choices = chooseSnapshots({ snapshots, configuration, volumes: operands, at: options.at, now: systemClock.now() });
+      if (settings.path !== undefined && choices.length !== 1) {
+        throw new HoldfastError('usage', '--path needs exactly one volume', { remedy: 'name the volume that the path is in' });
+      }
+      const run = choices.map(({ snapshot }) => shortId(snapshot.id)).join(' ');
+      output.report({ event: 'run-started', operation: 'restore', run, volumes: choices.map(({ volume }) => volume) });
+      const exitCode = await restoreAll(context, session, configuration, choices, settings);
+      output.report({ event: 'run-finished', operation: 'restore', run, durationMs: Math.round(performance.now() - startedMs), exitCode });
+      return exitCode;
+    });
+  },
+};
+
+type Settings = OwnerOptions & { overwrite: Overwrite; lanes: number; path: string | undefined };
+
+function parseOptions(options: Options): Settings {
+  const overwrite = options.overwrite ?? 'always';
+  if (!overwrites.includes(overwrite)) {
+    throw new HoldfastError('usage', `--overwrite takes ${overwrites.join(', ')}, not ${JSON.stringify(overwrite)}`);
+  }
+  const owner = options.owner === undefined ? undefined : parseIdPair(options.owner, '--owner', 'UID:GID');
+  return {
+    overwrite: overwrite as Overwrite,
+    lanes: parseLanes(options.lanes) ?? availableParallelism(),
+    path: options.path?.replace(/^\/+|\/+$/g, ''),
+    ...(owner ? { owner: { uid: owner[0], gid: owner[1] } } : {}),
+    mapUid: new Map(options.mapUid.map((text) => parseIdPair(text, '--map-uid', 'FROM:TO'))),
+    mapGid: new Map(options.mapGid.map((text) => parseIdPair(text, '--map-gid', 'FROM:TO'))),
+  };
+}
+
+function parseIdPair(text: string, option: string, shape: string): [number, number] {
+  const parts = /^(\d{1,10}):(\d{1,10})$/.exec(text)?.slice(1).map(Number);
+  if (parts?.every((id) => id < 2 ** 32 - 1)) return parts as [number, number];
+  throw new HoldfastError('usage', `${option} takes ${shape}, two numbers, not ${JSON.stringify(text)}`);
+}
+
+async function restoreAll(
+  context: CommandContext<Options>,
+  { repository, storageUrl, signal }: Session,
+  configuration: Configuration | undefined,
+  choices: readonly Choice[],
+  settings: Settings,
+): Promise<number> {
+  const { options, output } = context;
+  const targets = await targetsOf(context, configuration, choices);
+  const index = await loadIndex(repository);
+  const pool = startLanes({
+    entry: laneEntry,
+    count: settings.lanes,
+    start: {
+      job: 'restore',
+      storageUrl,
+      config: repository.config,
+      masterKey: repository.masterKey,
+      index: index.memory,
+      settings: undefined,
+    },
+    onNotice: () => undefined,
+  });
+  let exitCode: number = exitCodes.done;
+  try {
+    for (const { volume, snapshot, fromEarlierPoint } of choices) {
+      if (fromEarlierPoint) output.warning(`${volume} is not in the newest restore point: it is restored from ${snapshot.time}`);
+      const { lanes: _, path, ...rest } = settings;
+      const { problems, warnings } = await restoreVolume({
+        repository,
+        index,
+        lanes: pool,
+        snapshot,
+        volume,
+        target: targets.get(volume) as string,
+        ...(path === undefined ? {} : { subtree: rawFromText(path) }),
+        ...rest,
+        delete: options.delete ?? false,
+        verify: options.verify ?? false,
+        dryRun: options.dryRun ?? false,
+        sparse: options.sparse,
+        report: output.report,
+        signal,
+      });
+      if (problems > 0) exitCode = exitCodes.failed;
+      else if (warnings > 0 && exitCode === exitCodes.done) exitCode = exitCodes.incomplete;
+    }
+  } finally {
+    await pool.close();
+  }
+  return exitCode;
+}
+
+/** Where each volume goes: its own place, or below `--to`. */
+async function targetsOf(
+  { options, cwd, operands }: CommandContext<Options>,
+  configuration: Configuration | undefined,
+  choices: readonly Choice[],
+): Promise<Map<string, string>> {
+  if (options.to !== undefined) {
+    const to = resolve(cwd, options.to);
+    const single = choices.length === 1 && (operands.length === 1 || configuration === undefined);
+    return new Map(choices.map(({ volume }) => [volume, single ? to : join(to, volume)]));
+  }
+  if (configuration === undefined) throw new HoldfastError('usage', 'without a holdfast.yaml, a restore needs --to DIRECTORY');
+  const platform = createDirectoryPlatform();
+  const targets = new Map<string, string>();
+  for (const { volume } of choices) {
+    const known = configuration.volumes.find(({ name }) => name === volume);
+    if (known === undefined) {
+      throw new HoldfastError('unknown-volume', `volume ${volume} is not in ${configuration.file}`, {
+        remedy: 'say where to restore it with --to DIRECTORY',
+      });
+    }
+    targets.set(volume, (await platform.locate({ name: volume, project: configuration.project, source: known.source })).directory);
+  }
+  return targets;
+}
