@@ -120,7 +120,12 @@ for (const name of ['stock', 'newest'] as const) {
         segments: [...before, stars, ...after].filter((part) => part !== ''),
       }))
       .filter(({ segments }) => segments.length > 0 && isAccepted({ patterns: [segments.join('/')] }));
-    const cases = fc.sample(fc.array(pattern, { minLength: 1, maxLength: 4 }), { seed: 21, numRuns: 25 });
+    // What includes again does so for all that lies below, too.
+    const again = [true, false].map((anchored) => [
+      { sign: '', anchored: false, segments: ['a'] },
+      { sign: '!', anchored, segments: ['d'] },
+    ]);
+    const cases = [...again, ...fc.sample(fc.array(pattern, { minLength: 1, maxLength: 4 }), { seed: 21, numRuns: 25 })];
 
     const expected: string[] = [];
     const args: string[] = [];

@@ -46,6 +46,9 @@ test('gitignore patterns mean what git documents', () => {
       kept: ['x', 'y', 'end', 'star'],
     },
     { patterns: ['# comment', '', '   '], excluded: [], kept: ['# comment', 'comment', ' '] },
+    { patterns: ['a/**', '!a/b/'], excluded: ['a/x', 'a/b/c'], kept: ['a', 'a/b/'] },
+    { patterns: ['/a[!b]c', '/a[+-9]d'], excluded: ['axc', 'a.d'], kept: ['a/c', 'a/d'] },
+    { patterns: ['[a\\-c]x', '[\\]]y'], excluded: ['ax', '-x', ']y'], kept: ['bx', '\\x', '\\y'] },
     { patterns: ['a*b*c*d'], excluded: ['abcd', 'axbxbxcxd'], kept: ['acbd', 'abc', 'abcde'] },
   ]);
 });
@@ -68,6 +71,9 @@ test('restic patterns mean what restic documents', () => {
     { patterns: ['[^a-c]x', 'y[\\]\\-]', '!*'], excluded: [], kept: ['dx', 'y]'] },
     { patterns: ['[^a-c]x', 'y[\\]\\-]'], excluded: ['dx', 'y]', 'y-'], kept: ['ax', 'yz'] },
     { patterns: ['*.c', '!keep.c', '/d/keep.c'], excluded: ['x.c', 'd/keep.c'], kept: ['keep.c', 'e/keep.c'] },
+    { patterns: ['c', '!b'], excluded: ['c', 'a/c'], kept: ['b/c', 'b/x/c'] },
+    { patterns: ['a', '!/a'], excluded: ['b/a'], kept: ['a', 'a/x/a'] },
+    { patterns: ['/a[^b]c', '/a[+-9]d'], excluded: ['axc', 'a.d'], kept: ['a/c', 'a/d'] },
     { patterns: ['?', '*.é?'], excluded: ['a', 'é', '漢', 'x.éß'], kept: ['ab', 'x.é'] },
     { patterns: ['A.B'], excluded: ['A.B'], kept: ['a.b', 'AxB'] },
     { patterns: [''], excluded: [], kept: ['a'] },
