@@ -3,7 +3,7 @@ import type { RawString } from '../model/raw-bytes.ts';
 /** UTF-8 as Go's package unicode/utf8 sees it: a byte that does not belong to a valid sequence stands for itself, one by one. */
 
 /** Stands in text for a byte that is not UTF-8. A lone surrogate, which no UTF-8 can produce; Go's JSON writes `\ufffd` for it. */
-export const invalidByte = '\udfff';
+const invalidByte = '\udfff';
 
 /** What {@link runeAt} returns for a byte that is not part of valid UTF-8. */
 export const invalidRune = -1;
