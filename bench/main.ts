@@ -113,10 +113,10 @@ function claimScratch(folder: string): string {
   return folder;
 }
 
-/** Removes the many files of a run, and notes when: see `emptyFiles`. */
+/** Removes what a run has made, and when that was many files, notes when they went: see `emptyFiles`. */
 function clear(folder: string): void {
+  if (existsSync(join(folder, 'restored'))) writeFileSync(clearedMark, '');
   rmSync(folder, { recursive: true, force: true });
-  writeFileSync(clearedMark, '');
 }
 
 /** Says so when the files of an earlier run went so lately that restores will look slow. */
