@@ -127,11 +127,9 @@ const encodedCharacter =
 
 /** What restic's patterns are compared with: text, in which bytes that are not UTF-8 are lone surrogates, so that they stay distinct. */
 export function resticSubject(value: RawString, ignoreCase: boolean): string {
-  let text: string = value;
-  if (beyondAscii.test(value)) {
-    text = value.replace(encodedCharacter, (bytes) =>
-      bytes.length === 1 ? String.fromCharCode(0xdc00 + bytes.charCodeAt(0)) : Buffer.from(bytes, 'latin1').toString('utf8'),
-    );
-  }
+  if (!beyondAscii.test(value)) return ignoreCase ? value.toLowerCase() : value;
+  const text = value.replace(encodedCharacter, (bytes) =>
+    bytes.length === 1 ? String.fromCharCode(0xdc00 + bytes.charCodeAt(0)) : Buffer.from(bytes, 'latin1').toString('utf8'),
+  );
   return ignoreCase ? lowerCase(text) : text;
 }
