@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
+import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { scratch } from '../../../test/peers.ts';
+import { requirePeer, scratch } from '../../../test/peers.ts';
 import { rawFromText } from '../../model/raw-bytes.ts';
 import { EBADF, EINVAL, EISDIR, ENOSPC, ENXIO, O_CREAT, O_RDONLY, O_RDWR, O_WRONLY } from './posix-constants.ts';
 import {
@@ -99,6 +100,31 @@ test('writing at positions, beyond 4 GiB too', (t) => {
   assert.equal(pread(fd, buffer, 0, 10, far), 3);
   assert.equal(buffer.toString('latin1', 0, 3), 'far');
   assert.equal(pwrite(fd, buffer, 0, 0, 0), 0);
+});
+
+test('a write that the kernel cuts short or interrupts goes on where it was', (t) => {
+  const strace = requirePeer(t, 'strace');
+  if (strace === undefined) return;
+  const { path } = openScratchFile(t);
+  const program = `
+    import { openAt, openDirectoryRoot } from ${JSON.stringify(join(import.meta.dirname, 'posix-open.ts'))};
+    import { pwrite } from ${JSON.stringify(join(import.meta.dirname, 'posix-io.ts'))};
+    const fd = openAt(openDirectoryRoot(${JSON.stringify(join(path, '..'))}), 'file', 1);
+    console.log(pwrite(fd, Buffer.from('--abcdefgh--'), 2, 8, 1));`;
+  // strace answers in the kernel's place, so that the bytes it claims as written are not in the file.
+  for (const [pretence, expected] of [
+    ['retval=3', '\0\0\0\0defgh'],
+    ['error=EINTR', '\0abcdefgh'],
+  ] as const) {
+    writeFileSync(path, '');
+    const options: string[] = ['-f', '-qqq', '-o', '/dev/null', '-P', path, '-e', `inject=pwrite64:${pretence}:when=1`];
+    const run: SpawnSyncReturns<string> = spawnSync(strace, [...options, process.execPath, '--input-type=module', '-e', program], {
+      encoding: 'utf8',
+      timeout: 30_000,
+    });
+    assert.equal(run.stdout, '8\n', run.stderr);
+    assert.equal(readFileSync(path, 'latin1'), expected);
+  }
 });
 
 test('a disk that is full says so', (t) => {

@@ -119,6 +119,7 @@ for (const [way, open] of Object.entries(ways)) {
     pwrite(file, Buffer.from('deep'), 0, 4, 0);
     close(file);
     close(bottom);
+    const before = openDescriptors();
     assert.ok(path.length > 8192);
     assert.equal(contentOf(open(root, raw(`${path}/file`), O_RDONLY)), 'deep');
     assert.equal(contentOf(open(root, raw(`${path.replaceAll('/', '///')}/file`), O_RDONLY)), 'deep');
@@ -126,6 +127,8 @@ for (const [way, open] of Object.entries(ways)) {
     symlinkSync('/', join(folder, 'out'));
     assert.equal(open(root, raw(`out/${path}/file`), O_RDONLY), -ELOOP);
     assert.equal(open(root, raw('x'.repeat(5000)), O_RDONLY), -ENAMETOOLONG);
+    assert.equal(open(root, raw(`${path}/none`), O_RDONLY), -ENOENT);
+    assert.equal(openDescriptors(), before);
   });
 }
 

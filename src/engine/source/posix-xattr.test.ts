@@ -137,10 +137,12 @@ test("root's attributes, of a symlink too", (t) => {
   const { folder, root } = openScratch(t);
   writeFileSync(join(folder, 'file'), '');
   symlinkSync('file', join(folder, 'link'));
-  for (const { set, list } of [ways['as chosen'], ways['through /proc']] as Way[]) {
+  for (const { set, list, remove } of [ways['as chosen'], ways['through /proc']] as Way[]) {
     assert.equal(set(root, raw('link'), 'trusted.of', Buffer.from('link')), 0);
     assert.deepEqual(values(list(root, raw('link'))), { 'trusted.of': 'link' });
     assert.deepEqual(list(root, raw('file')), []);
+    assert.equal(remove(root, raw('link'), 'trusted.of'), 0);
+    assert.deepEqual(list(root, raw('link')), []);
   }
 });
 
