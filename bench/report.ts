@@ -79,7 +79,7 @@ export function renderReport(results: readonly Result[], layout: Layout): string
 
 function figureRow(summary: Summary, summaries: readonly Summary[]): string[] {
   const row = [summary.corpus, summary.work, summary.peer];
-  if (summary.failure !== undefined) return [...row, `FAILED: ${summary.failure.replaceAll(/\s+/g, ' ').slice(0, 200)}`, '', '', ''];
+  if (summary.failure !== undefined) return [...row, `FAILED: ${summary.failure.replaceAll(/\s+/g, ' ').slice(0, 200)}`];
   const reference = summaries.find(
     ({ corpus, work, peer }) => corpus === summary.corpus && work === summary.work && peer === 'restic-newest',
   );
@@ -106,10 +106,13 @@ function verdictRow({ limit, corpus, measured, verdict }: Verdict): string[] {
 
 export function renderTable(header: readonly string[], rows: readonly (readonly string[])[], layout: Layout): string {
   if (layout === 'markdown') {
-    const line = (cells: readonly string[]): string => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
-    return `${[line(header), line(header.map(() => '---')), ...rows.map(line)].join('\n')}\n`;
+    const line = (cells: readonly string[]): string =>
+      `| ${header.map((_, column) => (cells[column] ?? '').replaceAll('|', '\\|')).join(' | ')} |`;
+    return `${[header, header.map(() => '---'), ...rows].map(line).join('\n')}\n`;
   }
-  const widths = header.map((title, column) => Math.min(32, Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0))));
+  // A short row ends with a message, which may be as long as it likes.
+  const full = rows.filter((row) => row.length === header.length);
+  const widths = header.map((title, column) => Math.max(title.length, ...full.map((row) => row[column]?.length ?? 0)));
   const line = (cells: readonly string[]): string =>
     cells
       .map((cell, column) => cell.padEnd(widths[column] as number))
