@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { exitCodes } from '../model/errors.ts';
@@ -70,4 +71,14 @@ test('the program itself answers --version', () => {
   const { status, stdout } = spawnSync(process.execPath, [join(here, 'main.ts'), '--version'], { encoding: 'utf8', timeout: 20_000 });
   assert.equal(status, 0);
   assert.match(stdout, /^\d+\.\d+\.\d+\n$/);
+});
+
+test('a result that could not be written is no success', () => {
+  const full = openSync('/dev/full', 'w');
+  const { status } = spawnSync(process.execPath, [join(here, 'main.ts'), '--version'], {
+    stdio: ['ignore', full, 'pipe'],
+    timeout: 20_000,
+  });
+  closeSync(full);
+  assert.equal(status, exitCodes.failed);
 });

@@ -6,6 +6,7 @@ import { run } from './run.ts';
 export async function runProcess(commands?: readonly CommandEntry[]): Promise<void> {
   const interruption = new AbortController();
   let readerGone = false;
+  let outputLost = false;
 
   const onSignal = (signal: NodeJS.Signals): void => {
     // The first asks the command to end soundly; whoever asks again does not want to wait.
@@ -18,14 +19,16 @@ export async function runProcess(commands?: readonly CommandEntry[]): Promise<vo
   // `holdfast ls | head`: when nobody reads any more there is nothing left to do, and nobody to tell. What is under way
   // ends as it does at SIGINT, so that locks are released.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-    readerGone = true;
-    interruption.abort(new HoldfastError('interrupted', 'the reader of the output went away'));
+    readerGone = error.code === 'EPIPE';
+    outputLost = !readerGone;
+    interruption.abort(new HoldfastError('interrupted', `the output cannot be written (${error.code})`));
+    // The error may come when the command has ended already.
+    if (outputLost) process.exitCode ||= exitCodes.failed;
   });
   // When stderr is closed there is no place left to complain.
   process.stderr.on('error', () => undefined);
 
-  process.exitCode = await run(process.argv.slice(2), {
+  const exitCode = await run(process.argv.slice(2), {
     stdout: process.stdout,
     stderr: {
       write: (text: string) => readerGone || process.stderr.write(text),
@@ -39,6 +42,7 @@ export async function runProcess(commands?: readonly CommandEntry[]): Promise<vo
     signal: interruption.signal,
     ...(commands === undefined ? {} : { commands }),
   });
+  process.exitCode = outputLost && exitCode === exitCodes.done ? exitCodes.failed : exitCode;
   process.removeListener('SIGINT', onSignal);
   process.removeListener('SIGTERM', onSignal);
 }

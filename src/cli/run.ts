@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Command as CommanderCommand, CommanderError } from 'commander';
 import { exitCodes, HoldfastError } from '../model/errors.ts';
@@ -6,6 +5,7 @@ import type { Command, CommandEntry, Sink } from './command.ts';
 import { commandTable } from './command-table.ts';
 import { type GlobalOptions, globalOptions } from './global-options.ts';
 import type { Output } from './output/output.ts';
+import { packageVersion } from './version.ts';
 
 /** What a run of the program takes from its process. */
 export type CliEnvironment = {
@@ -75,7 +75,7 @@ function createProgram(environment: CliEnvironment, execute: Execute): Commander
   program
     .description('Backs up, restores and checks container volumes.')
     .usage('[options] COMMAND [...]')
-    .version(version(), '-V, --version', 'print the version')
+    .version(packageVersion(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print help')
     .helpCommand(false)
     .addHelpText('after', '\nRun `holdfast COMMAND --help` for the options of a command.')
@@ -100,11 +100,6 @@ function createProgram(environment: CliEnvironment, execute: Execute): Commander
     loaded.set(entry.name, command);
   });
   return program;
-}
-
-function version(): string {
-  const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(manifest) as { version: string }).version;
 }
 
 /** Commander's complaint as an error of the catalogue: what is wrong, and what was probably meant. */

@@ -13,7 +13,7 @@ async function collectWords(entries: readonly CommandEntry[]): Promise<Words> {
     entries.map(async ({ name, summary, load }) => {
       const commander = new CommanderCommand(name);
       (await load()).command.configure(commander);
-      return { name, summary, options: commander.options.map(({ flags }) => longOption(flags)) };
+      return { name, summary, options: commander.options.map(({ flags }) => longOption(flags)).filter((flag) => flag !== '') };
     }),
   );
   return { commands, options: [...globalOptions.map(({ flags }) => longOption(flags)), '--help'] };
