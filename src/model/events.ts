@@ -51,7 +51,9 @@ export type FileProblem =
   /** The snapshot's copy is damaged and could not be restored. */
   | 'damaged'
   /** The target could not be written. */
-  | 'unwritable';
+  | 'unwritable'
+  /** Read back after a restore, it is not what the snapshot holds. */
+  | 'differs';
 
 export type RestoreResult = {
   filesRestored: number;

@@ -1,0 +1,101 @@
+/** Fetches blobs of a pack in few reads: wanted blobs that lie near each other come with one range. */
+import { sealOverheadBytes } from '../../format/seal.ts';
+import { HoldfastError } from '../../model/errors.ts';
+import type { BlobId } from '../../model/ids.ts';
+import { openBlob, readAnyCopy } from '../../repository/blob-reader.ts';
+import type { LaneContext } from '../lanes/protocol.ts';
+
+/** Reading on is cheaper than another request, up to here. */
+const maxGapBytes = 512 * 1024;
+/** Bounds the memory of a lane: it holds the range that it works on and the one that it fetches ahead. */
+const maxRangeBytes = 4 * 1024 * 1024;
+/** Blobs are this large at most, unless another tool made them. */
+const scratchBytes = 8 * 1024 * 1024;
+
+type Place = { slot: number; id: BlobId; pack: string; offset: number; length: number; plainLength: number };
+type PackRange = { pack: string; offset: number; end: number; places: Place[] };
+
+/** `plain` is valid until the next one is fetched. */
+export type OnBlob = (slot: number, plain: Buffer) => void;
+/** `message` says what is wrong with every copy of the blob. */
+export type OnDamaged = (slot: number, message: string) => void;
+
+export type BlobFetcher = (entries: readonly number[], onBlob: OnBlob, onDamaged: OnDamaged) => Promise<void>;
+
+export function createBlobFetcher({ repository: { storage, seal }, index }: LaneContext): BlobFetcher {
+  let scratch: Buffer | undefined;
+
+  function placesOf(entries: readonly number[], onDamaged: OnDamaged): Place[] {
+    const places: Place[] = [];
+    for (let slot = 0; slot < entries.length; slot++) {
+      const entry = entries[slot] as number;
+      const place = index.location(entry);
+      if (place === undefined || place.length < sealOverheadBytes) onDamaged(slot, 'the index has no sensible place for a blob');
+      else places.push({ ...place, slot, id: index.idOf(entry) });
+    }
+    return places.sort((a, b) => (a.pack === b.pack ? a.offset - b.offset : a.pack < b.pack ? -1 : 1));
+  }
+
+  const read = ({ pack, offset, end }: PackRange): Promise<Buffer | HoldfastError> =>
+    storage.read({ kind: 'data', name: pack }, { offset, length: end - offset }).catch((error: unknown) => {
+      if (error instanceof HoldfastError) return error;
+      throw error;
+    });
+
+  async function openPlace(place: Place, bytes: Buffer | HoldfastError, from: number): Promise<Buffer> {
+    scratch ??= Buffer.allocUnsafeSlow(scratchBytes);
+    if (Buffer.isBuffer(bytes)) {
+      const at = place.offset - from;
+      try {
+        return openBlob(seal, bytes.subarray(at, at + place.length), place.plainLength, place.id, scratch);
+      } catch (error) {
+        if (!(error instanceof HoldfastError)) throw error;
+      }
+    }
+    return readAnyCopy({ storage, seal, index }, 'data', place.id);
+  }
+
+  return async (entries, onBlob, onDamaged) => {
+    const ranges = mergePlaces(placesOf(entries, onDamaged));
+    let next = ranges[0] === undefined ? undefined : read(ranges[0]);
+    for (let i = 0; i < ranges.length; i++) {
+      const range = ranges[i] as PackRange;
+      const bytes = (await next) as Buffer | HoldfastError;
+      next = ranges[i + 1] === undefined ? undefined : read(ranges[i + 1] as PackRange);
+      for (const place of range.places) {
+        let plain: Buffer;
+        try {
+          plain = await openPlace(place, bytes, range.offset);
+        } catch (error) {
+          if (!(error instanceof HoldfastError)) throw error;
+          onDamaged(place.slot, error.message);
+          continue;
+        }
+        onBlob(place.slot, plain);
+      }
+    }
+  };
+}
+
+/** Joins places that are sorted by pack and offset. Places that overlap (an index that lies) are read apart, because opening destroys what it reads. */
+function mergePlaces(places: readonly Place[]): PackRange[] {
+  const ranges: PackRange[] = [];
+  let last: PackRange | undefined;
+  for (const place of places) {
+    const end = place.offset + place.length;
+    const joins =
+      last !== undefined &&
+      last.pack === place.pack &&
+      place.offset >= last.end &&
+      place.offset - last.end <= maxGapBytes &&
+      end - last.offset <= maxRangeBytes;
+    if (joins && last !== undefined) {
+      last.end = end;
+      last.places.push(place);
+    } else {
+      last = { pack: place.pack, offset: place.offset, end, places: [place] };
+      ranges.push(last);
+    }
+  }
+  return ranges;
+}
