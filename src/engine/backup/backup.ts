@@ -1,5 +1,7 @@
 /** A backup: volumes in, one restore point out. */
 import { setTimeout } from 'node:timers/promises';
+import { sha256Hex } from '../../format/kernel/sha256.ts';
+import { encodeTree } from '../../format/tree.ts';
 import type { Clock } from '../../model/clock.ts';
 import { exitCodes, HoldfastError } from '../../model/errors.ts';
 import type { Report } from '../../model/events.ts';
@@ -155,6 +157,7 @@ const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.
 
 function reportWarnings(warnings: Map<string, number>, volume: string, report: Report): void {
   for (const [warning, count] of warnings) report({ event: 'warning', volume, warning, count });
+  warnings.clear();
 }
 
 /** Reads one volume into the repository. */
@@ -180,9 +183,11 @@ async function walk(options: BackupOptions, pool: LanePool, settings: LaneSettin
   }
 }
 
+const emptyTree = sha256Hex(encodeTree([]));
+
 /** A volume that isn't mounted looks like an empty directory: a snapshot of that would look good, and be worth nothing. */
 function refuseSuspiciousEmptiness(volume: VolumeToBackUp, root: Root, parent: StoredSnapshot | undefined): void {
-  if (!root.empty || volume.allowEmpty || parent === undefined || parent.summary?.totalFilesProcessed === 0) return;
+  if (!root.empty || volume.allowEmpty || parent === undefined || parent.tree === emptyTree) return;
   throw new HoldfastError(
     'volume-empty',
     `volume ${volume.name} is empty (${volume.directory}), and was not at the snapshot of ${parent.time}`,

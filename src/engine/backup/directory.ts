@@ -3,7 +3,7 @@ import { decodeTree, encodeTree } from '../../format/tree.ts';
 import { HoldfastError } from '../../model/errors.ts';
 import type { BlobId } from '../../model/ids.ts';
 import type { TreeNode } from '../../model/node.ts';
-import type { RawString } from '../../model/raw-bytes.ts';
+import { type RawString, rawFromText } from '../../model/raw-bytes.ts';
 import type { BlobIndex } from '../../repository/blob-index.ts';
 import type { BlobReader } from '../../repository/blob-reader.ts';
 import { type Excludes, isCacheDirTag } from '../source/excludes.ts';
@@ -52,9 +52,12 @@ export class DirectoryLane {
   private readonly o: DirectoryLaneOptions;
   private readonly open = new Map<number, OpenDirectory>();
   private readonly stat = new Stat();
+  /** A directory that holds one of these is left out, but for them. */
+  private readonly tagNames: ReadonlySet<RawString>;
 
   constructor(options: DirectoryLaneOptions) {
     this.o = options;
+    this.tagNames = new Set(options.volume.excludeIfPresent.map(rawFromText));
   }
 
   async list({ directory, path, parentTree }: DirectoryTask): Promise<TaskResult> {
@@ -93,7 +96,7 @@ export class DirectoryLane {
     const open = this.open.get(directory);
     if (open === undefined) throw new HoldfastError('internal', `directory ${directory} was not listed by this lane`);
     this.open.delete(directory);
-    for (const { slot, node } of files) open.nodes[slot] = node;
+    for (const { slot, node } of files) open.nodes[slot] = node && withBuffers(node);
     for (const [i, slot] of open.subdirectorySlots.entries()) {
       const node = open.nodes[slot] as TreeNode;
       const subtree = subtrees[i];
@@ -118,9 +121,8 @@ export class DirectoryLane {
 
   /** Takes out what is excluded by what the directory itself holds. */
   private wanted(fd: number, path: RawString, names: RawString[]): RawString[] {
-    const { excludeIfPresent, excludeCaches } = this.o.volume;
-    const tags = excludeIfPresent.length > 0 ? names.filter((name) => excludeIfPresent.includes(name)) : [];
-    if (excludeCaches && names.includes(cacheDirTagName) && this.hasCacheDirTag(fd)) tags.push(cacheDirTagName);
+    const tags = this.tagNames.size > 0 ? names.filter((name) => this.tagNames.has(name)) : [];
+    if (this.o.volume.excludeCaches && names.includes(cacheDirTagName) && this.hasCacheDirTag(fd)) tags.push(cacheDirTagName);
     if (tags.length > 0) return tags;
     return path === '' ? names.filter((name) => name !== lostAndFound) : names;
   }
@@ -240,6 +242,13 @@ export class DirectoryLane {
     count(open.parentTree === undefined ? 'dirsNew' : open.parentTree === tree ? 'dirsUnmodified' : 'dirsChanged', 1);
     return { result: 'saved', directory, tree };
   }
+}
+
+/** A node that came from another thread, where buffers arrive as plain byte arrays. */
+function withBuffers(node: TreeNode): TreeNode {
+  if (node.extendedAttributes.length === 0) return node;
+  const asBuffer = (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return { ...node, extendedAttributes: node.extendedAttributes.map(({ name, value }) => ({ name, value: value && asBuffer(value) })) };
 }
 
 const cacheDirTagName = 'CACHEDIR.TAG' as RawString;

@@ -2,6 +2,7 @@
 import { type Chunker, minChunkBytes } from '../../format/kernel/chunker.ts';
 import { HoldfastError } from '../../model/errors.ts';
 import type { BlobId } from '../../model/ids.ts';
+import { ENXIO } from '../source/posix-constants.ts';
 import { pread, seekData } from '../source/posix-io.ts';
 import type { Stat } from '../source/posix-stat.ts';
 import type { BlobSink } from './save-blobs.ts';
@@ -32,6 +33,13 @@ export type FileReaderOptions = {
 /** Whole holes shorter than this aren't worth a system call to find. */
 const sparseWorthwhileBytes = 1024 * 1024;
 
+/** Where the next data begins, at the end of the file at the latest. What the file system doesn't tell has to be read. */
+function nextData(fd: number, position: number, sizeBytes: number): number {
+  const dataAt = seekData(fd, position);
+  if (dataAt === -ENXIO) return Math.max(position, sizeBytes);
+  return dataAt < 0 ? position : dataAt;
+}
+
 export function createFileReader({ chunker, sink, onBytes, stopped }: FileReaderOptions): FileReader {
   const { buffer } = chunker;
   let zeroChunk: BlobId | undefined;
@@ -46,7 +54,12 @@ export function createFileReader({ chunker, sink, onBytes, stopped }: FileReader
 
   /** A file of one chunk: one byte more than expected is asked for, so that a file that grows is noticed. */
   async function readSmall(fd: number, size: number): Promise<FileContent | number | undefined> {
-    const length = pread(fd, buffer, 0, size + 1, 0);
+    let length = pread(fd, buffer, 0, size + 1, 0);
+    // Fewer bytes than the file has may mean its end, or that the next one cannot be read.
+    for (let got = length; got > 0 && length < size; length += got) {
+      got = pread(fd, buffer, length, size + 1 - length, length);
+      if (got < 0) return got;
+    }
     if (length < 0) return length;
     if (length > size) return undefined;
     return { content: length === 0 ? [] : [await save(buffer.subarray(0, length))], sizeBytes: length };
@@ -75,8 +88,7 @@ export function createFileReader({ chunker, sink, onBytes, stopped }: FileReader
       if (sparse) {
         // At the beginning of a chunk: where the file has a hole ahead, what follows is known.
         const chunkAt = position - (end - start);
-        const dataAt = seekData(fd, chunkAt);
-        const after = await skipHole(content, chunkAt, dataAt >= 0 ? dataAt : Math.max(chunkAt, Number(stat.size)));
+        const after = await skipHole(content, chunkAt, nextData(fd, chunkAt, Number(stat.size)));
         if (after > chunkAt) {
           if (after >= position) {
             position = after;
