@@ -1,0 +1,74 @@
+/** Holds the packs that the storage lists against what the index says of them. */
+import { formatSize } from '../../model/quantities.ts';
+import type { BlobIndex } from '../../repository/blob-index.ts';
+import type { Storage } from '../../storage/storage.ts';
+import type { CheckedIndex, IndexedPack } from './checked-index.ts';
+import type { Findings } from './findings.ts';
+import type { SizedPack } from './read-data.ts';
+
+/** A pack that is there and that the index names. */
+export type StoredPack = SizedPack & { number: number };
+
+export type PacksChecked = {
+  packs: StoredPack[];
+  /** Packs about which index and storage disagree: which blobs that hits only reading them can tell. */
+  suspicious: StoredPack[];
+};
+
+/** @throws `storage` when the listing fails; damage goes to the findings. */
+export async function checkPacks(storage: Storage, checked: CheckedIndex, findings: Findings): Promise<PacksChecked> {
+  const sizes = new Map<string, number>();
+  let unindexed = 0;
+  let unindexedBytes = 0;
+  for await (const { name, sizeBytes } of storage.list('data')) {
+    if (checked.hasPack(name)) {
+      sizes.set(name, sizeBytes);
+      continue;
+    }
+    unindexed++;
+    unindexedBytes += sizeBytes;
+  }
+  if (unindexed > 0) {
+    findings.note(
+      'pack-unindexed',
+      `${unindexed} packs (${formatSize(unindexedBytes)}) are in no index, as an interrupted run leaves them; \`prune\` removes them`,
+    );
+  }
+  const result: PacksChecked = { packs: [], suspicious: [] };
+  for (let number = 0; number < checked.index.packCount; number++) checkPack(checked, checked.pack(number), sizes, findings, result);
+  return result;
+}
+
+function checkPack(
+  checked: CheckedIndex,
+  pack: IndexedPack,
+  sizes: ReadonlyMap<string, number>,
+  findings: Findings,
+  result: PacksChecked,
+): void {
+  const { number, id, entries, conflict } = pack;
+  const sizeBytes = sizes.get(id);
+  if (sizeBytes === undefined) {
+    const message = `pack ${id} with ${entries.length} blobs, which ${checked.fileOf(number)} names, is missing`;
+    return findings.add({ kind: 'pack-missing', message, file: `data/${id}`, entries: [...entries] });
+  }
+  const stored = { number, id, sizeBytes };
+  result.packs.push(stored);
+  if (conflict !== undefined) {
+    const message = `the index puts the blobs of pack ${id} where they cannot be: ${conflict}`;
+    findings.add({ kind: 'index-conflict', message, file: checked.fileOf(number) });
+  } else if (sizeBytes !== pack.sizeBytes) {
+    const message = `pack ${id} is ${sizeBytes} bytes long; its blobs and its header make up ${pack.sizeBytes}`;
+    findings.add({ kind: 'pack-size', message, file: `data/${id}`, entries: entriesBeyond(checked.index, entries, sizeBytes) });
+  } else {
+    return;
+  }
+  result.suspicious.push(stored);
+}
+
+function entriesBeyond(index: BlobIndex, entries: Uint32Array, sizeBytes: number): number[] {
+  return [...entries].filter((entry) => {
+    const place = index.location(entry);
+    return place === undefined || place.offset + place.length > sizeBytes;
+  });
+}

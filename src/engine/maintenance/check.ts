@@ -1,0 +1,221 @@
+/** A check of a repository: is everything there that its snapshots need, and is it what was written? */
+import { exitCodes, HoldfastError } from '../../model/errors.ts';
+import type { CheckFinding, Report } from '../../model/events.ts';
+import type { StoredSnapshot } from '../../model/snapshot.ts';
+import type { BlobIndex } from '../../repository/blob-index.ts';
+import { createBlobReader } from '../../repository/blob-reader.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { type Lane, type LanePool, startLanes } from '../lanes/pool.ts';
+import { findAffected } from './affected.ts';
+import { type CheckCall, type CheckLaneSettings, progressWords } from './check-messages.ts';
+import { checkPacks, type PacksChecked, type StoredPack } from './check-packs.ts';
+import { checkKeysAndConfig, checkSnapshots } from './check-snapshots.ts';
+import { CheckedIndex } from './checked-index.ts';
+import type { Damage } from './damage.ts';
+import { Findings } from './findings.ts';
+import { type ReadDataSelection, selectPacks } from './read-data.ts';
+import { walkTrees } from './walk-trees.ts';
+
+export type CheckOptions = {
+  repository: Repository;
+  /** The composition root's: URL of the storage, module of the lanes. */
+  storageUrl: string;
+  laneEntry: URL;
+  lanes: number;
+  /** Which packs to read whole; undefined to check structure only. Packs about which the index and the storage disagree are always read. */
+  readData: ReadDataSelection | undefined;
+  /** Bounds the number of lanes. Default: no bound. */
+  memoryBytes?: number;
+  report: Report;
+  signal: AbortSignal;
+};
+
+export type CheckResult = {
+  /** 0 when nothing is wrong (there may be notes), 1 when something is. */
+  exitCode: number;
+  /** Numbers of findings; the findings themselves are at most 1000 errors, one that sums up the others, and 100 notes. */
+  errors: number;
+  notes: number;
+  findings: CheckFinding[];
+  counts: { snapshots: number; indexFiles: number; packs: number; blobs: number; trees: number; packsRead: number };
+  /** Bytes of trees and packs that were read. */
+  bytesRead: number;
+  durationMs: number;
+};
+
+const progressEveryMs = 200;
+/** What a lane takes: a thread of Node, its buffers, a large tree. */
+const laneBytes = 32 * 1024 * 1024;
+
+/**
+ * Checks a repository: files against their names, index against packs, snapshots and trees down to the last blob, and with
+ * `readData` the content of packs. What is wrong is reported as `finding` events, named as in `damageKinds`, with the snapshots and
+ * paths that it affects; it is never thrown. Events of the run as such are the caller's, and so is the lock.
+ * @throws `interrupted`; `storage` when a listing fails.
+ */
+export async function checkRepository(options: CheckOptions): Promise<CheckResult> {
+  const startedMs = performance.now();
+  const { repository, report, signal } = options;
+  const findings = new Findings();
+  const checkStopped = () => {
+    if (signal.aborted) throw new HoldfastError('interrupted', 'the check was interrupted');
+  };
+  checkStopped();
+  await checkKeysAndConfig(repository, findings);
+  // In the order in which a backup at work writes the other way round: what is named by what was read is there already.
+  const snapshots = await checkSnapshots(repository, findings);
+  const checked = await CheckedIndex.load(repository, findings);
+  checkStopped();
+  const packs = await checkPacks(repository.storage, checked, findings);
+  const toRead = packsToRead(packs, options.readData);
+  const read = await runLanes(options, checked, snapshots, toRead, findings);
+  if (findings.errorCount > 0) {
+    const { storage, seal } = repository;
+    await findAffected({
+      findings,
+      snapshots,
+      index: checked.index,
+      blobs: createBlobReader({ storage, seal, index: checked.index }),
+      checkStopped,
+    });
+  }
+  const all = [...findings.errors, ...findings.notes];
+  for (const finding of all) report({ event: 'finding', finding });
+  return {
+    exitCode: findings.errorCount > 0 ? exitCodes.failed : exitCodes.done,
+    errors: findings.errorCount,
+    notes: findings.noteCount,
+    findings: all,
+    counts: {
+      snapshots: snapshots.length,
+      indexFiles: checked.files.length,
+      packs: packs.packs.length,
+      blobs: checked.index.size,
+      trees: read.trees,
+      packsRead: toRead.length,
+    },
+    bytesRead: read.bytes,
+    durationMs: performance.now() - startedMs,
+  };
+}
+
+function packsToRead({ packs, suspicious }: PacksChecked, selection: ReadDataSelection | undefined): StoredPack[] {
+  const selected = new Set(selection === undefined ? [] : selectPacks(packs, selection));
+  for (const pack of suspicious) selected.add(pack);
+  return [...selected];
+}
+
+/** Everything that takes a processor: trees, then packs, by all lanes. */
+async function runLanes(
+  options: CheckOptions,
+  checked: CheckedIndex,
+  snapshots: readonly StoredSnapshot[],
+  packs: StoredPack[],
+  findings: Findings,
+): Promise<{ trees: number; bytes: number }> {
+  const { signal } = options;
+  const { index } = checked;
+  const settings: CheckLaneSettings = {
+    visited: new SharedArrayBuffer(Math.ceil(index.size / 32) * 4),
+    progress: new SharedArrayBuffer(Object.keys(progressWords).length * 8),
+    stop: new SharedArrayBuffer(4),
+  };
+  const roots = treesOf(snapshots, index, settings, findings);
+  if (roots.length === 0 && packs.length === 0) return { trees: 0, bytes: 0 };
+  const pool = startPool(options, index, settings);
+  const stop = () => Atomics.store(new Int32Array(settings.stop), 0, 1);
+  signal.addEventListener('abort', stop);
+  if (signal.aborted) stop();
+  const stopProgress = reportProgress(options, settings, packs);
+  const onDamages = (damages: readonly Damage[]) => {
+    for (const damage of damages) findings.add(damage);
+  };
+  try {
+    const trees = await walkTrees(pool.lanes, roots, onDamages);
+    await readPacks(pool.lanes, checked, packs, onDamages);
+    const progress = new BigInt64Array(settings.progress);
+    return { trees, bytes: Number(progress[progressWords.treeBytes]) + Number(progress[progressWords.packBytes]) };
+  } catch (error) {
+    throw signal.aborted ? new HoldfastError('interrupted', 'the check was interrupted', { cause: error }) : error;
+  } finally {
+    stopProgress();
+    signal.removeEventListener('abort', stop);
+    await pool.close();
+  }
+}
+
+function startPool(
+  { repository, storageUrl, laneEntry, lanes, memoryBytes }: CheckOptions,
+  index: BlobIndex,
+  settings: CheckLaneSettings,
+): LanePool {
+  const { config, masterKey } = repository;
+  const count = Math.max(1, memoryBytes === undefined ? lanes : Math.min(lanes, Math.floor(memoryBytes / laneBytes)));
+  return startLanes({
+    entry: laneEntry,
+    count,
+    start: { job: 'check', storageUrl, config, masterKey, index: index.memory, settings },
+    onNotice: () => undefined,
+  });
+}
+
+/** Entries of the snapshots' trees, each once and marked as visited. */
+function treesOf(snapshots: readonly StoredSnapshot[], index: BlobIndex, settings: CheckLaneSettings, findings: Findings): number[] {
+  const visited = new Int32Array(settings.visited);
+  const roots = new Set<number>();
+  for (const { id, tree } of snapshots) {
+    const entry = index.find(tree, 'tree');
+    if (entry >= 0) roots.add(entry);
+    else {
+      const message = `snapshot ${id} needs tree ${tree}, which is in no pack that the index knows`;
+      findings.add({ kind: 'tree-missing', message, file: `snapshots/${id}`, missing: { kind: 'tree', id: tree } });
+    }
+  }
+  for (const entry of roots) (visited[entry >>> 5] as number) |= 1 << (entry & 31);
+  return [...roots];
+}
+
+/** Largest packs first, so that no lane is left alone with a long one at the end. */
+async function readPacks(
+  lanes: readonly Lane[],
+  checked: CheckedIndex,
+  packs: readonly StoredPack[],
+  onDamages: (damages: Damage[]) => void,
+): Promise<void> {
+  const waiting = packs.toSorted((a, b) => a.sizeBytes - b.sizeBytes);
+  let failed = false;
+  const feed = async (lane: Lane): Promise<void> => {
+    for (let pack = waiting.pop(); pack !== undefined && !failed; pack = waiting.pop()) {
+      const { id, sizeBytes, number } = pack;
+      try {
+        onDamages(
+          await lane.call<Damage[]>({ call: 'pack', pack: id, sizeBytes, entries: checked.pack(number).entries } satisfies CheckCall),
+        );
+      } catch (error) {
+        failed = true;
+        throw error;
+      }
+    }
+  };
+  const results = await Promise.allSettled(lanes.map(feed));
+  for (const result of results) if (result.status === 'rejected') throw result.reason;
+}
+
+/** @returns a function that ends the reports, with a last one. */
+function reportProgress({ report }: CheckOptions, settings: CheckLaneSettings, packs: readonly StoredPack[]): () => void {
+  const progress = new BigInt64Array(settings.progress);
+  const packBytes = packs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  const count = (word: number) => Number(Atomics.load(progress, word));
+  const tell = () => {
+    const treeBytes = count(progressWords.treeBytes);
+    const bytesDone = treeBytes + count(progressWords.packBytes);
+    // Nobody knows how large the trees are before they are read; beside the packs they are small.
+    const bytesTotal = packs.length === 0 ? {} : { bytesTotal: treeBytes + packBytes };
+    report({ event: 'progress', volume: '', filesDone: count(progressWords.done), bytesDone, ...bytesTotal });
+  };
+  const timer = setInterval(tell, progressEveryMs);
+  return () => {
+    clearInterval(timer);
+    tell();
+  };
+}
