@@ -67,7 +67,8 @@ async function runCorpus(choice: CorpusChoice, report: (result: Result) => void)
     await runRound({
       corpus: choice.name,
       repetition,
-      peers,
+      // Another one begins each time, so that no peer always has the first turn after a change of work.
+      peers: rotate(peers, repetition - 1),
       works: options.works,
       volume,
       scratch,
@@ -77,6 +78,11 @@ async function runCorpus(choice: CorpusChoice, report: (result: Result) => void)
     });
   }
   if (!options.keep) emptyFiles(volume);
+}
+
+function rotate<Item>(list: readonly Item[], by: number): Item[] {
+  const start = by % list.length;
+  return [...list.slice(start), ...list.slice(0, start)];
 }
 
 function progressLine(result: Result): string {

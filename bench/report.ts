@@ -1,5 +1,5 @@
 import { type Figure, type Limit, limits } from './limits.ts';
-import type { PeerName } from './peers.ts';
+import { type PeerName, peerNames } from './peers.ts';
 import { type Result, type WorkName, workNames } from './rounds.ts';
 
 /** The medians of all repetitions of one peer's work on one corpus. */
@@ -31,7 +31,12 @@ export function summarise(results: readonly Result[]): Summary[] {
     const failure = group.find((result) => result.failure !== undefined)?.failure;
     return { corpus, work, peer, repetitions: group.length, figures: failure === undefined ? medians(group) : {}, failure };
   });
-  return summaries.sort((a, b) => a.corpus.localeCompare(b.corpus) || workNames.indexOf(a.work) - workNames.indexOf(b.work));
+  return summaries.sort(
+    (a, b) =>
+      a.corpus.localeCompare(b.corpus) ||
+      workNames.indexOf(a.work) - workNames.indexOf(b.work) ||
+      peerNames.indexOf(a.peer) - peerNames.indexOf(b.peer),
+  );
 }
 
 function medians(group: readonly Result[]): Partial<Record<Figure, number>> {
