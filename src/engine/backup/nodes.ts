@@ -13,7 +13,6 @@ const noAttributes: ExtendedAttribute[] = [];
 export function nodeFromStat(name: RawString, stat: Stat, withAtime: boolean): TreeNode {
   const mtime = formatTime(stat.mtimeSec, stat.mtimeNsec);
   const type = nodeTypeFromStatMode(stat.mode);
-  const isDirectory = type === 'dir';
   return {
     name,
     type,
@@ -28,7 +27,8 @@ export function nodeFromStat(name: RawString, stat: Stat, withAtime: boolean): T
     inode: stat.inode,
     deviceId: stat.device,
     size: type === 'file' ? stat.size : 0,
-    links: isDirectory ? 0 : stat.links,
+    // As restic: for a FIFO there is none, hard-linked or not.
+    links: type === 'dir' || type === 'fifo' ? 0 : stat.links,
     linkTarget: undefined,
     extendedAttributes: noAttributes,
     device: type === 'dev' || type === 'chardev' ? stat.rdev : 0,

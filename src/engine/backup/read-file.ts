@@ -48,6 +48,11 @@ export function createFileReader({ chunker, sink, onBytes, stopped }: FileReader
     if (stopped()) throw new HoldfastError('interrupted', 'interrupted while reading a file');
     const id = sink.save('data', plain);
     if (sink.full) await sink.settle();
+    return id;
+  }
+
+  async function saveRead(plain: Uint8Array): Promise<BlobId> {
+    const id = await save(plain);
     onBytes(plain.length);
     return id;
   }
@@ -62,7 +67,7 @@ export function createFileReader({ chunker, sink, onBytes, stopped }: FileReader
     }
     if (length < 0) return length;
     if (length > size) return undefined;
-    return { content: length === 0 ? [] : [await save(buffer.subarray(0, length))], sizeBytes: length };
+    return { content: length === 0 ? [] : [await saveRead(buffer.subarray(0, length))], sizeBytes: length };
   }
 
   /** Appends the chunks of a hole that reaches from `position` to `dataAt`: each is minChunkBytes of zeros. */
@@ -112,7 +117,7 @@ export function createFileReader({ chunker, sink, onBytes, stopped }: FileReader
         length = chunker.next(start, end, last);
       }
       if (length === 0) return { content, sizeBytes: position };
-      content.push(await save(buffer.subarray(start, start + length)));
+      content.push(await saveRead(buffer.subarray(start, start + length)));
       start += length;
       if (start === end) start = end = 0;
     }
