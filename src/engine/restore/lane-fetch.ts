@@ -73,8 +73,15 @@ export function createBlobFetcher({ repository: { storage, seal }, index }: Lane
         }
         onBlob(place.slot, plain);
       }
+      if (Buffer.isBuffer(bytes)) free(bytes);
     }
   };
+}
+
+/** Gives a range's memory back at once: garbage collection would let many of them pile up. Blobs are opened in it, so it is nobody else's. */
+function free(bytes: Buffer): void {
+  const memory = bytes.buffer;
+  if (memory instanceof ArrayBuffer && memory.byteLength === bytes.length) memory.transfer(0);
 }
 
 /** Joins places that are sorted by pack and offset. Places that overlap (an index that lies) are read apart, because opening destroys what it reads. */
