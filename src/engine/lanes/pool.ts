@@ -1,4 +1,5 @@
 /** The outside of the lanes: starts worker threads, calls them, and turns their failures into errors. */
+import { getCompileCacheDir } from 'node:module';
 import { Worker } from 'node:worker_threads';
 import { type ErrorDocument, errorFromDocument, HoldfastError } from '../../model/errors.ts';
 import type { FromLane, LaneStart } from './protocol.ts';
@@ -37,8 +38,14 @@ export function startLanes({ entry, count, start, onNotice }: LanePoolOptions): 
   };
 }
 
+/** Threads share the compile cache only when their environment names it; without it, each would strip and compile all modules anew. */
+function laneEnvironment(): NodeJS.ProcessEnv {
+  const compileCache = getCompileCacheDir();
+  return compileCache === undefined ? process.env : { ...process.env, NODE_COMPILE_CACHE: compileCache };
+}
+
 function startLane(entry: URL, start: LaneStart, onNotice: (notice: unknown) => void): { lane: Lane; close: () => Promise<void> } {
-  const worker = new Worker(entry, { workerData: start, resourceLimits: { maxYoungGenerationSizeMb } });
+  const worker = new Worker(entry, { workerData: start, resourceLimits: { maxYoungGenerationSizeMb }, env: laneEnvironment() });
   const pending = new Map<number, Pending>();
   let dead: ErrorDocument | undefined;
   let calls = 0;
