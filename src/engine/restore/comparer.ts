@@ -17,7 +17,7 @@ const maxBatchBytes = 32 * 1024 * 1024;
 export type Comparison = { same: boolean; differing: readonly number[]; metadata: number };
 export type OnCompared = (found: Comparison) => void;
 
-type Small = { directory: Directory; onCompared: OnCompared };
+type Small = { directory: Directory; parts: readonly number[]; onCompared: OnCompared };
 type Large = {
   directory: Directory;
   node: TreeNode;
@@ -31,7 +31,8 @@ type Large = {
 type LargePart = { file: Large; part: number };
 type Batch = { fix: boolean; entries: number[]; rows: Rows; files: Small[]; ranges: number[]; parts: LargePart[]; bytes: number };
 
-const firstPart = [0];
+const noParts: readonly number[] = [];
+const firstPart: readonly number[] = [0];
 
 const emptyBatch = (fix: boolean): Batch => ({ fix, entries: [], rows: [], files: [], ranges: [], parts: [], bytes: 0 });
 const stat = new Stat();
@@ -79,7 +80,7 @@ export class Comparer {
       metadata: metadataOf(node, options),
     });
     directories.hold(directory);
-    batch.files.push({ directory, onCompared });
+    batch.files.push({ directory, parts: entry === undefined ? noParts : firstPart, onCompared });
     this.added(batch, content.sizeBytes);
   }
 
@@ -130,10 +131,10 @@ export class Comparer {
   private done({ files, parts }: Batch, reply: CompareReply): void {
     const { tally, directories } = this.context;
     tally.warnAll(reply.warnings);
-    for (const [i, { directory, onCompared }] of files.entries()) {
+    for (const [i, { directory, parts: all, onCompared }] of files.entries()) {
       const found = reply.files[i] as number;
       const same = found !== contentDiffers;
-      onCompared({ same, differing: same ? [] : firstPart, metadata: same ? found : 0 });
+      onCompared({ same, differing: same ? noParts : all, metadata: same ? found : 0 });
       directories.release(directory);
     }
     for (const [i, { file, part }] of parts.entries()) {

@@ -22,8 +22,6 @@ export type PassContext = {
   warn: Warn;
   /** A restore of the same volume was interrupted earlier: what it left under temporary names is removed. */
   resumed: boolean;
-  /** Paths that the writing pass skipped or reported: not for the verifying pass. */
-  settledPaths: Set<RawString>;
   /** A name for a file that isn't complete. */
   nextTemporary: () => RawString;
 };

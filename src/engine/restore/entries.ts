@@ -45,8 +45,8 @@ export class EntryRestorer {
 
   /** Restores anything but a directory. */
   restore(directory: Directory, node: TreeNode, exists: boolean): void {
-    const { tally, mode, settledPaths } = this.context;
-    if (mode === 'verify' && settledPaths.has(pathIn(directory, node.name))) return;
+    const { tally, mode } = this.context;
+    if (mode === 'verify' && tally.settledPaths.has(pathIn(directory, node.name))) return;
     if (node.type !== 'file' && specialTypes[node.type] === undefined) {
       if (mode === 'verify') return;
       tally.warn(`${node.type === '' ? 'entry of unknown type' : node.type} not restored`);
@@ -157,7 +157,7 @@ export class EntryRestorer {
   }
 
   private makeSpecial(directory: Directory, node: TreeNode, group: LinkGroup | undefined): void {
-    const { tally, mode, directories, options, settledPaths } = this.context;
+    const { tally, mode, directories } = this.context;
     const path = pathIn(directory, node.name);
     if (mode === 'verify') {
       tally.problem(path, 'differs', 'is missing after the restore');
@@ -177,7 +177,6 @@ export class EntryRestorer {
       return decide(group, false);
     }
     if (result < 0) {
-      if (options.verify) settledPaths.add(path);
       refused(this.context, result, path, 'make it');
       return decide(group, false);
     }
@@ -194,6 +193,7 @@ export class EntryRestorer {
     const path = pathIn(parent, name);
     const stat = exists ? lookAt(this.context, parent, name) : undefined;
     const isDirectory = stat !== undefined && (stat.mode & S_IFMT) === S_IFDIR;
+    if (mode === 'verify' && tally.settledPaths.has(path)) return undefined;
     if (mode === 'verify' && !isDirectory) {
       tally.problem(path, 'differs', stat === undefined ? 'is missing after the restore' : 'is not a directory');
       return undefined;

@@ -27,9 +27,9 @@ export function mayReplace({ options: { overwrite } }: PassContext, node: TreeNo
   return sec > stat.mtimeSec || (sec === stat.mtimeSec && nsec > stat.mtimeNsec);
 }
 
-export function skip({ tally, settledPaths, options }: PassContext, path: RawString): void {
+export function skip({ tally, options }: PassContext, path: RawString): void {
   tally.counts.filesSkipped++;
-  if (options.verify) settledPaths.add(path);
+  if (options.verify) tally.settledPaths.add(path);
 }
 
 /** Removes what is in the way of something of another type. @returns whether the name is free now; if not, it has been reported. */

@@ -44,10 +44,9 @@ export async function restoreVolume(options: RestoreOptions): Promise<RestoreRes
   const target = openTarget(options.target, volume, !dryRun);
   let verified = false;
   try {
-    const settledPaths = new Set<RawString>();
-    await runPass({ options, blobs, root, target, tally, settledPaths, mode: dryRun ? 'dry-run' : 'write', subtree });
+    await runPass({ options, blobs, root, target, tally, mode: dryRun ? 'dry-run' : 'write', subtree });
     if (options.verify && !dryRun) {
-      await runPass({ options, blobs, root, target, tally, settledPaths, mode: 'verify', subtree });
+      await runPass({ options, blobs, root, target, tally, mode: 'verify', subtree });
       verified = tally.problems === 0;
     }
     if (!dryRun) finishTarget(options, root, target, tally);
@@ -72,12 +71,11 @@ type PassOptions = {
   root: RestoreRoot;
   target: Target;
   tally: Tally;
-  settledPaths: Set<RawString>;
   mode: PassMode;
   subtree: RawString;
 };
 
-async function runPass({ options, blobs, root, target, tally, settledPaths, mode, subtree }: PassOptions): Promise<void> {
+async function runPass({ options, blobs, root, target, tally, mode, subtree }: PassOptions): Promise<void> {
   const { volume, snapshot, index, lanes } = options;
   let resumed = false;
   if (mode === 'write') {
@@ -98,7 +96,7 @@ async function runPass({ options, blobs, root, target, tally, settledPaths, mode
     tally,
     warn: (warning) => tally.warn(warning),
     resumed,
-    settledPaths,
+
     nextTemporary: () => `${temporaryStart}${++temporaries}` as RawString,
   };
   const pass = new Pass(context, blobs);

@@ -23,6 +23,8 @@ export class Tally {
   problems = 0;
   /** Bits of metadata that could not be set everywhere, which a verification therefore doesn't hold against the target. */
   refusedBits = 0;
+  /** Paths that were reported or skipped, which a verification therefore leaves out. */
+  readonly settledPaths = new Set<RawString>();
   private readonly warnings = new Map<string, number>();
   private readonly volume: string;
   private readonly report: Report;
@@ -37,6 +39,7 @@ export class Tally {
 
   problem(path: RawString, problem: FileProblem, message: string): void {
     this.problems++;
+    this.settledPaths.add(path);
     this.report({ event: 'file-problem', volume: this.volume, file: displayRaw(path), problem, message });
   }
 

@@ -1,0 +1,229 @@
+/** A repository that a test fills, by the backup engine or by hand, and restores from, with everything that was reported. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { backUp } from '../../src/engine/backup/backup.ts';
+import { type LanePool, startLanes } from '../../src/engine/lanes/pool.ts';
+import type { RestoreOptions } from '../../src/engine/restore/options.ts';
+import { restoreVolume } from '../../src/engine/restore/restore.ts';
+import { indexFileFromFragments, indexFragment } from '../../src/format/index-file.ts';
+import { sha256Hex } from '../../src/format/kernel/sha256.ts';
+import type { BlobKind } from '../../src/format/pack-header.ts';
+import { encodeTree } from '../../src/format/tree.ts';
+import type { Clock } from '../../src/model/clock.ts';
+import type { EngineEvent, RestoreResult } from '../../src/model/events.ts';
+import type { BlobId } from '../../src/model/ids.ts';
+import type { TreeNode } from '../../src/model/node.ts';
+import { type RawString, rawFromText } from '../../src/model/raw-bytes.ts';
+import type { StoredSnapshot } from '../../src/model/snapshot.ts';
+import { loadIndex } from '../../src/repository/load-index.ts';
+import { PackWriter, storePack } from '../../src/repository/pack-writer.ts';
+import { createRepository, openRepository, type Repository, writeSealedJson } from '../../src/repository/repository.ts';
+import { listSnapshots, saveSnapshot } from '../../src/repository/snapshots.ts';
+import { createLocalStorage } from '../../src/storage/local.ts';
+import { scratch } from '../peers.ts';
+
+const laneEntry = new URL('../../src/cli/lane.ts', import.meta.url);
+export const password = Buffer.from('x');
+/** An irreducible polynomial of degree 53, as restic's tests use it. */
+const polynomial = 0x3da3358b4dc173n;
+const clock: Clock = { now: () => new Date(), sleep: async () => undefined };
+
+export type Restored = { result: RestoreResult; events: EngineEvent[]; problems: { file: string; problem: string; message: string }[] };
+
+export class RestoreFixture {
+  readonly root: string;
+  readonly source: string;
+  readonly target: string;
+  readonly folder: string;
+  private pool: LanePool | undefined;
+
+  constructor(t: Pick<TestContext, 'after'>) {
+    t.after(() => this.pool?.close());
+    this.root = scratch(t);
+    this.source = join(this.root, 'source');
+    this.target = join(this.root, 'target');
+    this.folder = join(this.root, 'repository');
+    mkdirSync(this.source);
+  }
+
+  async create(): Promise<Repository> {
+    return createRepository(createLocalStorage(this.folder), {
+      password,
+      cost: { N: 2, r: 8, p: 1 },
+      chunkerPolynomial: polynomial,
+      owner: { username: 'root', hostname: 'host' },
+      now: new Date(),
+    });
+  }
+
+  open(): Promise<Repository> {
+    return openRepository(createLocalStorage(this.folder), password);
+  }
+
+  /** A file below the source. */
+  file(path: string, content: string | Buffer): void {
+    mkdirSync(join(this.source, path, '..'), { recursive: true });
+    writeFileSync(join(this.source, path), content);
+  }
+
+  async backUp(): Promise<StoredSnapshot> {
+    const repository = await this.open();
+    await backUp({
+      repository,
+      storageUrl: this.folder,
+      laneEntry,
+      index: await loadIndex(repository),
+      snapshots: await listSnapshots(repository),
+      project: 'project',
+      volumes: [
+        {
+          name: 'volume',
+          directory: this.source,
+          allowEmpty: false,
+          excludes: {},
+          excludeIfPresent: [],
+          excludeCaches: false,
+          oneFileSystem: true,
+          withAtime: false,
+          changes: { ignoreInode: false, ignoreCtime: false, force: false },
+        },
+      ],
+      run: 'run',
+      class: 'manual',
+      consistency: 'crash',
+      tags: [],
+      programVersion: 'test',
+      lanes: 1,
+      compressionLevel: 3,
+      dryRun: false,
+      report: () => undefined,
+      signal: new AbortController().signal,
+      clock,
+    });
+    return this.latest();
+  }
+
+  async latest(): Promise<StoredSnapshot> {
+    return (await listSnapshots(await this.open())).at(-1) as StoredSnapshot;
+  }
+
+  /** Restores the latest snapshot to the target. */
+  async restore(options: Partial<RestoreOptions> = {}): Promise<Restored> {
+    const repository = await this.open();
+    const index = await loadIndex(repository);
+    await this.pool?.close();
+    this.pool = startLanes({
+      entry: laneEntry,
+      count: 2,
+      start: {
+        job: 'restore',
+        storageUrl: this.folder,
+        config: repository.config,
+        masterKey: repository.masterKey,
+        index: index.memory,
+        settings: undefined,
+      },
+      onNotice: () => undefined,
+    });
+    const events: EngineEvent[] = [];
+    const result = await restoreVolume({
+      repository,
+      index,
+      lanes: this.pool,
+      snapshot: await this.latest(),
+      volume: 'volume',
+      target: this.target,
+      overwrite: 'always',
+      delete: false,
+      verify: false,
+      dryRun: false,
+      signal: new AbortController().signal,
+      ...options,
+      report: (event) => {
+        events.push(event);
+        options.report?.(event);
+      },
+    });
+    return { result, events, problems: events.filter((event) => event.event === 'file-problem') };
+  }
+}
+
+/** Makes a repository with one snapshot of hand-made trees. */
+export async function storeByHand(fixture: RestoreFixture, build: (blobs: HandMade) => BlobId, root?: TreeNode): Promise<void> {
+  const repository = await fixture.create();
+  const { storage, seal } = repository;
+  const writer = new PackWriter({ storage, seal, formatVersion: 2, level: 3, onStored: () => undefined });
+  const known = new Set<string>();
+  const add = (kind: BlobKind, plain: Buffer): BlobId => {
+    const id = sha256Hex(plain);
+    if (!known.has(kind + id)) writer.add(kind, Buffer.from(id, 'hex'), plain);
+    known.add(kind + id);
+    return id as BlobId;
+  };
+  const tree = build({
+    data: (content) => add('data', Buffer.from(content)),
+    tree: (nodes) => add('tree', encodeTree(nodes)),
+    rawTree: (json) => add('tree', Buffer.from(json)),
+  });
+  const fragments: string[] = [];
+  for (const partial of await writer.drain()) {
+    const pack = await storePack({ storage, seal }, partial);
+    fragments.push(indexFragment(pack.id, pack.entries));
+  }
+  await writeSealedJson(repository, 'index', indexFileFromFragments(fragments));
+  await saveSnapshot(repository, {
+    time: '2026-01-02T03:04:05Z',
+    parent: undefined,
+    tree,
+    paths: ['/'],
+    hostname: 'host',
+    username: '',
+    uid: 0,
+    gid: 0,
+    excludes: [],
+    tags: [],
+    original: undefined,
+    programVersion: '',
+    summary: undefined,
+    root,
+    unknown: undefined,
+  });
+}
+
+export type HandMade = {
+  data: (content: string | Buffer) => BlobId;
+  tree: (nodes: TreeNode[]) => BlobId;
+  rawTree: (json: string) => BlobId;
+};
+
+const goDirectoryBit = 2 ** 31;
+
+/** A node of whatever kind, with plausible defaults. */
+export function node(name: string, fields: Partial<TreeNode>): TreeNode {
+  const time = '2020-01-01T00:00:00.123456789Z';
+  return {
+    name: rawFromText(name) as RawString,
+    type: 'file',
+    mode: fields.type === 'dir' ? goDirectoryBit + 0o755 : 0o644,
+    mtime: time,
+    atime: time,
+    ctime: time,
+    uid: process.getuid?.() ?? 0,
+    gid: process.getgid?.() ?? 0,
+    user: '',
+    group: '',
+    inode: 0,
+    deviceId: 0,
+    size: 0,
+    links: 0,
+    linkTarget: undefined,
+    extendedAttributes: [],
+    device: 0,
+    content: fields.type === undefined || fields.type === 'file' ? [] : undefined,
+    subtree: undefined,
+    error: '',
+    unknown: undefined,
+    ...fields,
+  };
+}
