@@ -3,7 +3,7 @@
  * Starts the command line. Plain JavaScript that old Nodes can parse too, so that they say what is wrong instead of
  * stumbling over syntax: nothing of the application is imported before the version is known to be good.
  */
-import { existsSync, lstatSync, mkdirSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import module from 'node:module';
 import { homedir } from 'node:os';
 import { join, sep } from 'node:path';
@@ -29,10 +29,20 @@ if (compileCache !== undefined && module.enableCompileCache !== undefined) modul
 
 await import(pathToFileURL(entryPoint()).href);
 
-/** A checkout runs its TypeScript; a package runs what was built from it, because Node strips no types below node_modules. */
+/** What was built, which starts faster; in a checkout that was changed since, its TypeScript. */
 function entryPoint() {
+  const built = join(root, 'dist', 'program', 'main.js');
   const source = join(root, 'src', 'cli', 'main.ts');
-  return existsSync(source) && !root.split(sep).includes('node_modules') ? source : join(root, 'dist', 'cli', 'main.js');
+  // Node strips no types below node_modules.
+  if (!existsSync(source) || root.split(sep).includes('node_modules')) return built;
+  return isNewerThanSources(built) ? built : source;
+}
+
+function isNewerThanSources(built) {
+  const builtMs = statSync(built, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  const isOlder = (path) => statSync(path).mtimeMs < builtMs;
+  const entries = builtMs > 0 ? readdirSync(join(root, 'src'), { recursive: true, withFileTypes: true }) : [];
+  return builtMs > 0 && isOlder(join(root, 'package.json')) && entries.every((entry) => isOlder(join(entry.parentPath, entry.name)));
 }
 
 /**

@@ -65,7 +65,7 @@ test('an old Node is refused with what it is and what to do, before anything is 
 
 test('a checkout runs its sources, an installed package what was built from them', (t) => {
   const folder = scratch(t);
-  const files = { 'src/cli/main.ts': entry('source'), 'dist/cli/main.js': entry('built') };
+  const files = { 'src/cli/main.ts': entry('source'), 'dist/program/main.js': entry('built') };
   const started = (at: string) => {
     const { stdout, stderr } = run(process.execPath, [join(at, 'bin', 'holdfast.js'), 'ls'], { XDG_CACHE_HOME: join(folder, 'cache') });
     assert.equal(stderr, '');
@@ -73,7 +73,7 @@ test('a checkout runs its sources, an installed package what was built from them
   };
   assert.deepEqual(started(packageAt(join(folder, 'checkout'), files)).entry, 'source');
   assert.deepEqual(started(packageAt(join(folder, 'node_modules', 'holdfast'), files)).entry, 'built');
-  assert.deepEqual(started(packageAt(join(folder, 'unpacked'), { 'dist/cli/main.js': entry('built') })).arguments, ['ls']);
+  assert.deepEqual(started(packageAt(join(folder, 'unpacked'), { 'dist/program/main.js': entry('built') })).arguments, ['ls']);
 });
 
 test('compiled code is kept only where nobody else can write', (t) => {
