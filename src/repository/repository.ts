@@ -28,26 +28,44 @@ export type NewRepository = {
 };
 
 /**
- * Creates a repository and opens it. The configuration, which makes it a repository, is written last.
- * @throws `repository-exists` when there is one already, or keys of one; `storage`, `storage-full`.
+ * Creates a repository and opens it. The configuration, which makes it a repository, is written last; what an interrupted creation
+ * left behind is carried on with.
+ * @throws `repository-exists` when there is one already, or what another one left (data, or keys that this password doesn't open);
+ * `storage`, `storage-full`.
  */
 export async function createRepository(storage: Storage, options: NewRepository): Promise<Repository> {
-  for (const kind of ['config', 'keys'] as const) {
+  for (const kind of ['config', 'snapshots', 'index', 'data'] as const) {
     if (await holdsAny(storage, kind)) throw new HoldfastError('repository-exists', `there is a repository at ${storage.location} already`);
   }
   await storage.create();
-  const masterKey = randomSealKey();
+  const masterKey = (await holdsAny(storage, 'keys'))
+    ? await keyOfUnfinished(storage, options.password)
+    : await storeNewKey(storage, options);
   const seal = createSeal(masterKey);
   const config: RepositoryConfig = {
     version: options.formatVersion ?? 2,
     id: randomBytes(32).toString('hex'),
     chunkerPolynomial: options.chunkerPolynomial,
   };
-  const keyFile = await createKeyFile(options.password, masterKey, options.cost, options.owner, options.now);
-  const keyBytes = Buffer.from(JSON.stringify(keyFile));
-  await storage.write({ kind: 'keys', name: sha256Hex(keyBytes) }, [keyBytes]);
   await storage.write({ kind: 'config', name: '' }, [seal.seal(encodeConfig(config))]);
   return { storage, config, masterKey, seal };
+}
+
+async function storeNewKey(storage: Storage, { password, cost, owner, now }: NewRepository): Promise<SealKey> {
+  const masterKey = randomSealKey();
+  const keyBytes = Buffer.from(JSON.stringify(await createKeyFile(password, masterKey, cost, owner, now)));
+  await storage.write({ kind: 'keys', name: sha256Hex(keyBytes) }, [keyBytes]);
+  return masterKey;
+}
+
+/** A key without a configuration: a second one beside it would later open the repository with the wrong master key. */
+async function keyOfUnfinished(storage: Storage, password: Buffer): Promise<SealKey> {
+  try {
+    return await findMasterKey(storage, password);
+  } catch (cause) {
+    if (!(cause instanceof HoldfastError) || cause.code !== 'wrong-password') throw cause;
+    throw new HoldfastError('repository-exists', `there are keys of another repository at ${storage.location}`, { cause });
+  }
 }
 
 async function holdsAny(storage: Storage, kind: FileKind): Promise<boolean> {
@@ -99,10 +117,15 @@ async function findMasterKey(storage: Storage, password: Buffer): Promise<SealKe
   throw new HoldfastError('wrong-password', `none of the keys of ${storage.location} opens with this password`);
 }
 
-/** Stores a sealed JSON file (snapshot, index, lock) under its hash. @returns its name. */
-export async function writeSealedJson(repository: Repository, kind: 'snapshots' | 'index' | 'locks', json: Buffer): Promise<string> {
+/** A JSON file (snapshot, index, lock) as it is stored, and the name under which: its hash. */
+export function sealJsonFile(repository: Repository, json: Buffer): { name: string; sealed: Buffer } {
   const sealed = sealJson(repository.seal, json, repository.config.version);
-  const name = sha256Hex(sealed);
+  return { name: sha256Hex(sealed), sealed };
+}
+
+/** Stores a sealed JSON file. @returns its name. @throws `storage`, `storage-full`. */
+export async function writeSealedJson(repository: Repository, kind: 'snapshots' | 'index', json: Buffer): Promise<string> {
+  const { name, sealed } = sealJsonFile(repository, json);
   await repository.storage.write({ kind, name }, [sealed]);
   return name;
 }

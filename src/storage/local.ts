@@ -7,6 +7,8 @@ import type { FileKind, FileRef, Storage, StoredFile } from './storage.ts';
 
 const directories: readonly FileKind[] = ['keys', 'locks', 'snapshots', 'index', 'data'];
 const namePattern = /^[0-9a-f]{64}$/;
+/** Files on their way, Holdfast's and restic's. */
+const temporaryPattern = /^([0-9a-f]{64}|config)-tmp-[0-9a-zA-Z]+$/;
 /** restic makes packs and keys read-only, against accidents. */
 const fileMode = 0o400;
 const directoryMode = 0o700;
@@ -93,9 +95,15 @@ export function createLocalStorage(root: string): Storage {
       try {
         await writeDurably(temporary, parts);
         await rename(temporary, path);
-        await syncDirectory(dirname(path));
       } catch (error) {
         await rm(temporary, { force: true }).catch(() => undefined);
+        throw failure(error, 'write', file);
+      }
+      try {
+        await syncDirectory(dirname(path));
+      } catch (error) {
+        // What may not survive a crash must not look stored. The configuration may have been there before, and stays.
+        if (file.kind !== 'config') await rm(path, { force: true }).catch(() => undefined);
         throw failure(error, 'write', file);
       }
     },
@@ -107,7 +115,24 @@ export function createLocalStorage(root: string): Storage {
         if (codeOf(error) !== 'ENOENT') throw failure(error, 'remove', file);
       }
     },
+
+    async removeLeftovers(olderThanMs) {
+      const folders = (await entries(join(root, 'data'))).filter((name) => name.length === 2).map((name) => join(root, 'data', name));
+      for (const folder of [...folders, ...directories.map((kind) => join(root, kind)), root]) {
+        for (const name of await entries(folder)) if (temporaryPattern.test(name)) await removeOld(join(folder, name), olderThanMs);
+      }
+    },
   };
+
+  async function removeOld(path: string, olderThanMs: number): Promise<void> {
+    try {
+      if (Date.now() - (await stat(path)).mtimeMs >= olderThanMs) await unlink(path);
+    } catch (error) {
+      // Its writer, or another process, was faster.
+      if (codeOf(error) !== 'ENOENT')
+        throw new HoldfastError('storage', `cannot remove ${path}: ${(error as Error).message}`, { file: path, cause: error });
+    }
+  }
 
   async function entries(directory: string): Promise<string[]> {
     try {

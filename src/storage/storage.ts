@@ -34,4 +34,10 @@ export interface Storage {
   write(file: FileRef, parts: readonly Uint8Array[]): Promise<void>;
   /** Removes a file; harmless when it is not there. @throws `storage`. */
   remove(file: FileRef): Promise<void>;
+  /**
+   * Removes what writers that were killed left behind and `list` does not show, when it is older than `olderThanMs`. Storages on which
+   * nothing can be left behind do without.
+   * @throws `storage`.
+   */
+  removeLeftovers?(olderThanMs: number): Promise<void>;
 }

@@ -78,7 +78,8 @@ const indexCheckEveryMs = 5000;
 /**
  * Backs up volumes one after the other; snapshots are written when all blobs of the run are durable and indexed. A volume that
  * fails doesn't keep the others from being saved.
- * @throws `interrupted` (what was stored is indexed first), `storage`, `storage-full`, `damaged`.
+ * @throws the reason of the signal, else `interrupted` (what was read so far is stored and indexed first); `storage`, `storage-full`,
+ * `damaged`.
  */
 export async function backUp(options: BackupOptions): Promise<BackupResult> {
   const { repository, report, clock, signal } = options;
@@ -117,14 +118,15 @@ export async function backUp(options: BackupOptions): Promise<BackupResult> {
       }
       reportWarnings(warnings, volume.name, report);
     }
-    if (signal.aborted) throw new HoldfastError('interrupted', 'interrupted before the restore point was complete');
+    throwIfStopped(signal);
     await makeDurable(options, pool, index);
+    // Who lost the lock meanwhile must not name blobs that may be gone.
+    throwIfStopped(signal);
     return { ...(await saveSnapshots(options, walked)), failures, exitCode: exitCodeOf(walked, failures) };
   } catch (error) {
-    await keepWhatIsStored(pool, index);
-    throw signal.aborted && !(error instanceof HoldfastError && error.code === 'interrupted')
-      ? new HoldfastError('interrupted', 'interrupted', { cause: error })
-      : error;
+    await keepWhatIsStored(options, pool, index, error);
+    throwIfStopped(signal, error);
+    throw error;
   } finally {
     ticking.abort();
     signal.removeEventListener('abort', onAbort);
@@ -215,15 +217,42 @@ function reportProgress(volume: string, settings: LaneSettings, parent: StoredSn
 /** Stores what the lanes hold and indexes it: after this, snapshots may name the trees. */
 async function makeDurable(options: BackupOptions, pool: LanePool, index: IndexWriter): Promise<void> {
   const drained = await Promise.all(pool.lanes.map((lane) => lane.call<PartialPack[]>({ call: 'drain' } satisfies BackupCall)));
-  const partials = drained.flat().map(({ kind, entries, body }) => ({ kind, entries: asBuffer(entries), body: asBuffer(body) }));
-  for (const stored of await Promise.all(joinPartialPacks(partials).map((pack) => storePack(options.repository, pack)))) index.add(stored);
+  await storePartialPacks(options.repository, index, drained.flat());
   await index.flush();
 }
 
-/** After a failure: packs that are durable are indexed, so that the next run reuses them. The failure itself matters more than this one's. */
-async function keepWhatIsStored(pool: LanePool, index: IndexWriter): Promise<void> {
-  await Promise.allSettled(pool.lanes.map((lane) => lane.call({ call: 'drain' } satisfies BackupCall)));
+/** All are given a chance: what could be stored is indexed, also when another could not. */
+async function storePartialPacks(repository: Repository, index: IndexWriter, partials: readonly PartialPack[]): Promise<void> {
+  const packs = joinPartialPacks(partials.map(({ kind, entries, body }) => ({ kind, entries: asBuffer(entries), body: asBuffer(body) })));
+  const storing = packs.map(async (pack) => index.add(await storePack(repository, pack)));
+  await Promise.allSettled(storing);
+  await Promise.all(storing);
+}
+
+/**
+ * After a failure: what was read so far is stored and indexed, so that the next run reuses it. Nothing more goes to a storage that fails
+ * but the index of what it took; and nothing at all when the lock was lost, because a prune may have removed it since. The failure
+ * itself matters more than this one's.
+ */
+async function keepWhatIsStored({ repository, signal }: BackupOptions, pool: LanePool, index: IndexWriter, error: unknown): Promise<void> {
+  const drained = await Promise.allSettled(pool.lanes.map((lane) => lane.call<PartialPack[]>({ call: 'drain' } satisfies BackupCall)));
+  if (stopReason(signal)?.code === 'locked') return;
+  if (!(error instanceof HoldfastError && (error.code === 'storage' || error.code === 'storage-full'))) {
+    const partials = drained.flatMap((lane) => (lane.status === 'fulfilled' ? lane.value : []));
+    await storePartialPacks(repository, index, partials).catch(() => undefined);
+  }
   await index.flush().catch(() => undefined);
+}
+
+/** Why the work must stop: a signal of the user, or a lock that was lost. */
+function stopReason({ aborted, reason }: AbortSignal, cause?: unknown): HoldfastError | undefined {
+  if (!aborted) return undefined;
+  return reason instanceof HoldfastError ? reason : new HoldfastError('interrupted', 'interrupted', { cause });
+}
+
+function throwIfStopped(signal: AbortSignal, cause?: unknown): void {
+  const reason = stopReason(signal, cause);
+  if (reason) throw reason;
 }
 
 async function indexNowAndThen(index: IndexWriter, clock: Clock, signal: AbortSignal): Promise<void> {

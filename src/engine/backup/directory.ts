@@ -143,7 +143,7 @@ export class DirectoryLane {
     } catch (error) {
       if (!(error instanceof HoldfastError)) throw error;
       // A damaged parent costs time, not data: everything below is read as if it were new.
-      this.o.warn('part of the parent snapshot is damaged; run `holdfast check`');
+      this.o.warn('part of the parent snapshot could not be read; run `holdfast check`');
       return [];
     }
   }
