@@ -27,7 +27,8 @@ const isLength = (value: unknown): value is number => Number.isInteger(value) &&
 export function readIndexFile(json: Buffer, visitor: IndexVisitor): void {
   const document = parseRepositoryJson(json, 'an index file') as IndexDocument | null;
   const packs = document?.packs ?? [];
-  if (typeof document !== 'object' || !Array.isArray(packs)) throw new HoldfastError('damaged', 'an index file has no packs');
+  if (typeof document !== 'object' || document === null || Array.isArray(document) || !Array.isArray(packs))
+    throw new HoldfastError('damaged', 'an index file has no packs');
   for (const pack of packs) {
     const id = parsePackId(pack?.id);
     const blobs = pack?.blobs ?? [];

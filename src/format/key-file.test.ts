@@ -11,7 +11,7 @@ test('the password opens the key, and no other does', async () => {
   const written = await createKeyFile(Buffer.from('secret'), master, cheap, owner, now);
   const file = parseKeyFile(Buffer.from(JSON.stringify(written)));
   assert.deepEqual(await openKeyFile(file, Buffer.from('secret')), master);
-  for (const wrong of ['', 'Secret', 'secret\n', 'secret\0']) assert.equal(await openKeyFile(file, Buffer.from(wrong)), undefined);
+  for (const wrong of ['', 'Secret', 'secret\n', 'secre']) assert.equal(await openKeyFile(file, Buffer.from(wrong)), undefined);
 });
 
 test("it holds restic's fields, and the password nowhere", async () => {
