@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { backUp } from '../../src/engine/backup/backup.ts';
-import { type LanePool, startLanes } from '../../src/engine/lanes/pool.ts';
+import { startLanes } from '../../src/engine/lanes/pool.ts';
 import type { RestoreOptions } from '../../src/engine/restore/options.ts';
 import { restoreVolume } from '../../src/engine/restore/restore.ts';
 import { indexFileFromFragments, indexFragment } from '../../src/format/index-file.ts';
@@ -36,10 +36,8 @@ export class RestoreFixture {
   readonly source: string;
   readonly target: string;
   readonly folder: string;
-  private pool: LanePool | undefined;
 
   constructor(t: Pick<TestContext, 'after'>) {
-    t.after(() => this.pool?.close());
     this.root = scratch(t);
     this.source = join(this.root, 'source');
     this.target = join(this.root, 'target');
@@ -109,31 +107,26 @@ export class RestoreFixture {
   }
 
   /** Restores the latest snapshot to the target. */
-  async restore(options: Partial<RestoreOptions> = {}): Promise<Restored> {
-    const repository = await this.open();
-    const index = await loadIndex(repository);
-    await this.pool?.close();
-    this.pool = startLanes({
-      entry: laneEntry,
-      count: 2,
-      start: {
-        job: 'restore',
-        storageUrl: this.folder,
-        config: repository.config,
-        masterKey: repository.masterKey,
-        index: index.memory,
-        settings: undefined,
-      },
-      onNotice: () => undefined,
-    });
-    const events: EngineEvent[] = [];
+  restore(options: Partial<RestoreOptions> = {}): Promise<Restored> {
+    return restoreFrom(this.folder, { target: this.target, ...options });
+  }
+}
+
+/** Restores the latest snapshot of a repository with two lanes of its own. */
+export async function restoreFrom(folder: string, options: Partial<RestoreOptions> & Pick<RestoreOptions, 'target'>): Promise<Restored> {
+  const repository = await openRepository(createLocalStorage(folder), password);
+  const index = await loadIndex(repository);
+  const { config, masterKey } = repository;
+  const start = { job: 'restore', storageUrl: folder, config, masterKey, index: index.memory, settings: undefined } as const;
+  const lanes = startLanes({ entry: laneEntry, count: 2, start, onNotice: () => undefined });
+  const events: EngineEvent[] = [];
+  try {
     const result = await restoreVolume({
       repository,
       index,
-      lanes: this.pool,
-      snapshot: await this.latest(),
+      lanes,
+      snapshot: (await listSnapshots(repository)).at(-1) as StoredSnapshot,
       volume: 'volume',
-      target: this.target,
       overwrite: 'always',
       delete: false,
       verify: false,
@@ -146,6 +139,8 @@ export class RestoreFixture {
       },
     });
     return { result, events, problems: events.filter((event) => event.event === 'file-problem') };
+  } finally {
+    await lanes.close();
   }
 }
 
