@@ -36,6 +36,7 @@ export function createIndexWriter(repository: Repository): IndexWriter {
     if (fragments.length === 0) return;
     const taken = fragments;
     const takenBlobs = blobs;
+    const takenSinceMs = oldestMs;
     fragments = [];
     blobs = 0;
     oldestMs = undefined;
@@ -44,6 +45,7 @@ export function createIndexWriter(repository: Repository): IndexWriter {
     } catch (error) {
       fragments = [...taken, ...fragments];
       blobs += takenBlobs;
+      oldestMs = takenSinceMs;
       throw error;
     }
   }

@@ -1,0 +1,276 @@
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { scratch } from '../../test/peers.ts';
+import { encodeLock } from '../format/lock-file.ts';
+import type { Clock } from '../model/clock.ts';
+import { HoldfastError } from '../model/errors.ts';
+import { createLocalStorage } from '../storage/local.ts';
+import type { Storage } from '../storage/storage.ts';
+import { type HeldLock, listLocks, lockRepository } from './locks.ts';
+import { createRepository, type Repository, sealJsonFile } from './repository.ts';
+
+const minuteMs = 60_000;
+const startMs = Date.UTC(2026, 0, 1);
+
+/** A clock that a test moves. */
+class TestClock implements Clock {
+  private ms = startMs;
+  private sleepers: { untilMs: number; wake: () => void }[] = [];
+  private onSleep: (() => void)[] = [];
+
+  now(): Date {
+    return new Date(this.ms);
+  }
+
+  sleep(durationMs: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((wake) => {
+      this.sleepers.push({ untilMs: this.ms + durationMs, wake });
+      signal?.addEventListener('abort', () => wake());
+      for (const notify of this.onSleep.splice(0)) notify();
+    });
+  }
+
+  /** Moves on, sleeper by sleeper; after each, waits until who was woken sleeps again, or has lost the lock. */
+  async advance(minutes: number, held: HeldLock): Promise<void> {
+    const targetMs = this.ms + minutes * minuteMs;
+    for (;;) {
+      const next = this.sleepers.toSorted((a, b) => a.untilMs - b.untilMs)[0];
+      if (next === undefined || next.untilMs > targetMs) break;
+      this.sleepers.splice(this.sleepers.indexOf(next), 1);
+      this.ms = Math.max(this.ms, next.untilMs);
+      const asleep = new Promise<void>((resolve) => {
+        this.onSleep.push(resolve);
+        held.lost.addEventListener('abort', () => resolve());
+      });
+      next.wake();
+      await asleep;
+    }
+    this.ms = targetMs;
+  }
+
+  /** The machine slept: nobody was woken in time. */
+  async jump(minutes: number, held: HeldLock): Promise<void> {
+    this.ms += minutes * minuteMs;
+    await this.advance(1, held);
+  }
+}
+
+/** Fails what `fails` says. */
+function failing(storage: Storage, fails: (operation: 'write' | 'remove') => 'before' | 'after' | undefined): Storage {
+  const perform = async (operation: 'write' | 'remove', effect: () => Promise<void>) => {
+    const when = fails(operation);
+    if (when !== 'before') await effect();
+    if (when !== undefined) throw new HoldfastError('storage', 'unplugged');
+  };
+  return {
+    ...storage,
+    write: (file, parts) => (file.kind === 'locks' ? perform('write', () => storage.write(file, parts)) : storage.write(file, parts)),
+    remove: (file) => perform('remove', () => storage.remove(file)),
+  };
+}
+
+type Setup = { repository: Repository; clock: TestClock; folder: string; lockNames: () => string[] };
+
+async function setUp(t: TestContext): Promise<Setup> {
+  const folder = scratch(t);
+  const repository = await createRepository(createLocalStorage(folder), {
+    password: Buffer.from('x'),
+    cost: { N: 16, r: 1, p: 1 },
+    chunkerPolynomial: 0x3da3358b4dc173n,
+    owner: { username: 'test', hostname: 'test' },
+    now: new Date(0),
+  });
+  return { repository, clock: new TestClock(), folder, lockNames: () => readdirSync(join(folder, 'locks')) };
+}
+
+/** The id of a process that has ended. */
+const deadPid = () => spawnSync('true').pid;
+
+async function plantLock(
+  repository: Repository,
+  {
+    ageMinutes,
+    host = hostname(),
+    pid = process.pid,
+    exclusive = true,
+  }: { ageMinutes: number; host?: string; pid?: number; exclusive?: boolean },
+): Promise<string> {
+  const time = new Date(startMs - ageMinutes * minuteMs).toISOString();
+  const { name, sealed } = sealJsonFile(
+    repository,
+    encodeLock({ time, exclusive, hostname: host, username: 'somebody', pid, uid: 0, gid: 0 }),
+  );
+  await repository.storage.write({ kind: 'locks', name }, [sealed]);
+  return name;
+}
+
+test('shared locks stand side by side; an exclusive one stands alone, and says who holds it', async (t) => {
+  const { repository, clock, lockNames } = await setUp(t);
+  const [one, two] = [
+    await lockRepository(repository, { exclusive: false, clock }),
+    await lockRepository(repository, { exclusive: false, clock }),
+  ];
+  assert.equal(lockNames().length, 2);
+  await assert.rejects(lockRepository(repository, { exclusive: true, clock }), { code: 'locked' });
+  assert.equal(lockNames().length, 2, 'a refused lock was left behind');
+  await one.release();
+  await two.release();
+  await two.release();
+  const alone = await lockRepository(repository, { exclusive: true, clock });
+  await assert.rejects(lockRepository(repository, { exclusive: false, clock }), (error: HoldfastError) => {
+    assert.equal(error.code, 'locked');
+    assert.equal(error.exitCode, 11);
+    assert.match(error.message, new RegExp(`exclusively locked since 2026-01-01T.* by process ${process.pid} of .* on ${hostname()}`));
+    return true;
+  });
+  await alone.release();
+  assert.deepEqual(lockNames(), []);
+});
+
+for (const { title, ageMinutes, stale, of } of [
+  { title: 'a process of this host that is gone, and missed a refresh', ageMinutes: 7, stale: true, of: () => ({ pid: deadPid() }) },
+  {
+    title: 'a process of this host that is gone, but may be in another container',
+    ageMinutes: 5,
+    stale: false,
+    of: () => ({ pid: deadPid() }),
+  },
+  { title: 'a living process of this host that missed a refresh', ageMinutes: 29, stale: false, of: () => ({}) },
+  { title: 'a living process of this host that was silent for half an hour', ageMinutes: 31, stale: true, of: () => ({}) },
+  { title: 'another host, a moment ago', ageMinutes: 0, stale: false, of: () => ({ host: 'elsewhere', pid: deadPid() }) },
+  { title: 'another host that missed refreshes', ageMinutes: 29, stale: false, of: () => ({ host: 'elsewhere', pid: deadPid() }) },
+  { title: 'another host that was silent for half an hour', ageMinutes: 31, stale: true, of: () => ({ host: 'elsewhere' }) },
+]) {
+  test(`the lock of ${title} is ${stale ? 'removed' : 'respected'}`, async (t) => {
+    const { repository, clock, lockNames } = await setUp(t);
+    const planted = await plantLock(repository, { ageMinutes, ...of() });
+    assert.deepEqual(
+      (await listLocks(repository, clock)).map((lock) => lock.stale),
+      [stale],
+    );
+    const locking = lockRepository(repository, { exclusive: false, clock });
+    if (stale) await (await locking).release();
+    else await assert.rejects(locking, { code: 'locked' });
+    assert.deepEqual(lockNames(), stale ? [] : [planted]);
+  });
+}
+
+test('a process that has ended but was not waited for holds no lock', async (t) => {
+  const { repository, clock } = await setUp(t);
+  // The child of the shell ends; the shell, which has become `sleep`, never asks for it.
+  const shell = spawn('sh', ['-c', 'true & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] });
+  t.after(() => shell.kill('SIGKILL'));
+  const [line] = (await once(shell.stdout, 'data')) as [Buffer];
+  const pid = Number(line.toString());
+  await plantLock(repository, { ageMinutes: 7, pid });
+  let stale = false;
+  // It ends in its own time.
+  for (let tries = 0; tries < 10_000 && !stale; tries++) stale = (await listLocks(repository, clock))[0]?.stale ?? false;
+  assert.ok(stale);
+});
+
+test('with a stale lock go the unfinished files that its process left, and no fresh ones', async (t) => {
+  const { repository, clock, folder } = await setUp(t);
+  const name = 'a'.repeat(64);
+  mkdirSync(join(folder, 'data', 'aa'));
+  const [old, fresh] = [join(folder, 'data', 'aa', `${name}-tmp-00112233`), join(folder, 'index', `${name}-tmp-44556677`)];
+  for (const path of [old, fresh, join(folder, 'data', 'aa', name)]) writeFileSync(path, 'half');
+  utimesSync(old, 1, 1);
+  utimesSync(join(folder, 'data', 'aa', name), 1, 1);
+  await (await lockRepository(repository, { exclusive: false, clock })).release();
+  assert.deepEqual(readdirSync(join(folder, 'data', 'aa')).length, 2, 'without a stale lock nobody looks');
+  await plantLock(repository, { ageMinutes: 31 });
+  await (await lockRepository(repository, { exclusive: false, clock })).release();
+  assert.deepEqual(readdirSync(join(folder, 'data', 'aa')), [name]);
+  assert.equal(readdirSync(join(folder, 'index')).length, 1);
+});
+
+test('a held lock is refreshed every five minutes, and there is always one', async (t) => {
+  const { repository, clock, lockNames } = await setUp(t);
+  const held = await lockRepository(repository, { exclusive: true, clock });
+  const [first] = lockNames();
+  await clock.advance(4, held);
+  assert.deepEqual(lockNames(), [first]);
+  await clock.advance(1, held);
+  assert.equal(lockNames().length, 1);
+  assert.notEqual(lockNames()[0], first);
+  await clock.advance(120, held);
+  const [lock] = await listLocks(repository, clock);
+  assert.ok(clock.now().getTime() - Date.parse(lock?.time ?? '') <= 5 * minuteMs);
+  assert.equal(lock?.exclusive, true);
+  assert.equal(held.lost.aborted, false);
+  await held.release();
+  assert.deepEqual(lockNames(), []);
+});
+
+test('a refresh that fails is tried again; after 25 minutes the work is told to stop', async (t) => {
+  const { repository, clock, lockNames } = await setUp(t);
+  let broken = false;
+  const storage = failing(repository.storage, (operation) => (broken && operation === 'write' ? 'before' : undefined));
+  const held = await lockRepository({ ...repository, storage }, { exclusive: false, clock });
+  const [first] = lockNames();
+  broken = true;
+  await clock.advance(20, held);
+  assert.deepEqual(lockNames(), [first]);
+  broken = false;
+  await clock.advance(1, held);
+  assert.notEqual(lockNames()[0], first, 'the next attempt comes a minute later');
+  broken = true;
+  await clock.advance(24, held);
+  assert.equal(held.lost.aborted, false);
+  await clock.advance(1, held);
+  assert.equal((held.lost.reason as HoldfastError).code, 'locked');
+  assert.match((held.lost.reason as HoldfastError).message, /could not be refreshed/);
+  broken = false;
+  await held.release();
+  assert.deepEqual(lockNames(), []);
+});
+
+test('who was taken for dead and robbed stops, and locks nobody out', async (t) => {
+  const { repository, clock, lockNames } = await setUp(t);
+  const held = await lockRepository(repository, { exclusive: false, clock });
+  const [own] = lockNames();
+  await repository.storage.remove({ kind: 'locks', name: own as string });
+  const robber = await plantLock(repository, { ageMinutes: 0, host: 'elsewhere' });
+  await clock.jump(40, held);
+  assert.equal((held.lost.reason as HoldfastError).code, 'locked');
+  assert.match((held.lost.reason as HoldfastError).message, /removed by another process/);
+  assert.deepEqual(lockNames(), [robber]);
+  await held.release();
+});
+
+test('a machine that slept while nobody else came carries on', async (t) => {
+  const { repository, clock, lockNames } = await setUp(t);
+  const held = await lockRepository(repository, { exclusive: false, clock });
+  await clock.jump(40, held);
+  assert.equal(held.lost.aborted, false);
+  const [lock] = await listLocks(repository, clock);
+  assert.equal(lock?.stale, false);
+  await held.release();
+  assert.deepEqual(lockNames(), []);
+});
+
+test('a lock whose writing was said to fail is not left behind', async (t) => {
+  const { repository, clock, lockNames } = await setUp(t);
+  const storage = failing(repository.storage, (operation) => (operation === 'write' ? 'after' : undefined));
+  await assert.rejects(lockRepository({ ...repository, storage }, { exclusive: false, clock }), { code: 'storage' });
+  assert.deepEqual(lockNames(), []);
+});
+
+test('an old lock that could not be removed goes with the release', async (t) => {
+  const { repository, clock, lockNames } = await setUp(t);
+  let broken = false;
+  const storage = failing(repository.storage, (operation) => (broken && operation === 'remove' ? 'before' : undefined));
+  const held = await lockRepository({ ...repository, storage }, { exclusive: false, clock });
+  broken = true;
+  await clock.advance(5, held);
+  assert.equal(lockNames().length, 2);
+  broken = false;
+  await held.release();
+  assert.deepEqual(lockNames(), []);
+});
