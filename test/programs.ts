@@ -69,7 +69,7 @@ export function projectAt(folder: string, volumeDirectory: string, settings: rea
   const text = `project: interop\nvolumes:\n  data:\n${volume}repositories:\n  local: {url: ./repository, passwordFile: ./key}\n`;
   writeFileSync(join(folder, 'holdfast.yaml'), text);
   const passwordFile = join(folder, 'key');
-  if (!existsSync(passwordFile)) writeFileSync(passwordFile, 'a password of the tests\n', { mode: 0o600 });
+  if (!existsSync(passwordFile)) writeFileSync(passwordFile, 'holdfast-key-of-the-tests\n', { mode: 0o600 });
   return { folder, repository: join(folder, 'repository'), passwordFile };
 }
 
@@ -91,5 +91,6 @@ export function differences(rsync: string, original: string, copy: string): stri
   return stdout
     .split('\n')
     .filter((line) => line !== '' && !/^\S{11} \.\/$/.test(line))
+    .slice(0, 50)
     .join('\n');
 }
