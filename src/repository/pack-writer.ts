@@ -7,10 +7,12 @@ import { compressBound, zstd } from '../format/kernel/zstd.ts';
 import { type BlobKind, HeaderBuilder, headerBoundBytes, writeHeader } from '../format/pack-header.ts';
 import { ivBytes, type Seal, sealOverheadBytes } from '../format/seal.ts';
 import type { PackId } from '../model/ids.ts';
-import type { Storage } from '../storage/storage.ts';
+import type { PendingFile, Storage } from '../storage/storage.ts';
 
 /** A pack is stored when its blobs reach this; restic's default. */
 export const packTargetBytes = 16 * 1024 * 1024;
+/** So much is gathered before it is appended to a pack on the storage. */
+const appendBytes = 1024 * 1024;
 /** Room behind the target for the blob that reaches it; larger blobs (trees of huge directories) make the buffer grow. */
 const spareBytes = 8 * 1024 * 1024 + 256 * 1024;
 
@@ -38,34 +40,51 @@ export type PackWriterOptions = {
 /** A blob's cost: what it was and what it takes in the pack. */
 export type AddedBlob = { plainBytes: number; storedBytes: number };
 
+/** A pack that is being filled: what is already on the storage, and what waits in the buffer. */
 class OpenPack {
   readonly kind: BlobKind;
   readonly header = new HeaderBuilder();
-  body: Buffer;
+  readonly hash = createHash('sha256');
+  buffer: Buffer;
   used = 0;
+  writtenBytes = 0;
+  file: PendingFile | undefined;
 
-  constructor(kind: BlobKind, body: Buffer) {
+  constructor(kind: BlobKind, buffer: Buffer) {
     this.kind = kind;
-    this.body = body;
+    this.buffer = buffer;
+  }
+
+  get sizeBytes(): number {
+    return this.writtenBytes + this.used;
   }
 
   /** Makes room for so many bytes. */
   reserve(bytes: number): void {
-    if (this.used + bytes <= this.body.length) return;
+    if (this.used + bytes <= this.buffer.length) return;
     const larger = Buffer.allocUnsafeSlow(this.used + bytes);
-    this.body.copy(larger, 0, 0, this.used);
-    this.body = larger;
+    this.buffer.copy(larger, 0, 0, this.used);
+    this.buffer = larger;
+  }
+
+  async append(bytes: Buffer): Promise<void> {
+    this.hash.update(bytes);
+    this.writtenBytes += bytes.length;
+    await this.file?.append(bytes);
   }
 }
 
 export class PackWriter {
   private readonly options: PackWriterOptions;
   private readonly open: Record<BlobKind, OpenPack | undefined> = { data: undefined, tree: undefined };
-  private readonly spareBuffers: Buffer[] = [];
+  /** How much is gathered in memory before it is written. */
+  private readonly gatherBytes: number;
+  private spareBuffer: Buffer | undefined;
   private storing: Promise<void> | undefined;
 
   constructor(options: PackWriterOptions) {
     this.options = options;
+    this.gatherBytes = options.storage.begin === undefined ? packTargetBytes : appendBytes;
   }
 
   /**
@@ -76,7 +95,7 @@ export class PackWriter {
     this.open[kind] ??= new OpenPack(kind, this.takeBuffer());
     const pack = this.open[kind];
     pack.reserve(compressBound(plain.length) + sealOverheadBytes);
-    const room = pack.body.subarray(pack.used);
+    const room = pack.buffer.subarray(pack.used);
     const compressedLength = this.compressInto(plain, room.subarray(ivBytes));
     const content = compressedLength > 0 ? room.subarray(ivBytes, ivBytes + compressedLength) : plain;
     const sealedLength = this.options.seal.sealInto(content, room);
@@ -85,37 +104,49 @@ export class PackWriter {
     return { plainBytes: plain.length, storedBytes: sealedLength };
   }
 
-  /** Whether a pack has reached its size. */
+  /** Whether there is something to write. */
   get full(): boolean {
-    return (this.open.data?.used ?? 0) >= packTargetBytes || (this.open.tree?.used ?? 0) >= packTargetBytes;
+    const { data, tree } = this.open;
+    return (data !== undefined && this.isDue(data)) || (tree !== undefined && this.isDue(tree));
   }
 
-  /** Begins to store full packs, after the one before is durable: at most one pack is on its way and one being filled. */
+  /** Writes what has gathered; a complete pack becomes durable while the next is filled, at most one at a time. */
   async settle(): Promise<void> {
     for (const kind of ['data', 'tree'] as const) {
       const pack = this.open[kind];
-      if (pack === undefined || pack.used < packTargetBytes) continue;
+      if (pack === undefined || !this.isDue(pack)) continue;
+      await this.writeGathered(pack);
+      if (pack.sizeBytes < packTargetBytes) continue;
       this.open[kind] = undefined;
       await this.storing;
-      this.storing = this.store(pack);
+      this.storing = this.finish(pack);
       // The failure is reported by whoever awaits next; it must not count as unhandled until then.
       this.storing.catch(() => undefined);
     }
   }
 
-  /** Waits for packs on their way, and gives up what didn't fill one. */
+  /**
+   * Waits for packs on their way, completes those that are partly written, and gives up the rest.
+   * @throws what went wrong first; nothing unfinished is left on the storage.
+   */
   async drain(): Promise<PartialPack[]> {
-    await this.storing;
-    this.storing = undefined;
     const partial: PartialPack[] = [];
+    const finishing = [this.storing];
+    this.storing = undefined;
     for (const kind of ['data', 'tree'] as const) {
       const pack = this.open[kind];
       this.open[kind] = undefined;
       if (pack === undefined) continue;
-      partial.push({ kind, entries: Buffer.from(pack.header.bytes()), body: Buffer.from(pack.body.subarray(0, pack.used)) });
-      this.spareBuffers.push(pack.body);
+      if (pack.file !== undefined) finishing.push(this.finish(pack));
+      else partial.push({ kind, entries: Buffer.from(pack.header.bytes()), body: Buffer.from(pack.buffer.subarray(0, pack.used)) });
     }
+    await Promise.allSettled(finishing);
+    await Promise.all(finishing);
     return partial;
+  }
+
+  private isDue(pack: OpenPack): boolean {
+    return pack.used >= this.gatherBytes || pack.sizeBytes >= packTargetBytes;
   }
 
   /** @returns the compressed length, or 0 when the blob had better be stored as it is. */
@@ -126,16 +157,52 @@ export class PackWriter {
   }
 
   private takeBuffer(): Buffer {
+    const spare = this.spareBuffer;
+    this.spareBuffer = undefined;
     // Memory that isn't written to isn't used: the spare room costs address space only.
-    return this.spareBuffers.pop() ?? Buffer.allocUnsafeSlow(packTargetBytes + spareBytes);
+    return spare ?? Buffer.allocUnsafeSlow(this.gatherBytes + spareBytes);
   }
 
-  private async store(pack: OpenPack): Promise<void> {
-    const entries = Buffer.from(pack.header.bytes());
-    const stored = await storePack(this.options, { kind: pack.kind, entries, body: pack.body.subarray(0, pack.used) });
-    if (this.spareBuffers.length === 0) this.spareBuffers.push(pack.body);
-    this.options.onStored(stored);
+  private async writeGathered(pack: OpenPack): Promise<void> {
+    const { storage } = this.options;
+    if (storage.begin === undefined) return;
+    try {
+      pack.file ??= await storage.begin();
+      await pack.append(pack.buffer.subarray(0, pack.used));
+      pack.used = 0;
+    } catch (error) {
+      this.open[pack.kind] = undefined;
+      await pack.file?.discard();
+      throw error;
+    }
   }
+
+  private async finish(pack: OpenPack): Promise<void> {
+    const { storage, seal, onStored } = this.options;
+    const entries = Buffer.from(pack.header.bytes());
+    if (pack.file === undefined) {
+      const stored = await storePack({ storage, seal }, { kind: pack.kind, entries, body: pack.buffer.subarray(0, pack.used) });
+      this.spareBuffer = pack.buffer;
+      return onStored(stored);
+    }
+    try {
+      await this.writeGathered(pack);
+      this.spareBuffer = pack.buffer;
+      await pack.append(sealedHeader(seal, entries));
+      const id = pack.hash.digest('hex') as PackId;
+      await pack.file.commit(id);
+      onStored({ id, kind: pack.kind, entries, sizeBytes: pack.writtenBytes });
+    } catch (error) {
+      await pack.file.discard();
+      throw error;
+    }
+  }
+}
+
+/** A pack's end: its header, sealed, and the length of that. */
+function sealedHeader(seal: Seal, entries: Buffer): Buffer {
+  const header = Buffer.allocUnsafe(headerBoundBytes(Math.ceil(entries.length / 37)));
+  return header.subarray(0, writeHeader(seal, entries, header));
 }
 
 /** Completes sealed blobs with their header and stores them as one pack. @throws `storage`, `storage-full`. */
@@ -143,8 +210,7 @@ export async function storePack(
   { storage, seal }: { storage: Storage; seal: Seal },
   { kind, entries, body }: PartialPack,
 ): Promise<StoredPack> {
-  const header = Buffer.allocUnsafe(headerBoundBytes(Math.ceil(entries.length / 37)));
-  const tail = header.subarray(0, writeHeader(seal, entries, header));
+  const tail = sealedHeader(seal, entries);
   const id = createHash('sha256').update(body).update(tail).digest('hex') as PackId;
   await storage.write({ kind: 'data', name: id }, [body, tail]);
   return { id, kind, entries, sizeBytes: body.length + tail.length };

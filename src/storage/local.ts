@@ -3,19 +3,15 @@ import { randomBytes } from 'node:crypto';
 import { constants, type FileHandle, mkdir, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { HoldfastError } from '../model/errors.ts';
+import { codeOf, directoryMode, makeDirectory, openNew, pendingFile, syncDirectory, temporaryOf, writeDurably } from './local-files.ts';
 import type { FileKind, FileRef, Storage, StoredFile } from './storage.ts';
 
 const directories: readonly FileKind[] = ['keys', 'locks', 'snapshots', 'index', 'data'];
 const namePattern = /^[0-9a-f]{64}$/;
 /** Files on their way, Holdfast's and restic's. */
 const temporaryPattern = /^([0-9a-f]{64}|config)-tmp-[0-9a-zA-Z]+$/;
-/** restic makes packs and keys read-only, against accidents. */
-const fileMode = 0o400;
-const directoryMode = 0o700;
 /** Memory for a range up to this is set aside without asking how long the file is. */
 const trustedLengthBytes = 32 * 1024 * 1024;
-
-const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException | undefined)?.code;
 
 export function createLocalStorage(root: string): Storage {
   const location = root;
@@ -91,20 +87,30 @@ export function createLocalStorage(root: string): Storage {
 
     async write(file, parts) {
       const path = pathOf(file);
-      const temporary = `${path}-tmp-${randomBytes(6).toString('hex')}`;
+      const temporary = temporaryOf(path);
       try {
         await writeDurably(temporary, parts);
-        await rename(temporary, path);
       } catch (error) {
         await rm(temporary, { force: true }).catch(() => undefined);
         throw failure(error, 'write', file);
       }
+      await putInPlace(temporary, file);
+    },
+
+    async begin() {
+      // The pack's name isn't known yet: any will do that `removeLeftovers` recognises.
+      const standIn: FileRef = { kind: 'data', name: randomBytes(32).toString('hex') };
+      const temporary = temporaryOf(pathOf(standIn));
       try {
-        await syncDirectory(dirname(path));
+        const handle = await openNew(temporary);
+        return pendingFile({
+          temporary,
+          handle,
+          failure: (error) => failure(error, 'write', standIn),
+          putInPlace: (name) => putInPlace(temporary, { kind: 'data', name }),
+        });
       } catch (error) {
-        // What may not survive a crash must not look stored. The configuration may have been there before, and stays.
-        if (file.kind !== 'config') await rm(path, { force: true }).catch(() => undefined);
-        throw failure(error, 'write', file);
+        throw failure(error, 'write', standIn);
       }
     },
 
@@ -124,74 +130,57 @@ export function createLocalStorage(root: string): Storage {
     },
   };
 
-  async function removeOld(path: string, olderThanMs: number): Promise<void> {
+  /** Gives a durable temporary file its name. */
+  async function putInPlace(temporary: string, file: FileRef): Promise<void> {
+    const path = pathOf(file);
     try {
-      if (Date.now() - (await stat(path)).mtimeMs >= olderThanMs) await unlink(path);
+      await rename(temporary, path).catch(async (error: unknown) => {
+        if (codeOf(error) !== 'ENOENT') throw error;
+        await makeDirectory(dirname(path));
+        await rename(temporary, path);
+      });
     } catch (error) {
-      // Its writer, or another process, was faster.
+      await rm(temporary, { force: true }).catch(() => undefined);
+      throw failure(error, 'write', file);
+    }
+    try {
+      await syncDirectory(dirname(path));
+    } catch (error) {
+      // What may not survive a crash must not look stored. The configuration may have been there before, and stays.
+      if (file.kind !== 'config') await rm(path, { force: true }).catch(() => undefined);
+      throw failure(error, 'write', file);
+    }
+  }
+}
+
+async function removeOld(path: string, olderThanMs: number): Promise<void> {
+  try {
+    if (Date.now() - (await stat(path)).mtimeMs >= olderThanMs) await unlink(path);
+  } catch (error) {
+    // Its writer, or another process, was faster.
+    if (codeOf(error) !== 'ENOENT')
+      throw new HoldfastError('storage', `cannot remove ${path}: ${(error as Error).message}`, { file: path, cause: error });
+  }
+}
+
+async function entries(directory: string): Promise<string[]> {
+  try {
+    return await readdir(directory);
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return [];
+    throw new HoldfastError('storage', `cannot list ${directory}: ${(error as Error).message}`, { file: directory, cause: error });
+  }
+}
+
+/** Temporary files of interrupted writers have longer names and don't show. */
+async function* filesIn(folder: string): AsyncIterable<StoredFile> {
+  for (const name of await entries(folder)) {
+    if (!namePattern.test(name)) continue;
+    try {
+      yield { name, sizeBytes: (await stat(join(folder, name))).size };
+    } catch (error) {
       if (codeOf(error) !== 'ENOENT')
-        throw new HoldfastError('storage', `cannot remove ${path}: ${(error as Error).message}`, { file: path, cause: error });
+        throw new HoldfastError('storage', `cannot list ${folder}: ${(error as Error).message}`, { cause: error });
     }
-  }
-
-  async function entries(directory: string): Promise<string[]> {
-    try {
-      return await readdir(directory);
-    } catch (error) {
-      if (codeOf(error) === 'ENOENT') return [];
-      throw new HoldfastError('storage', `cannot list ${directory}: ${(error as Error).message}`, { file: directory, cause: error });
-    }
-  }
-
-  /** Temporary files of interrupted writers have longer names and don't show. */
-  async function* filesIn(folder: string): AsyncIterable<StoredFile> {
-    for (const name of await entries(folder)) {
-      if (!namePattern.test(name)) continue;
-      try {
-        yield { name, sizeBytes: (await stat(join(folder, name))).size };
-      } catch (error) {
-        if (codeOf(error) !== 'ENOENT')
-          throw new HoldfastError('storage', `cannot list ${folder}: ${(error as Error).message}`, { cause: error });
-      }
-    }
-  }
-}
-
-/** Opens the file anew, making its directory when that is missing (packs' directories are made on demand). */
-async function openNew(path: string): Promise<FileHandle> {
-  try {
-    return await open(path, 'wx', fileMode);
-  } catch (error) {
-    if (codeOf(error) !== 'ENOENT') throw error;
-    // Not recursive: a storage whose root has gone (unmounted) must not be made anew somewhere else.
-    await mkdir(dirname(path), { mode: directoryMode }).catch((e: unknown) => {
-      if (codeOf(e) !== 'EEXIST') throw e;
-    });
-    await syncDirectory(dirname(dirname(path)));
-    return await open(path, 'wx', fileMode);
-  }
-}
-
-async function writeDurably(path: string, parts: readonly Uint8Array[]): Promise<void> {
-  const handle = await openNew(path);
-  try {
-    for (const part of parts) {
-      for (let done = 0; done < part.length; ) done += (await handle.write(part, done)).bytesWritten;
-    }
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const handle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    await handle.sync();
-  } catch (error) {
-    // Some file systems (FUSE, CIFS) can't flush a directory; then the rename is as durable as they make it.
-    if (codeOf(error) !== 'EINVAL' && codeOf(error) !== 'ENOTSUP') throw error;
-  } finally {
-    await handle.close();
   }
 }

@@ -11,6 +11,16 @@ export type StoredFile = { name: string; sizeBytes: number };
 
 export type ReadRange = { offset: number; length: number; into?: Buffer };
 
+/** A file that is being written. Nobody sees it before `commit`; all throw `storage-full` and `storage`. */
+export interface PendingFile {
+  /** When it resolves, `bytes` may be used for something else. */
+  append(bytes: Uint8Array): Promise<void>;
+  /** When it resolves, the file is durable and complete under its name; when it rejects, no file of that name has appeared. */
+  commit(name: string): Promise<void>;
+  /** Removes what was written so far. Harmless after a failure, or twice. */
+  discard(): Promise<void>;
+}
+
 export interface Storage {
   /** Where this is, for messages: never holds a secret. */
   readonly location: string;
@@ -32,6 +42,12 @@ export interface Storage {
    * @throws `storage-full`, `storage`.
    */
   write(file: FileRef, parts: readonly Uint8Array[]): Promise<void>;
+  /**
+   * Begins a pack (a file of kind `data`) whose name is known only when it is complete, so that a writer needs no memory for the whole of
+   * it. Storages that must know a file's name or length before its bytes do without.
+   * @throws `storage-full`, `storage`.
+   */
+  begin?(): Promise<PendingFile>;
   /** Removes a file; harmless when it is not there. @throws `storage`. */
   remove(file: FileRef): Promise<void>;
   /**
