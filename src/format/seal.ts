@@ -2,10 +2,10 @@
  * Sealed bytes: `IV(16) || AES-256-CTR ciphertext || Poly1305-AES MAC(16)`, as restic's design document describes
  * under "Keys, Encryption and MAC". Poly1305-AES: D. J. Bernstein, "The Poly1305-AES message-authentication code".
  */
-import { randomFillSync } from 'node:crypto';
-import sodium from 'sodium-native';
+import { randomFillSync, timingSafeEqual } from 'node:crypto';
 import { HoldfastError } from '../model/errors.ts';
 import { createAesBlock, createAesCtr } from './kernel/aes-ctr.ts';
+import { poly1305 } from './kernel/poly1305.ts';
 
 export const ivBytes = 16;
 export const macBytes = 16;
@@ -61,7 +61,8 @@ export function createSeal(key: SealKey): Seal {
   const oneTimeKey = Buffer.alloc(32);
   clamp(key.macR).copy(oneTimeKey, 0);
 
-  const prepareMac = (iv: Uint8Array) => aesBlock(iv).copy(oneTimeKey, 16);
+  const oneTimeSecret = oneTimeKey.subarray(16);
+  const tag = Buffer.alloc(macBytes);
 
   const seal: Seal = {
     sealInto(plain, target) {
@@ -71,8 +72,8 @@ export function createSeal(key: SealKey): Seal {
       const body = target.subarray(ivBytes, ivBytes + length);
       nextIv(iv);
       if (length > 0) aesCtr(iv, plain, body);
-      prepareMac(iv);
-      sodium.crypto_onetimeauth(target.subarray(ivBytes + length, ivBytes + length + macBytes), body, oneTimeKey);
+      aesBlock(iv, oneTimeSecret);
+      poly1305(target.subarray(ivBytes + length, ivBytes + length + macBytes), body, oneTimeKey);
       return length + sealOverheadBytes;
     },
     seal(plain) {
@@ -85,9 +86,10 @@ export function createSeal(key: SealKey): Seal {
       if (length < 0) throw new HoldfastError('damaged', `sealed data of ${sealed.length} bytes is too short`);
       const iv = sealed.subarray(0, ivBytes);
       const body = sealed.subarray(ivBytes, ivBytes + length);
-      prepareMac(iv);
+      aesBlock(iv, oneTimeSecret);
       const mac = sealed.subarray(ivBytes + length) as Buffer;
-      if (!sodium.crypto_onetimeauth_verify(mac, body as Buffer, oneTimeKey)) {
+      poly1305(tag, body, oneTimeKey);
+      if (!timingSafeEqual(tag, mac)) {
         throw new HoldfastError('damaged', 'the authentication code of sealed data is wrong');
       }
       if (length > 0) aesCtr(iv, body, target);

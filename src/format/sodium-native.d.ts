@@ -3,8 +3,6 @@ declare module 'sodium-native' {
   const sodium: {
     /** Poly1305 with a one-time key of 32 bytes. */
     crypto_onetimeauth(mac: Buffer, message: Uint8Array, key: Buffer): void;
-    /** In constant time. */
-    crypto_onetimeauth_verify(mac: Buffer, message: Uint8Array, key: Buffer): boolean;
   };
   export default sodium;
 }

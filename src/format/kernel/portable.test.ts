@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { bindExecutable } from './executable.ts';
 
-const suites = ['sha256', 'aes-ctr', 'zstd'].map((kernel) => join(import.meta.dirname, `${kernel}.test.ts`));
+const suites = ['sha256', 'aes-ctr', 'poly1305', 'zstd'].map((kernel) => join(import.meta.dirname, `${kernel}.test.ts`));
 
 test('this Node exports what the native kernels call', () => {
   assert.ok(
