@@ -8,6 +8,7 @@ import type { PassContext } from './context.ts';
 import type { Directory } from './directories.ts';
 import { addRange, addRow, type CompareReply, contentDiffers, type Rows, zeroSlot } from './messages.ts';
 import { applyMetadata, metadataOf } from './metadata.ts';
+import { zeroChunkBytes } from './zero-chunk.ts';
 
 const maxBatchFiles = 250;
 /** Bounds how long a lane is busy with one call, and so how long stopping takes. */
@@ -62,8 +63,8 @@ export class Comparer {
 
   /** Compares a regular file; with `fix`, metadata that differs is set when the content is right. */
   add(directory: Directory, node: TreeNode, content: Content, fix: boolean, onCompared: OnCompared): void {
-    const isSmall = content.entries.length === 0 || (content.entries.length === 1 && content.entries[0] !== zeroEntry);
-    if (isSmall) this.addSmall(directory, node, content, fix, onCompared);
+    // Of a longer file parts may be right although its size is not.
+    if (content.sizeBytes < zeroChunkBytes && content.entries.length <= 1) this.addSmall(directory, node, content, fix, onCompared);
     else this.addLarge(directory, node, content, fix, onCompared);
   }
 
