@@ -1,0 +1,163 @@
+/** A disk that fills up while a backup writes to it, one that cannot be written, and permissions that are missing. */
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { chmodSync, chownSync, lchownSync, mkdirSync, readdirSync, statfsSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { HoldfastError } from '../../src/model/errors.ts';
+import { requireRoot, resticVersions, scratch } from '../peers.ts';
+import { backUpInProcess, findingsOf } from './engine.ts';
+import {
+  assertClean,
+  backup,
+  createProject,
+  ended,
+  filesOf,
+  fillVolume,
+  type Project,
+  type Run,
+  runRestic,
+  start,
+  summaryOf,
+  temporaryFiles,
+} from './project.ts';
+
+const pageBytes = 4096;
+
+type Disk = { folder: string /** Leaves so much room. */; leave: (bytes: number) => void; remount: (options: string) => void };
+
+/** A small disk in memory; undefined, and the test is marked as skipped, when this user or this machine may not mount one. */
+function mountDisk(t: TestContext): Disk | undefined {
+  if (!requireRoot(t)) return undefined;
+  let mounted = '';
+  // Before the scratch folder goes.
+  t.after(() => mounted === '' || execFileSync('umount', [mounted]));
+  const folder = join(scratch(t), 'disk');
+  mkdirSync(folder);
+  const { status, stderr } = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=64m', 'holdfast-test', folder], { encoding: 'utf8' });
+  if (status !== 0) {
+    t.skip(`a tmpfs cannot be mounted here: ${stderr.trim()}`);
+    return undefined;
+  }
+  mounted = folder;
+  const remount = (options: string) => void execFileSync('mount', ['-o', `remount,${options}`, folder]);
+  return {
+    folder,
+    remount,
+    leave(bytes) {
+      const { blocks, bfree, bsize } = statfsSync(folder);
+      remount(`size=${(blocks - bfree) * bsize + bytes}`);
+    },
+  };
+}
+
+const packsOf = ({ repository }: Project): number =>
+  readdirSync(join(repository, 'data'), { recursive: true, encoding: 'utf8' }).filter((name) => /[0-9a-f]{64}$/.test(name)).length;
+
+/** The only error of a run of the command line. */
+function errorOf(run: Run): { code: string; message: string; remedy: string } {
+  const line = run.stderr.split('\n').find((text) => text.startsWith('{'));
+  assert.ok(line, run.stderr);
+  return JSON.parse(line).error;
+}
+
+test('the disk fills up at every page of a backup; more room, and the next run succeeds', async (t) => {
+  const disk = mountDisk(t);
+  if (disk === undefined) return;
+  const project = createProject(t, { repository: join(disk.folder, 'repository') });
+  fillVolume(project.volume, 8_000, 'page');
+  const stages = new Map<string, number>();
+  let filled = 0;
+  for (let room = 0; ; room += pageBytes) {
+    assert.ok(room < 64 * pageBytes, 'it never succeeded');
+    fillVolume(project.volume, 8_000, `page ${room}`);
+    disk.leave(room);
+    const before = { packs: packsOf(project), index: filesOf(project, 'index').length, snapshots: filesOf(project, 'snapshots').length };
+    const error = await backUpInProcess(project).then(
+      () => undefined,
+      (thrown: unknown) => thrown,
+    );
+    assert.deepEqual(temporaryFiles(project.repository), [], `${room} bytes of room`);
+    assert.deepEqual(filesOf(project, 'locks'), [], `${room} bytes of room`);
+    if (error === undefined) break;
+    filled++;
+    assert.ok(error instanceof HoldfastError, String(error));
+    assert.equal(error.code, 'storage-full', error.message);
+    assert.equal(filesOf(project, 'snapshots').length, before.snapshots);
+    const stored = { packs: packsOf(project) - before.packs, indexes: filesOf(project, 'index').length - before.index };
+    const stage = `${stored.packs} packs, ${stored.indexes} indexes stored`;
+    stages.set(stage, (stages.get(stage) ?? 0) + 1);
+    disk.remount('size=64m');
+    assert.deepEqual(await findingsOf(project), []);
+    const next = await backUpInProcess(project);
+    if (stored.packs === 2 && stored.indexes === 1) assert.equal(next.snapshots[0]?.counts.dataAdded, 0, 'it was stored already');
+    assert.equal(filesOf(project, 'snapshots').length, before.snapshots + 1);
+  }
+  assert.ok(stages.size >= 3, `it filled up only at ${[...stages.keys()].join('; ')}`);
+  disk.remount('size=64m');
+  assertClean(project, { readData: true });
+  t.diagnostic(`disk full survived: ${filled} (${[...stages].map(([stage, count]) => `${stage}: ${count}`).join('; ')})`);
+});
+
+test('a full disk in the middle of a large pack: exit code 1, and what to do', async (t) => {
+  const disk = mountDisk(t);
+  if (disk === undefined) return;
+  const project = createProject(t, { repository: join(disk.folder, 'repository') });
+  fillVolume(project.volume, 12_000_000, 'large');
+  disk.leave(6_000_000);
+  const run = await backup(project.folder);
+  assert.equal(run.code, 1, run.stderr);
+  const { code, message, remedy } = errorOf(run);
+  assert.equal(code, 'storage-full');
+  assert.match(message, /no room to store .*disk\/repository\/data\/.*ENOSPC/);
+  assert.match(remedy, /make room/);
+  assert.deepEqual([temporaryFiles(project.repository), filesOf(project, 'locks'), filesOf(project, 'snapshots')], [[], [], []]);
+  disk.remount('size=64m');
+  assertClean(project);
+  summaryOf(await backup(project.folder));
+  assertClean(project, { readData: true });
+});
+
+test('a repository that cannot be written to says so; it can be read', async (t) => {
+  const disk = mountDisk(t);
+  if (disk === undefined) return;
+  const project = createProject(t, { repository: join(disk.folder, 'repository') });
+  fillVolume(project.volume, 20_000, 'read-only');
+  summaryOf(await backup(project.folder));
+  disk.remount('ro');
+  const run = await backup(project.folder);
+  assert.equal(run.code, 1);
+  assert.equal(errorOf(run).code, 'storage');
+  assert.match(errorOf(run).message, /EROFS|read-only file system/);
+  const snapshots = await ended(start(project.folder, ['snapshots', '--json']));
+  assert.equal(snapshots.code, 0, snapshots.stderr);
+  disk.remount('rw');
+  summaryOf(await backup(project.folder));
+});
+
+for (const kind of ['locks', 'data', 'index', 'snapshots'] as const) {
+  test(`permission to write ${kind} is lost: an error that names the file, a sound repository, and the next run carries on`, async (t) => {
+    const project = createProject(t);
+    fillVolume(project.volume, 50_000, 'permission');
+    // Root is refused nothing: the run is an ordinary user's.
+    const asUser = process.getuid?.() === 0 ? ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'] : [];
+    if (asUser.length > 0) giveAway(project.folder, 65534);
+    const run = () => ended(start(project.folder, ['backup', '--json'], asUser));
+    chmodSync(join(project.repository, kind), 0o500);
+    const refused = await run();
+    assert.equal(refused.code, 1, refused.stderr);
+    assert.equal(errorOf(refused).code, 'storage');
+    assert.match(errorOf(refused).message, new RegExp(`repository/${kind}.*EACCES`));
+    assert.deepEqual([temporaryFiles(project.repository), filesOf(project, 'locks'), filesOf(project, 'snapshots')], [[], [], []]);
+    chmodSync(join(project.repository, kind), 0o700);
+    const next = await run();
+    const { dataAdded } = summaryOf(next);
+    if (kind === 'snapshots') assert.equal(dataAdded, 0, 'packs and index were stored already');
+    for (const restic of resticVersions()) runRestic(restic, project, ['check', '--no-lock']);
+  });
+}
+
+function giveAway(folder: string, owner: number): void {
+  chownSync(folder, owner, owner);
+  for (const path of readdirSync(folder, { recursive: true, encoding: 'utf8' })) lchownSync(join(folder, path), owner, owner);
+}
