@@ -66,7 +66,7 @@ export const countWarnings =
   };
 
 /** Which rows and ranges want which blob. */
-export function targetsBySlot(slots: number, files: WriteCall['files'], ranges: number[]) {
+function targetsBySlot(slots: number, files: WriteCall['files'], ranges: number[]) {
   const filesOf: (number[] | undefined)[] = new Array(slots);
   const rangesOf: (number[] | undefined)[] = new Array(slots);
   const withoutBlob: number[] = [];

@@ -110,8 +110,7 @@ export type WarningCounts = Record<string, number>;
 
 export type WriteReply = { failedFiles: Failure[]; failedRanges: Failure[]; warnings: WarningCounts };
 
-/** `files[i]`: {@link sameFile}, {@link contentDiffers}, or bits of metadata that differ (or differed); `ranges[i]`: 1 when it differs. */
+/** `files[i]`: 0 when nothing differs, {@link contentDiffers}, or bits of metadata that differ (or differed); `ranges[i]`: 1 when it differs. */
 export type CompareReply = { files: Uint8Array; ranges: Uint8Array; warnings: WarningCounts };
 
-export const sameFile = 0;
 export const contentDiffers = 0x80;

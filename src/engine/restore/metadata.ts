@@ -11,10 +11,10 @@ import type { Attribute, Metadata } from './messages.ts';
 import type { OwnerOptions } from './options.ts';
 
 /** Bits of what differs. */
-export const ownerDiffers = 1;
-export const modeDiffers = 2;
-export const attributesDiffer = 4;
-export const timesDiffer = 8;
+const ownerDiffers = 1;
+const modeDiffers = 2;
+const attributesDiffer = 4;
+const timesDiffer = 8;
 
 export const differenceNames: readonly [bit: number, name: string][] = [
   [ownerDiffers, 'owner'],

@@ -1,4 +1,4 @@
-import type { Report, RestoreResult } from '../../model/events.ts';
+import type { Report } from '../../model/events.ts';
 import type { RawString } from '../../model/raw-bytes.ts';
 import type { StoredSnapshot } from '../../model/snapshot.ts';
 import type { BlobIndex } from '../../repository/blob-index.ts';
@@ -45,5 +45,3 @@ export type RestoreOptions = OwnerOptions & {
   report: Report;
   signal: AbortSignal;
 };
-
-export type { RestoreResult };

@@ -64,7 +64,7 @@ export type LargeFileOptions = {
   linked?: () => readonly { directory: Directory; name: RawString }[];
 };
 
-export const damagedSuffix = '.holdfast-damaged';
+const damagedSuffix = '.holdfast-damaged';
 const longestNameBytes = 255;
 const stat = new Stat();
 
