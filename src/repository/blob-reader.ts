@@ -56,13 +56,17 @@ export type BlobReaderOptions = {
   index: BlobIndex;
   /** How many windows of 512 KiB to keep. Default 8. */
   windows?: number;
+  /** Trees are read into memory that the next read of a tree uses again: for callers that decode one before they ask for the next. */
+  reuse?: boolean;
 };
 
 type Window = { pack: number; offset: number; bytes: Promise<Buffer> };
 
-export function createBlobReader({ storage, seal, index, windows: maxWindows = 8 }: BlobReaderOptions): BlobReader {
+export function createBlobReader({ storage, seal, index, windows: maxWindows = 8, reuse = false }: BlobReaderOptions): BlobReader {
   /** Most recently used last. */
   const windows: Window[] = [];
+  const sealedScratch = scratchOf(reuse);
+  const plainScratch = scratchOf(reuse);
 
   function windowAt(pack: number, offset: number, length: number): Window {
     const found = windows.findIndex((w) => w.pack === pack && w.offset === offset);
@@ -88,12 +92,15 @@ export function createBlobReader({ storage, seal, index, windows: maxWindows = 8
     const end = Math.min(start + windowBytes, index.packEnd(pack));
     if (offset + length > end) return storage.read({ kind: 'data', name: index.packId(pack) }, { offset, length });
     const bytes = await windowAt(pack, start, end - start).bytes;
-    return Buffer.from(bytes.subarray(offset - start, offset - start + length));
+    const copy = sealedScratch(length);
+    bytes.copy(copy, 0, offset - start, offset - start + length);
+    return copy;
   }
 
   async function readTree(entry: number, id: BlobId): Promise<Buffer> {
     const { offset, length, plainLength } = requirePlace(index, entry, id);
-    return openBlob(seal, await sealedAt(index.packNumberOf(entry), offset, length), plainLength, id);
+    const sealed = await sealedAt(index.packNumberOf(entry), offset, length);
+    return openBlob(seal, sealed, plainLength, id, plainLength > maxScratchBytes ? undefined : plainScratch(plainLength));
   }
 
   return {
@@ -110,6 +117,19 @@ export function createBlobReader({ storage, seal, index, windows: maxWindows = 8
       }
       return readAnyCopy({ storage, seal, index }, kind, id);
     },
+  };
+}
+
+/** Larger trees get memory of their own, which is given back. */
+const maxScratchBytes = 4 * 1024 * 1024;
+
+/** Gives buffers of a length: the same memory again and again, or each its own. */
+function scratchOf(reuse: boolean): (length: number) => Buffer {
+  let scratch = Buffer.alloc(0);
+  return (length) => {
+    if (!reuse || length > maxScratchBytes) return Buffer.allocUnsafeSlow(length);
+    if (scratch.length < length) scratch = Buffer.allocUnsafeSlow(Math.max(length, 64 * 1024));
+    return scratch.subarray(0, length);
   };
 }
 

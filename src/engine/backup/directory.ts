@@ -226,13 +226,19 @@ export class DirectoryLane {
       if (bytes > inlineBytes || files > inlineFiles) {
         if (file.sizeBytes > inlineBytes) bytes -= file.sizeBytes;
         deferred.push(file);
-      } else open.nodes[file.slot] = await this.readFile(fd, file.name);
+      } else {
+        const node = this.o.entries.readFile(fd, file.name);
+        open.nodes[file.slot] = node instanceof Promise ? await node : node;
+        if (this.o.sink.full) await this.o.sink.settle();
+      }
     }
     return deferred;
   }
 
   private async readFile(fd: number, name: RawString): Promise<TreeNode | undefined> {
-    return this.o.entries.readFile(fd, name);
+    const node = await this.o.entries.readFile(fd, name);
+    if (this.o.sink.full) await this.o.sink.settle();
+    return node;
   }
 
   private async saveTree(directory: number, open: OpenDirectory): Promise<TaskResult> {

@@ -23,7 +23,7 @@ export function createLane(context: LaneContext): LaneHandler {
   const notify = (notice: BackupNotice) => context.notify(notice);
   const stop = new Int32Array(settings.stop);
   const stopped = () => Atomics.load(stop, 0) !== 0;
-  const blobs = createBlobReader({ storage, seal, index });
+  const blobs = createBlobReader({ storage, seal, index, windows: 4, reuse: true });
   const chunker = createChunker(config.chunkerPolynomial);
   const writer = settings.dryRun
     ? undefined

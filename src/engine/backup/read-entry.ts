@@ -11,7 +11,7 @@ import { listXattrsAt, listXattrsFd } from '../source/posix-xattr.ts';
 import type { Counter } from './counters.ts';
 import type { ChangeDetection } from './messages.ts';
 import { attributesUnchanged, nodeFromStat } from './nodes.ts';
-import type { FileReader } from './read-file.ts';
+import type { FileContent, FileReader } from './read-file.ts';
 
 export type EntryReaderOptions = {
   reader: FileReader;
@@ -26,9 +26,10 @@ export type EntryReaderOptions = {
 export type EntryReader = {
   /**
    * Reads a file's content. What it has become since it was listed is looked at anew.
-   * @returns undefined when it is gone or cannot be read (reported), or is no longer a file (`type-changed`, reported).
+   * @returns undefined when it is gone or cannot be read (reported), or is no longer a file (`type-changed`, reported); a promise only
+   * when it takes long.
    */
-  readFile(directory: number, name: RawString): Promise<TreeNode | undefined>;
+  readFile(directory: number, name: RawString): TreeNode | undefined | Promise<TreeNode | undefined>;
   /** Completes the node of anything but a file with what needs a call of its own: link target, attributes. */
   complete(directory: number, node: TreeNode, parent: TreeNode | undefined): TreeNode | undefined;
 };
@@ -62,37 +63,53 @@ export function createEntryReader({ reader, count, withAtime, changes, onProblem
     return undefined;
   }
 
-  /** Content and attributes of an open file whose state at opening is in `before`. */
-  async function readOpen(fd: number, name: RawString): Promise<TreeNode | undefined> {
-    const node = nodeFromStat(name, before, withAtime);
-    const attributes = listXattrsFd(fd, onUnreadable);
-    if (typeof attributes === 'number') onWarning(`extended attributes could not be read (${errnoName(-attributes)})`);
-    else node.extendedAttributes = attributes as TreeNode['extendedAttributes'];
-    const content = await reader.read(fd, before);
-    if (typeof content === 'number') return unreadable(name, -content, 'read');
+  function withContent(fd: number, node: TreeNode, content: FileContent | number): TreeNode | undefined {
+    if (typeof content === 'number') return unreadable(node.name, -content, 'read');
     const statted = statFd(fd, after);
     if (statted < 0 || changedBetween(before, after) || content.sizeBytes !== before.size) {
       count('changedWhileRead', 1);
-      onProblem(name, 'changed', 'changed while it was read');
+      onProblem(node.name, 'changed', 'changed while it was read');
     }
     node.content = content.content;
     node.size = content.sizeBytes;
     return node;
   }
 
+  /** The node of an open file whose state at opening is in `before`, without its content. */
+  function nodeOfOpen(fd: number, name: RawString): TreeNode {
+    const node = nodeFromStat(name, before, withAtime);
+    const attributes = listXattrsFd(fd, onUnreadable);
+    if (typeof attributes === 'number') onWarning(`extended attributes could not be read (${errnoName(-attributes)})`);
+    else node.extendedAttributes = attributes as TreeNode['extendedAttributes'];
+    return node;
+  }
+
+  async function readLong(fd: number, node: TreeNode): Promise<TreeNode | undefined> {
+    try {
+      return withContent(fd, node, await reader.readLong(fd, before));
+    } finally {
+      close(fd);
+    }
+  }
+
   return {
-    async readFile(directory, name) {
+    readFile(directory, name) {
       const fd = openForReading(directory, name);
       if (fd === -ELOOP || fd === -ENXIO) return typeChanged(name);
       if (fd < 0) return unreadable(name, -fd, 'open');
+      let long: TreeNode | undefined;
       try {
         const statted = statFd(fd, before);
         if (statted < 0) return unreadable(name, -statted, 'stat');
         if ((before.mode & S_IFMT) !== S_IFREG) return typeChanged(name);
-        return await readOpen(fd, name);
+        const node = nodeOfOpen(fd, name);
+        const content = reader.readShort(fd, before);
+        if (content !== undefined) return withContent(fd, node, content);
+        long = node;
       } finally {
-        close(fd);
+        if (long === undefined) close(fd);
       }
+      return readLong(fd, long);
     },
 
     complete(directory, node, parent) {

@@ -13,12 +13,16 @@ export type FileContent = {
   sizeBytes: number;
 };
 
+/** Both read an open regular file from its beginning, return a negative errno when a read fails, and throw `interrupted` and what the sink throws. */
 export type FileReader = {
   /**
-   * Reads an open regular file from its beginning. The stat is from before the reading.
-   * @returns a negative errno when a read fails. @throws `interrupted`, and what the sink throws.
+   * A file of one chunk, at once: most files are small, and waiting costs more than reading them. The caller calls the sink's
+   * `settle` when it is `full`.
+   * @returns undefined when the file is, or has become, too long for this: `readLong` then.
    */
-  read(fd: number, stat: Stat): Promise<FileContent | number>;
+  readShort(fd: number, stat: Stat): FileContent | number | undefined;
+  /** Any file. The stat is from before the reading. */
+  readLong(fd: number, stat: Stat): Promise<FileContent | number>;
 };
 
 export type FileReaderOptions = {
@@ -29,6 +33,9 @@ export type FileReaderOptions = {
   /** Whether to stop, asked for every chunk. */
   stopped: () => boolean;
 };
+
+/** How much of a long file is read at once. */
+const readBytes = 2 * 1024 * 1024;
 
 /** Whole holes shorter than this aren't worth a system call to find. */
 const sparseWorthwhileBytes = 1024 * 1024;
@@ -44,21 +51,21 @@ export function createFileReader({ chunker, sink, onBytes, stopped }: FileReader
   const { buffer } = chunker;
   let zeroChunk: BlobId | undefined;
 
-  async function save(plain: Uint8Array): Promise<BlobId> {
+  function saveNow(plain: Uint8Array): BlobId {
     if (stopped()) throw new HoldfastError('interrupted', 'interrupted while reading a file');
-    const id = sink.save('data', plain);
+    return sink.save('data', plain);
+  }
+
+  async function save(plain: Uint8Array): Promise<BlobId> {
+    const id = saveNow(plain);
     if (sink.full) await sink.settle();
     return id;
   }
 
-  async function saveRead(plain: Uint8Array): Promise<BlobId> {
-    const id = await save(plain);
-    onBytes(plain.length);
-    return id;
-  }
-
-  /** A file of one chunk: one byte more than expected is asked for, so that a file that grows is noticed. */
-  async function readSmall(fd: number, size: number): Promise<FileContent | number | undefined> {
+  /** One byte more than expected is asked for, so that a file that grows is noticed. */
+  function readShort(fd: number, stat: Stat): FileContent | number | undefined {
+    const size = Number(stat.size);
+    if (size >= minChunkBytes) return undefined;
     let length = pread(fd, buffer, 0, size + 1, 0);
     // Fewer bytes than the file has may mean its end, or that the next one cannot be read.
     for (let got = length; got > 0 && length < size; length += got) {
@@ -67,7 +74,10 @@ export function createFileReader({ chunker, sink, onBytes, stopped }: FileReader
     }
     if (length < 0) return length;
     if (length > size) return undefined;
-    return { content: length === 0 ? [] : [await saveRead(buffer.subarray(0, length))], sizeBytes: length };
+    if (length === 0) return { content: [], sizeBytes: 0 };
+    const content = [saveNow(buffer.subarray(0, length))];
+    onBytes(length);
+    return { content, sizeBytes: length };
   }
 
   /** Appends the chunks of a hole that reaches from `position` to `dataAt`: each is minChunkBytes of zeros. */
@@ -80,7 +90,7 @@ export function createFileReader({ chunker, sink, onBytes, stopped }: FileReader
     return position + chunks * minChunkBytes;
   }
 
-  async function readLarge(fd: number, stat: Stat): Promise<FileContent | number> {
+  async function readLong(fd: number, stat: Stat): Promise<FileContent | number> {
     const content: BlobId[] = [];
     const sparse = Number(stat.size) - stat.blocks * 512 >= sparseWorthwhileBytes;
     chunker.reset();
@@ -104,12 +114,13 @@ export function createFileReader({ chunker, sink, onBytes, stopped }: FileReader
       }
       let length = chunker.next(start, end, last);
       while (length === 0 && !last) {
-        if (end === buffer.length) {
+        // Moving what is left early keeps most of the buffer untouched, and so out of memory.
+        if (start >= readBytes || end + readBytes > buffer.length) {
           buffer.copyWithin(0, start, end);
           end -= start;
           start = 0;
         }
-        const got = pread(fd, buffer, end, buffer.length - end, position);
+        const got = pread(fd, buffer, end, readBytes, position);
         if (got < 0) return got;
         last = got === 0;
         position += got;
@@ -117,20 +128,12 @@ export function createFileReader({ chunker, sink, onBytes, stopped }: FileReader
         length = chunker.next(start, end, last);
       }
       if (length === 0) return { content, sizeBytes: position };
-      content.push(await saveRead(buffer.subarray(start, start + length)));
+      content.push(await save(buffer.subarray(start, start + length)));
+      onBytes(length);
       start += length;
       if (start === end) start = end = 0;
     }
   }
 
-  return {
-    async read(fd, stat) {
-      const size = Number(stat.size);
-      if (size < minChunkBytes) {
-        const small = await readSmall(fd, size);
-        if (small !== undefined) return small;
-      }
-      return readLarge(fd, stat);
-    },
-  };
+  return { readShort, readLong };
 }
