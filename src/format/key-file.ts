@@ -89,8 +89,9 @@ export async function openKeyFile(file: KeyFile, password: Buffer): Promise<Seal
   let plain: Buffer;
   try {
     plain = userSeal.open(Buffer.from(file.data, 'base64'));
-  } catch {
-    return undefined;
+  } catch (error) {
+    if (error instanceof HoldfastError) return undefined;
+    throw error;
   }
   const master = parseRepositoryJson(plain, 'a master key') as { mac?: { k?: string; r?: string }; encrypt?: string } | null;
   const part = (text: string | undefined) => Buffer.from(text ?? '', 'base64');

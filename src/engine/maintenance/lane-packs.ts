@@ -5,46 +5,43 @@ import { HoldfastError } from '../../model/errors.ts';
 import type { BlobLocation } from '../../repository/blob-index.ts';
 import { openBlob } from '../../repository/blob-reader.ts';
 import type { LaneContext } from '../lanes/protocol.ts';
+import { firstDifference } from './compare-header.ts';
 import type { Damage, DamageKind } from './damage.ts';
-import { type PlacedBlob, planPieces } from './pack-pieces.ts';
-
-/** Small enough to stay in a processor's cache from reading through hashing to opening. */
-const pieceBytes = 1024 * 1024;
-/** A buffer for larger blobs is kept for the next one up to this. */
-const keptBytes = 9 * 1024 * 1024;
-const scratchBytes = 8 * 1024 * 1024;
+import { createPackBuffers, pieceBytes } from './pack-buffers.ts';
+import { type Piece, type PlacedBlob, planPieces } from './pack-pieces.ts';
 
 export type PackToRead = { pack: string; sizeBytes: number; entries: Uint32Array };
 export type PackChecker = (pack: PackToRead) => Promise<Damage[]>;
 
 /** @param onRead is told how many bytes were read, and throws to stop. */
-export function createPackChecker({ repository: { storage, seal }, index }: LaneContext, onRead: (bytes: number) => void): PackChecker {
-  const pieces = [Buffer.allocUnsafeSlow(pieceBytes), Buffer.allocUnsafeSlow(pieceBytes)] as const;
-  const scratch = Buffer.allocUnsafeSlow(scratchBytes);
-  let large: Buffer | undefined;
-
-  /** Memory that isn't written to isn't used: the full size costs address space only. */
-  function bufferFor(length: number, slot: 0 | 1): Buffer {
-    if (length <= pieceBytes) return pieces[slot];
-    if (length > keptBytes) return Buffer.allocUnsafeSlow(length);
-    large ??= Buffer.allocUnsafeSlow(keptBytes);
-    return large;
-  }
-
-  const readRange = (pack: string, offset: number, length: number, into: Buffer) =>
+export function createPackChecker(context: LaneContext, onRead: (bytes: number) => void): PackChecker {
+  const { index, repository } = context;
+  const { storage, seal } = repository;
+  const { work, bufferFor } = createPackBuffers();
+  const readRange = (pack: string, offset: number, length: number, into?: Buffer) =>
     storage.read({ kind: 'data', name: pack }, { offset, length, into });
 
   /** Opens a blob that lies in `sealed`, and destroys that. */
-  function checkBlob(pack: string, { entry, offset, plainLength }: PlacedBlob, sealed: Buffer, damages: Damage[]): void {
+  async function checkBlob(
+    pack: string,
+    { entry, offset, length, plainLength }: PlacedBlob,
+    sealed: Buffer,
+    damages: Damage[],
+  ): Promise<void> {
     const id = index.idOf(entry);
     try {
-      openBlob(seal, sealed, plainLength, id, scratch);
+      openBlob(seal, sealed, plainLength, id, work);
     } catch (error) {
       if (!(error instanceof HoldfastError)) throw error;
-      damages.push({
-        ...inPack('blob-damaged', pack, `${index.kindOf(entry)} blob ${id} at ${offset} of pack ${pack}: ${error.message}`),
-        entries: [entry],
-      });
+      try {
+        // Perhaps it was only compressed so oddly that it cannot be inflated over itself.
+        if (sealed.length <= pieceBytes || plainLength === 0) throw error;
+        openBlob(seal, await readRange(pack, offset, length), plainLength, id);
+      } catch (failure) {
+        if (!(failure instanceof HoldfastError)) throw failure;
+        const message = `${index.kindOf(entry)} blob ${id} at ${offset} of pack ${pack}: ${failure.message}`;
+        damages.push({ ...inPack('blob-damaged', pack, message), entries: [entry] });
+      }
     }
   }
 
@@ -57,8 +54,8 @@ export function createPackChecker({ repository: { storage, seal }, index }: Lane
   ): Promise<Buffer> {
     const plan = planPieces(blobs, sizeBytes, pieceBytes);
     const start = (i: number) => {
-      const { offset, length } = plan.pieces[i] as { offset: number; length: number };
-      const reading = readRange(pack, offset, length, bufferFor(length, (i % 2) as 0 | 1));
+      const piece = plan.pieces[i] as Piece;
+      const reading = readRange(pack, piece.offset, piece.length, bufferFor(piece, (i % 2) as 0 | 1));
       // Its failure is reported when it is awaited; it must not count as unhandled until then.
       reading.catch(() => undefined);
       return reading;
@@ -73,8 +70,10 @@ export function createPackChecker({ repository: { storage, seal }, index }: Lane
         next = following !== undefined && following.length <= pieceBytes ? start(i + 1) : undefined;
         onRead(bytes.length);
         hash.update(bytes);
-        for (const blob of piece.blobs)
-          checkBlob(pack, blob, bytes.subarray(blob.offset - piece.offset, blob.offset - piece.offset + blob.length), damages);
+        for (const blob of piece.blobs) {
+          const at = blob.offset - piece.offset;
+          await checkBlob(pack, blob, bytes.subarray(at, at + blob.length), damages);
+        }
         last = bytes;
       }
     } finally {
@@ -90,42 +89,17 @@ export function createPackChecker({ repository: { storage, seal }, index }: Lane
       const message = `${index.kindOf(blob.entry)} blob ${index.idOf(blob.entry)} lies beyond the end of pack ${pack}`;
       return void damages.push({ ...inPack('blob-damaged', pack, message), entries: [blob.entry] });
     }
-    checkBlob(pack, blob, await readRange(pack, blob.offset, blob.length, bufferFor(blob.length, 0)), damages);
-  }
-
-  async function checkHeader(pack: string, sizeBytes: number, tail: Buffer, blobs: readonly PlacedBlob[]): Promise<Damage[]> {
-    let header: PackEntry[];
-    try {
-      const length = headerLength(tail, sizeBytes);
-      const bytes =
-        length <= tail.length
-          ? tail.subarray(tail.length - length)
-          : await storage.read({ kind: 'data', name: pack }, { offset: sizeBytes - length, length });
-      header = openHeader(seal, bytes, sizeBytes);
-    } catch (error) {
-      if (!(error instanceof HoldfastError)) throw error;
-      return [inPack('pack-header', pack, `the header of pack ${pack}: ${error.message}`)];
-    }
-    const difference = firstDifference(
-      header,
-      blobs,
-      (entry) => index.idOf(entry),
-      (entry) => index.kindOf(entry),
-    );
-    return difference === undefined
-      ? []
-      : [inPack('index-mismatch', pack, `the index and the header of pack ${pack} disagree: ${difference}`)];
+    await checkBlob(pack, blob, await readRange(pack, blob.offset, blob.length), damages);
   }
 
   return async (call) => {
-    const { pack, sizeBytes, entries } = call;
+    const { pack, entries } = call;
     const blobs = Array.from(entries, (entry): PlacedBlob => ({ ...(index.location(entry) as BlobLocation), entry }));
     const damages: Damage[] = [];
     const hash = createHash('sha256');
     try {
       const tail = await readThrough(call, blobs, hash, damages);
-      const header = await checkHeader(pack, sizeBytes, tail, blobs);
-      damages.push(...header);
+      damages.push(...(await checkHeader(context, call, tail, blobs)));
     } catch (error) {
       if (!(error instanceof HoldfastError) || error.code === 'interrupted') throw error;
       const kind = error.code === 'file-missing' ? 'pack-missing' : error.code === 'storage' ? 'unreadable' : 'pack-size';
@@ -141,23 +115,26 @@ export function createPackChecker({ repository: { storage, seal }, index }: Lane
 
 const inPack = (kind: DamageKind, pack: string, message: string): Damage => ({ kind, message, file: `data/${pack}` });
 
-/** What the header says first that the index doesn't, or the other way round. */
-function firstDifference(
-  header: readonly PackEntry[],
+/** Holds a pack's header against what the index says. `tail` is the end of the pack, where the header should be. */
+async function checkHeader(
+  context: LaneContext,
+  { pack, sizeBytes }: PackToRead,
+  tail: Buffer,
   blobs: readonly PlacedBlob[],
-  idOf: (entry: number) => string,
-  kindOf: (entry: number) => string,
-): string | undefined {
-  for (let i = 0; i < Math.max(header.length, blobs.length); i++) {
-    const [there, here] = [header[i], blobs[i]];
-    if (there === undefined) return `only the index names blob ${idOf((here as PlacedBlob).entry)}`;
-    if (here === undefined) return `only the header names ${there.kind} blob ${there.id}`;
-    if (idOf(here.entry) !== there.id) return `at ${there.offset} is blob ${there.id} in the header and ${idOf(here.entry)} in the index`;
-    if (kindOf(here.entry) !== there.kind) return `blob ${there.id} is ${there.kind} in the header and ${kindOf(here.entry)} in the index`;
-    const same = here.offset === there.offset && here.length === there.length && here.plainLength === there.plainLength;
-    if (!same) {
-      return `blob ${there.id} is ${there.length} bytes at ${there.offset} (${there.plainLength} inflated) in the header, ${here.length} at ${here.offset} (${here.plainLength}) in the index`;
-    }
+): Promise<Damage[]> {
+  const { index, repository } = context;
+  let header: PackEntry[];
+  try {
+    const length = headerLength(tail, sizeBytes);
+    const range = { offset: sizeBytes - length, length };
+    const read = () => repository.storage.read({ kind: 'data', name: pack }, range);
+    header = openHeader(repository.seal, length <= tail.length ? tail.subarray(tail.length - length) : await read(), sizeBytes);
+  } catch (error) {
+    if (!(error instanceof HoldfastError)) throw error;
+    return [inPack('pack-header', pack, `the header of pack ${pack}: ${error.message}`)];
   }
-  return undefined;
+  const difference = firstDifference(header, blobs, index);
+  return difference === undefined
+    ? []
+    : [inPack('index-mismatch', pack, `the index and the header of pack ${pack} disagree: ${difference}`)];
 }

@@ -1,0 +1,36 @@
+/** The memory in which a lane reads packs: as little as will do, used again and again. */
+import type { Piece } from './pack-pieces.ts';
+
+/** Small enough to stay in a processor's cache from reading through hashing to opening. */
+export const pieceBytes = 512 * 1024;
+/** Blobs are this large at most, unless another tool made them. */
+const workBytes = 8 * 1024 * 1024 + 512 * 1024;
+
+/**
+ * How much longer than the inflated blob a buffer must be, that has the deflated one at its end, for the one to be inflated over the
+ * other (zstd.h, ZSTD_DECOMPRESSION_MARGIN, for blocks of 128 KiB), and room for the authentication code.
+ */
+const inPlaceMarginBytes = (plainLength: number): number => 128 * 1024 + 1024 + (plainLength >>> 12);
+
+export type PackBuffers = {
+  /** What blobs are inflated into. */
+  work: Buffer;
+  /** Where to read a piece to. Small pieces have two places in turn, so that one can be read while the other is worked on. */
+  bufferFor(piece: Piece, slot: 0 | 1): Buffer;
+};
+
+export function createPackBuffers(): PackBuffers {
+  const small = [Buffer.allocUnsafeSlow(pieceBytes), Buffer.allocUnsafeSlow(pieceBytes)] as const;
+  // Memory that isn't written to isn't used: its size is address space.
+  const work = Buffer.allocUnsafeSlow(workBytes);
+  return {
+    work,
+    /** A larger piece is one blob: it goes to the end of what it will be inflated into. */
+    bufferFor({ length, blobs }, slot) {
+      if (length <= pieceBytes) return small[slot];
+      const plainLength = blobs[0]?.plainLength ?? 0;
+      const end = plainLength === 0 ? length : Math.max(length, plainLength + inPlaceMarginBytes(plainLength));
+      return end <= work.length ? work.subarray(end - length, end) : Buffer.allocUnsafeSlow(length);
+    },
+  };
+}
