@@ -38,6 +38,10 @@ async function ordinaryVolume(t: TestContext): Promise<RestoreFixture> {
   fixture.file('large', randomBytes(largeBytes));
   fixture.file('first', 'two names\n');
   linkSync(join(fixture.source, 'first'), join(fixture.source, 'small', 'second'));
+  for (const twin of ['twin a', 'twin b']) {
+    fixture.file(twin, 'alike, but two files\n');
+    utimesSync(join(fixture.source, twin), 1_550_000_000, 1_550_000_000);
+  }
   utimesSync(join(fixture.source, 'large'), 1_600_000_000, 1_600_000_000.25);
   utimesSync(join(fixture.source, 'small/dir 1/file 1'), 1_500_000_000, 1_500_000_000);
   await fixture.create();
@@ -134,6 +138,8 @@ test('hard links: kept when right, made again when broken, parted when they shou
   writeFileSync(at('small/second'), 'two names\n');
   unlinkSync(at('small/dir 1/file 6'));
   linkSync(at('small/dir 1/file 1'), at('small/dir 1/file 6'));
+  unlinkSync(at('twin b'));
+  linkSync(at('twin a'), at('twin b'));
   await fixture.restore();
   assertRestored(fixture);
 });
