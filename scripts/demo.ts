@@ -5,7 +5,7 @@
  *
  * HOLDFAST_DEMO_SCALE is the amount of data, 1 by default: about 250 MB.
  */
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { formatCount } from '../src/cli/output/units.ts';
@@ -14,7 +14,7 @@ import { formatDuration, formatSize } from '../src/model/quantities.ts';
 import { totals } from './demo/compare.ts';
 import { changeDeployment, type Deployment, makeDeployment, type VolumeName, volumeNames } from './demo/deployment.ts';
 import { corruptVolume, deleteOneFile, loseHost } from './demo/disasters.ts';
-import { DemoFailure, eventsOf, holdfast } from './demo/holdfast.ts';
+import { ask, DemoFailure, eventsOf, holdfast } from './demo/holdfast.ts';
 import { chapter, say } from './demo/narrate.ts';
 import { findProgram, runProgram } from './demo/programs.ts';
 import { prove, type Reference, remember } from './demo/proof.ts';
@@ -50,9 +50,9 @@ async function run(demo: Demo, scale: number): Promise<void> {
   const reference = await secondBackup(demo, deployment);
   await check(demo);
   const objectives = await objectivesOf(demo);
-  await recoverFile(demo, reference);
-  await recoverVolume(demo, reference);
-  await recoverHost(demo, deployment, reference);
+  const newProject = await recoverHost(demo, deployment, reference);
+  await recoverFile(demo, newProject, reference);
+  await recoverVolume(demo, newProject, reference);
   await askRestic(demo);
   conclude(demo, objectives, reference);
 }
@@ -93,8 +93,7 @@ async function secondBackup(demo: Demo, deployment: Deployment): Promise<Referen
   await deployment.redis?.stop();
   chapter('Second backup: only what changed is stored');
   await backUp(demo, 'backup after the changes');
-  await holdfast(demo.project, ['snapshots']);
-  return remember(demo.volumes, volumeNames, join(demo.scratch, 'reference'));
+  return remember(demo.volumes, volumeNames, join(demo.scratch, 'lost-host', 'auto-claude', 'volumes'));
 }
 
 async function check({ project, steps }: Demo): Promise<void> {
@@ -123,7 +122,7 @@ async function recover(demo: Demo, project: string, { title, volumes, struckAtMs
   const sum = (of: 'filesRestored' | 'bytesWritten' | 'filesUnchanged' | 'entriesDeleted'): number =>
     restored.reduce((total, { result }) => total + result[of], 0);
   say(
-    `${formatCount(sum('filesRestored'), 'file')} restored (${formatSize(sum('bytesWritten'))} written), ${formatCount(sum('filesUnchanged'))} were as they should be, ${formatCount(sum('entriesDeleted'))} removed, in ${formatDuration(timeMs)}`,
+    `${formatCount(sum('filesRestored'), 'file or link', 'files and links')} restored (${formatSize(sum('bytesWritten'))} written), ${formatCount(sum('filesUnchanged'))} unchanged, ${formatCount(sum('entriesDeleted'))} removed, in ${formatDuration(timeMs)}`,
   );
   demo.recoveries.push({ disaster: title, pointMs: struckAtMs - (await restorePointMs(project, volumes)), timeMs });
   return { what: `recover ${title}`, files: sum('filesRestored'), bytes: sum('bytesWritten'), seconds: timeMs / 1000, result: '' };
@@ -133,13 +132,13 @@ type SnapshotLine = { time: string; run: string; volume: string };
 
 /** When the newest restore point was begun, as far as these volumes go: what was written later may be lost. */
 async function restorePointMs(project: string, volumes: readonly VolumeName[]): Promise<number> {
-  const { lines } = await holdfast<SnapshotLine>(project, ['snapshots', ...volumes]);
+  const { lines } = await ask<SnapshotLine>(project, ['snapshots', ...volumes]);
   const newestRun = lines.at(-1)?.run;
   return Math.min(...lines.filter(({ run }) => run === newestRun).map(({ time }) => Date.parse(time)));
 }
 
-async function recoverFile(demo: Demo, reference: Reference): Promise<void> {
-  const { project, volumes, steps } = demo;
+async function recoverFile(demo: Demo, project: string, reference: Reference): Promise<void> {
+  const volumes = join(project, 'volumes');
   chapter('Disaster: a file is deleted by mistake');
   const path = deleteOneFile(join(volumes, 'projects-data'));
   const disaster: Disaster = { title: 'one file', volumes: ['projects-data'], struckAtMs: Date.now() };
@@ -152,23 +151,24 @@ async function recoverFile(demo: Demo, reference: Reference): Promise<void> {
     join('volumes', 'projects-data', path, '..'),
   ]);
   const folder = join('projects-data', path, '..');
-  steps.push({ ...step, result: await prove(reference, volumes, ['projects-data'], folder) });
+  demo.steps.push({ ...step, result: await prove(reference, volumes, ['projects-data'], folder) });
 }
 
-async function recoverVolume(demo: Demo, reference: Reference): Promise<void> {
-  const { project, volumes, steps } = demo;
+async function recoverVolume(demo: Demo, project: string, reference: Reference): Promise<void> {
+  const volumes = join(project, 'volumes');
   chapter('Disaster: a volume is corrupted');
   corruptVolume(join(volumes, 'auto-claude-data'));
   const disaster: Disaster = { title: 'one volume', volumes: ['auto-claude-data'], struckAtMs: Date.now() };
   say('auto-claude-data: database overwritten in places with its times unchanged, state encrypted, half of the logs gone, a ransom note');
   const step = await recover(demo, project, disaster, ['auto-claude-data', '--delete', '--verify']);
-  steps.push({ ...step, result: await prove(reference, volumes, ['auto-claude-data']) });
+  demo.steps.push({ ...step, result: await prove(reference, volumes, ['auto-claude-data']) });
 }
 
-async function recoverHost(demo: Demo, deployment: Deployment, reference: Reference): Promise<void> {
+/** Returns the folder of the project on the new host, where life goes on. */
+async function recoverHost(demo: Demo, deployment: Deployment, reference: Reference): Promise<string> {
   const { scratch, elsewhere, steps } = demo;
   chapter('Disaster: the host is lost, with all volumes, key and configuration');
-  loseHost(join(scratch, 'host'));
+  loseHost(join(scratch, 'host'), join(scratch, 'lost-host'));
   const disaster: Disaster = { title: 'everything', volumes: volumeNames, struckAtMs: Date.now() };
   const project = join(scratch, 'new-host', 'auto-claude');
   mkdirSync(project, { recursive: true });
@@ -178,6 +178,7 @@ async function recoverHost(demo: Demo, deployment: Deployment, reference: Refere
   const volumes = join(project, 'volumes');
   steps.push({ ...step, result: await prove(reference, volumes, volumeNames) });
   await askApplications(volumes, deployment, scratch);
+  return project;
 }
 
 /** Those who will use the data have the last word. */
@@ -211,12 +212,11 @@ async function askRestic({ repository, elsewhere, steps }: Demo): Promise<void> 
   steps.push({ what: 'restic check --read-data', seconds, result: 'no errors' });
 }
 
-function conclude({ scratch, steps, recoveries }: Demo, objectives: Objectives, reference: Reference): void {
-  rmSync(join(scratch, 'reference'), { recursive: true, force: true });
+function conclude({ steps, recoveries }: Demo, objectives: Objectives, reference: Reference): void {
   const { files, bytes } = [...reference.listings.values()]
     .map(totals)
     .reduce((sum, part) => ({ files: sum.files + part.files, bytes: sum.bytes + part.bytes }));
-  const everything = recoveries.at(-1) as Recovery;
+  const everything = recoveries.find(({ disaster }) => disaster === 'everything') as Recovery;
   console.log(`\n${stepTable(steps).join('\n')}\n\n${objectiveTable(recoveries, objectives).join('\n')}`);
   console.log(
     `\nMeasured on this data (${formatCount(files, 'file')}, ${formatSize(bytes)}) and this machine: everything was back in ${formatDuration(everything.timeMs)}. How long your own data takes\nis for a rehearsal to tell: holdfast restore --to DIRECTORY --verify. The work lost is as old as the newest backup: have one\nevery ${formatDuration(objectives.rpoMs)}, or more often.`,

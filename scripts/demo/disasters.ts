@@ -51,7 +51,10 @@ export function corruptVolume(volume: string): void {
   writeFileSync(join(volume, 'HOW-TO-GET-YOUR-FILES-BACK.txt'), 'Pay.\n');
 }
 
-/** The host is gone with everything on it. */
-export function loseHost(host: string): void {
-  rmSync(host, { recursive: true });
+/**
+ * The host is gone with everything on it: moved to where Holdfast knows nothing of it, so that what is restored can be
+ * compared with what was lost.
+ */
+export function loseHost(host: string, lostHost: string): void {
+  renameSync(host, lostHost);
 }

@@ -11,13 +11,18 @@ export class DemoFailure extends Error {}
 
 export type Finished<Line> = { lines: Line[]; seconds: number };
 
+/** Runs one command and shows it, as {@link ask} does. */
+export function holdfast(folder: string, args: readonly string[]): Promise<Finished<EngineEvent>> {
+  say(`$ holdfast ${args.join(' ')}`);
+  return ask(folder, args);
+}
+
 /**
- * Runs one command with `--json`, shown to the user without it.
+ * Runs one command with `--json`.
  * @param Line what the lines of its output are.
  * @throws DemoFailure when its exit code is not 0.
  */
-export async function holdfast<Line = EngineEvent>(folder: string, args: readonly string[]): Promise<Finished<Line>> {
-  say(`$ holdfast ${args.join(' ')}`);
+export async function ask<Line>(folder: string, args: readonly string[]): Promise<Finished<Line>> {
   const { exitCode, stdout, stderr, seconds } = await runProgram(launcher, [...args, '--json'], folder);
   if (exitCode !== 0)
     throw new DemoFailure(`holdfast ${args.join(' ')} ended with exit code ${exitCode}:\n${stderr}${stdout.slice(-2000)}`);

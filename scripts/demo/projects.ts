@@ -40,7 +40,7 @@ export function makeProjects(root: string, choice: DataChoice): void {
   const original = join(choice.checkout, 'node_modules');
   const { files, symlinks } = listFiles(original);
   const small = files.filter((path) => !path.startsWith('.') && lstatSync(join(original, path)).size <= 64 * kibibyte);
-  copyDependencies(original, join(root, 'webshop', 'node_modules'), small.slice(0, scaled(6000, choice)), symlinks);
+  copyDependencies(original, join(root, 'webshop', 'node_modules'), small.slice(0, scaled(4000, choice)), symlinks);
   makeLinks(join(root, 'webshop'));
   if (choice.hasGit) {
     const tracked = small.filter((path) => /\.(js|ts|md|json)$/.test(path));
@@ -68,7 +68,7 @@ function makeImages(folder: string, choice: DataChoice): void {
   const noise = noiseFrom(`${choice.seed}/images`);
   mkdirSync(folder, { recursive: true });
   for (let number = 0; number < scaled(150, choice); number++) writeFileSync(join(folder, `photo-${number}.jpg`), noise(250 * kibibyte));
-  writeFileSync(join(folder, 'introduction.mp4'), noise(scaled(30 * mebibyte, choice)));
+  writeFileSync(join(folder, 'introduction.mp4'), noise(scaled(70 * mebibyte, choice)));
 }
 
 function copyDependencies(from: string, to: string, paths: readonly string[], symlinks: readonly string[]): void {

@@ -8,17 +8,13 @@ import { findProgram, runProgram } from './programs.ts';
 export type Reference = {
   /** The volumes as they were at the restore point. */
   listings: Map<string, Listing>;
-  /** A copy of them for rsync to compare with; undefined where rsync is not installed. */
-  copy: { rsync: string; folder: string } | undefined;
+  /** Where these volumes are now, untouched, for rsync to compare with. */
+  folder: string;
 };
 
-/** Remembers the volumes as they are. */
-export async function remember(volumesFolder: string, names: readonly string[], copyFolder: string): Promise<Reference> {
-  const listings = new Map(names.map((name) => [name, listTree(join(volumesFolder, name))]));
-  const rsync = findProgram('rsync');
-  if (rsync === undefined) return { listings, copy: undefined };
-  await runOrFail(rsync, ['-aHAXS', '--numeric-ids', `${volumesFolder}/`, `${copyFolder}/`], volumesFolder);
-  return { listings, copy: { rsync, folder: copyFolder } };
+/** Remembers the volumes as they are; `folder` is where nobody will touch them from now on. */
+export function remember(volumesFolder: string, names: readonly string[], folder: string): Reference {
+  return { listings: new Map(names.map((name) => [name, listTree(join(volumesFolder, name))])), folder };
 }
 
 const shown = 10;
@@ -30,34 +26,37 @@ const shown = 10;
  */
 export async function prove(reference: Reference, volumesFolder: string, names: readonly string[], newTime?: string): Promise<string> {
   const found: string[] = [];
+  const rsync = findProgram('rsync');
   for (const name of names) {
     const actual = listTree(join(volumesFolder, name));
     for (const { path, what } of differences(reference.listings.get(name) as Listing, actual)) {
       if (what !== 'modification time' || join(name, path) !== newTime) found.push(`${join(name, path)}: ${what}`);
     }
-    found.push(...(await rsyncDifferences(reference, volumesFolder, name, newTime)));
+    if (rsync !== undefined) found.push(...(await rsyncDifferences(rsync, reference, volumesFolder, name, newTime)));
   }
   if (found.length > 0) {
     const more = found.length > shown ? `\nand ${found.length - shown} more` : '';
     throw new DemoFailure(`what was restored is not what was there:\n${found.slice(0, shown).join('\n')}${more}`);
   }
-  say(`identical: contents, types, modes, owners, times to the nanosecond, links${reference.copy ? '; rsync finds no difference' : ''}`);
+  say(
+    `identical: contents, types, modes, owners, times to the nanosecond, links${rsync === undefined ? '' : '; rsync finds no difference'}`,
+  );
   return 'identical';
 }
 
-async function rsyncDifferences({ copy }: Reference, volumesFolder: string, name: string, newTime: string | undefined): Promise<string[]> {
-  if (copy === undefined) return [];
-  const args = ['-aHAXSnci', '--numeric-ids', '--delete', `${join(copy.folder, name)}/`, `${join(volumesFolder, name)}/`];
-  const output = await runOrFail(copy.rsync, args, volumesFolder);
-  return output
+async function rsyncDifferences(
+  rsync: string,
+  reference: Reference,
+  volumesFolder: string,
+  name: string,
+  newTime: string | undefined,
+): Promise<string[]> {
+  const args = ['-aHAXSnci', '--numeric-ids', '--delete', `${join(reference.folder, name)}/`, `${join(volumesFolder, name)}/`];
+  const { exitCode, stdout, stderr } = await runProgram(rsync, args, volumesFolder);
+  if (exitCode !== 0) throw new DemoFailure(`rsync ended with exit code ${exitCode}:\n${stderr}`);
+  return stdout
     .split('\n')
     .filter((line) => line !== '')
     .filter((line) => !(line.startsWith('.d..t...... ') && join(name, line.slice(12)) === `${newTime}/`))
     .map((line) => `rsync: ${name}: ${line}`);
-}
-
-async function runOrFail(program: string, args: readonly string[], cwd: string): Promise<string> {
-  const { exitCode, stdout, stderr } = await runProgram(program, args, cwd);
-  if (exitCode !== 0) throw new DemoFailure(`${program} ended with exit code ${exitCode}:\n${stderr}`);
-  return stdout;
 }

@@ -35,7 +35,7 @@ export function sourceFile(random: Random): string {
 }
 
 /** A line of a log in JSON, `number` steps of about 40 s after the log's first. */
-export function logLine(random: Random, number: number): string {
+function logLine(random: Random, number: number): string {
   const time = new Date(Date.UTC(2026, 0, 5) + number * 40_000 + random.below(40_000)).toISOString();
   return `${JSON.stringify({ time, level: random.below(20) === 0 ? 'warn' : 'info', task: hex(random, 12), message: sentence(random), durationMs: random.below(90_000) })}\n`;
 }
