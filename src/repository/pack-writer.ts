@@ -117,8 +117,9 @@ export class PackWriter {
       if (pack === undefined || !this.isDue(pack)) continue;
       await this.writeGathered(pack);
       if (pack.sizeBytes < packTargetBytes) continue;
-      this.open[kind] = undefined;
       await this.storing;
+      // Only now: while the pack before has failed, `drain` must find this one.
+      this.open[kind] = undefined;
       this.storing = this.finish(pack);
       // The failure is reported by whoever awaits next; it must not count as unhandled until then.
       this.storing.catch(() => undefined);

@@ -1,49 +1,51 @@
-/** A storage that fails on purpose: the n-th operation of a run, counted over all threads. */
+/** A storage that fails on purpose: the n-th operation of a kind. */
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads';
 import { type ErrorCode, HoldfastError } from '../../src/model/errors.ts';
-import type { FileKind, FileRef, Storage } from '../../src/storage/storage.ts';
+import type { FileKind, FileRef, PendingFile, Storage } from '../../src/storage/storage.ts';
 
 /**
  * `before` any effect; `after` the effect, as when the reply is lost; `halfway`, with part of the content in a temporary file that
  * nobody removes.
  */
 export type FaultWhen = 'before' | 'after' | 'halfway';
-export type Fault = { operation: number; when: FaultWhen; code: ErrorCode };
+export type Fault = { operation: Operation /** Counted from 0, over all threads. */; nth: number; when: FaultWhen; code: ErrorCode };
+const operationKinds = ['list', 'read', 'sizeOf', 'write', 'begin', 'append', 'commit', 'remove'] as const;
 /** What was asked of a storage: `write data`, `list locks`, ... */
-export type Operation = `${'list' | 'read' | 'sizeOf' | 'write' | 'remove'} ${FileKind}`;
+export type Operation = `${(typeof operationKinds)[number]} ${FileKind}`;
 
 const environmentKey = 'holdfast-faults';
-const operationNames: readonly Operation[] = (['list', 'read', 'sizeOf', 'write', 'remove'] as const).flatMap((operation) =>
+const operationNames: readonly Operation[] = operationKinds.flatMap((operation) =>
   (['config', 'keys', 'locks', 'snapshots', 'index', 'data'] as const).map((kind) => `${operation} ${kind}` as Operation),
 );
-const maxOperations = 10_000;
 
-type Shared = { fault: Fault | undefined /** The count, then what each operation was. */; log: SharedArrayBuffer };
+/** `counts`: whether the fault has struck, then how often each operation was asked for. */
+type Shared = { fault: Fault | undefined; counts: SharedArrayBuffer };
 
-/** Begins to count; storages of this thread and of threads started from now on fail as said. @returns the log of operations. */
-export function injectFault(fault: Fault | undefined): { operations: () => Operation[] } {
-  const log = new SharedArrayBuffer((maxOperations + 1) * 4);
-  setEnvironmentData(environmentKey, { fault, log } satisfies Shared as never);
+export type FaultLog = { struck: () => boolean; counts: () => Map<Operation, number> };
+
+/** Begins to count; storages of this thread and of threads started from now on fail as said. */
+export function injectFault(fault: Fault | undefined): FaultLog {
+  const counts = new SharedArrayBuffer((1 + operationNames.length) * 4);
+  setEnvironmentData(environmentKey, { fault, counts } satisfies Shared as never);
+  const words = new Int32Array(counts);
   return {
-    operations() {
-      const words = new Int32Array(log);
-      return Array.from(words.subarray(1, 1 + (words[0] as number)), (word) => operationNames[word] as Operation);
-    },
+    struck: () => words[0] !== 0,
+    counts: () => new Map(operationNames.map((name, i) => [name, words[1 + i] as number] as const).filter(([, count]) => count > 0)),
   };
 }
 
 /** @param root of the local storage that is wrapped, for half-written files. */
 export function withFaults(storage: Storage, root: string): Storage {
-  const { fault, log } = getEnvironmentData(environmentKey) as unknown as Shared;
-  const words = new Int32Array(log);
+  const { fault, counts } = getEnvironmentData(environmentKey) as unknown as Shared;
+  const words = new Int32Array(counts);
 
   async function perform<Result>(name: Operation, effect: () => Promise<Result>, halfway: () => void = () => undefined): Promise<Result> {
-    const number = Atomics.add(words, 0, 1);
-    words[1 + number] = operationNames.indexOf(name);
-    if (number !== fault?.operation) return effect();
+    const nth = Atomics.add(words, 1 + operationNames.indexOf(name), 1);
+    if (name !== fault?.operation || nth !== fault.nth) return effect();
+    words[0] = 1;
     if (fault.when === 'after') await effect();
     if (fault.when === 'halfway') halfway();
     throw new HoldfastError(fault.code, `injected: ${name} failed ${fault.when}`);
@@ -65,7 +67,19 @@ export function withFaults(storage: Storage, root: string): Storage {
         () => writeHalf(root, file, parts),
       ),
     remove: (file) => perform(`remove ${file.kind}`, () => storage.remove(file)),
+    ...(storage.begin === undefined ? {} : { begin: () => perform('begin data', () => beginWithFaults(storage, perform)) }),
     removeLeftovers: async (olderThanMs) => storage.removeLeftovers?.(olderThanMs),
+  };
+}
+
+type Perform = <Result>(name: Operation, effect: () => Promise<Result>) => Promise<Result>;
+
+async function beginWithFaults(storage: Storage, perform: Perform): Promise<PendingFile> {
+  const file = await (storage.begin as NonNullable<Storage['begin']>)();
+  return {
+    append: (bytes) => perform('append data', () => file.append(bytes)),
+    commit: (name) => perform('commit data', () => file.commit(name)),
+    discard: () => file.discard(),
   };
 }
 
