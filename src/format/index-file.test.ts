@@ -78,3 +78,24 @@ test('what makes no sense is damage', () => {
   for (const text of [...documents, `{"packs":[{"id":"${id}","blobs":[null]}]}`])
     assert.throws(() => read(Buffer.from(text)), { code: 'damaged' }, text);
 });
+
+test('however it is laid out, it says the same', () => {
+  const pack = (number: number) => ({ id: number.toString(16).padStart(2, '0').repeat(32), blobs: [{ ...good, offset: number }] });
+  const packs = [pack(1), pack(2), pack(3)];
+  const said = packs.map((one) => [one.id, 'data', id, one.blobs[0]?.offset, 100, 200]);
+  const odd = { ...pack(2), note: 'a string with ]} in it', more: [{ nested: [[]] }] };
+  const layouts = [
+    JSON.stringify({ packs }),
+    `${JSON.stringify({ packs })}\n`,
+    JSON.stringify({ packs }, undefined, 2),
+    JSON.stringify({ packs, supersedes: [id] }),
+    JSON.stringify({ supersedes: [id], packs }),
+    JSON.stringify({ packs: [packs[0], odd, packs[2]] }),
+    JSON.stringify({ packs: [odd, packs[0], packs[2]].toSorted((a, b) => ((a?.id ?? '') < (b?.id ?? '') ? -1 : 1)) }),
+    JSON.stringify({ packs: packs.map(({ id, blobs }) => ({ blobs, id })) }),
+  ];
+  for (const layout of layouts) assert.deepEqual(read(Buffer.from(layout)), said, layout);
+  const whole = JSON.stringify({ packs });
+  for (let length = 0; length < whole.length; length++) assert.throws(() => read(Buffer.from(whole.slice(0, length))), { code: 'damaged' });
+  for (const end of ['}', ',', 'x', '{}']) assert.throws(() => read(Buffer.from(whole + end)), { code: 'damaged' });
+});
