@@ -120,8 +120,6 @@ export async function backUp(options: BackupOptions): Promise<BackupResult> {
     }
     throwIfStopped(signal);
     await makeDurable(options, pool, index);
-    // Who lost the lock meanwhile must not name blobs that may be gone.
-    throwIfStopped(signal);
     return { ...(await saveSnapshots(options, walked)), failures, exitCode: exitCodeOf(walked, failures) };
   } catch (error) {
     await keepWhatIsStored(options, pool, index, error);
@@ -218,7 +216,10 @@ function reportProgress(volume: string, settings: LaneSettings, parent: StoredSn
 async function makeDurable(options: BackupOptions, pool: LanePool, index: IndexWriter): Promise<void> {
   const drained = await Promise.all(pool.lanes.map((lane) => lane.call<PartialPack[]>({ call: 'drain' } satisfies BackupCall)));
   await storePartialPacks(options.repository, index, drained.flat());
+  // Who lost the lock must name nothing that may be gone.
+  throwIfStopped(options.signal);
   await index.flush();
+  throwIfStopped(options.signal);
 }
 
 /** All are given a chance: what could be stored is indexed, also when another could not. */

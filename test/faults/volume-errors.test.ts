@@ -1,0 +1,36 @@
+/** A volume whose disk fails: what cannot be read is named, everything else is safe, and nobody takes it for a success. */
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { requireRoot } from '../peers.ts';
+import { assertClean, backup, createProject, fillVolume, holdfast } from './project.ts';
+
+test('a file that the disk cannot read (EIO): exit code 3, named, and all others are in the snapshot', async (t) => {
+  if (!requireRoot(t)) return;
+  let mounted = '';
+  t.after(() => mounted === '' || execFileSync('umount', [mounted]));
+  const project = createProject(t);
+  fillVolume(project.volume, 50_000, 'input error');
+  const broken = join(project.volume, 'folder-0', 'broken');
+  writeFileSync(broken, '');
+  // A regular file whose reading fails with EIO: the memory of this process, at an address where nothing is.
+  const { status, stderr } = spawnSync('mount', ['--bind', `/proc/${process.pid}/mem`, broken], { encoding: 'utf8' });
+  if (status !== 0) return t.skip(`nothing can be mounted here: ${stderr.trim()}`);
+  mounted = broken;
+  const run = await backup(project.folder);
+  assert.equal(run.code, 3, run.stderr);
+  const problems = run.events.filter((event) => event.event === 'file-problem');
+  assert.deepEqual(
+    problems.map(({ file, problem, message }) => ({ file, problem, message })),
+    [{ file: 'folder-0/broken', problem: 'unreadable', message: 'cannot read: EIO' }],
+  );
+  const [snapshot] = run.events.filter((event) => event.event === 'snapshot');
+  assert.equal(snapshot?.unreadable, 1);
+  const target = join(project.folder, 'restored');
+  holdfast(project.folder, ['restore', 'data', '--to', target]);
+  assert.ok(existsSync(join(target, 'folder-0', 'file-19')));
+  assert.equal(existsSync(join(target, 'folder-0', 'broken')), false);
+  assertClean(project);
+});
