@@ -142,6 +142,8 @@ for (const kind of ['locks', 'data', 'index', 'snapshots'] as const) {
     // Root is refused nothing: the run is an ordinary user's.
     const asUser = process.getuid?.() === 0 ? ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'] : [];
     if (asUser.length > 0) giveAway(project.folder, 65534);
+    const probe = await ended(start(project.folder, ['--version'], asUser));
+    if (probe.code !== 0) return t.skip(`an ordinary user cannot run this checkout: ${probe.stderr.trim()}`);
     const run = () => ended(start(project.folder, ['backup', '--json'], asUser));
     chmodSync(join(project.repository, kind), 0o500);
     const refused = await run();
