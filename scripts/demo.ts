@@ -240,6 +240,8 @@ async function main(): Promise<number> {
       process.exit(exitCode);
     });
   }
+  // Where the checkout may not be written to, the command line would leave its compile cache in the user's home.
+  process.env.XDG_CACHE_HOME = join(scratch, 'cache');
   console.log(`Five volumes of an application are made, backed up, changed, destroyed in three ways and recovered, in\n${scratch}`);
   try {
     await run(prepare(scratch), scale);

@@ -7,6 +7,7 @@ import {
   linkSync,
   lstatSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   readlinkSync,
   renameSync,
@@ -38,9 +39,8 @@ export function makeProjects(root: string, choice: DataChoice): void {
   makeSources(join(root, 'webshop'), scaled(600, choice), random);
   makeImages(join(root, 'webshop', 'public'), choice);
   const original = join(choice.checkout, 'node_modules');
-  const { files, symlinks } = listFiles(original);
-  const small = files.filter((path) => !path.startsWith('.') && lstatSync(join(original, path)).size <= 64 * kibibyte);
-  copyDependencies(original, join(root, 'webshop', 'node_modules'), small.slice(0, scaled(4000, choice)), symlinks);
+  const small = filesOfPackages(original).filter((path) => lstatSync(join(original, path)).size <= 64 * kibibyte);
+  copyDependencies(original, join(root, 'webshop', 'node_modules'), small.slice(0, scaled(4000, choice)));
   makeLinks(join(root, 'webshop'));
   if (choice.hasGit) {
     const tracked = small.filter((path) => /\.(js|ts|md|json)$/.test(path));
@@ -71,15 +71,22 @@ function makeImages(folder: string, choice: DataChoice): void {
   writeFileSync(join(folder, 'introduction.mp4'), noise(scaled(70 * mebibyte, choice)));
 }
 
-function copyDependencies(from: string, to: string, paths: readonly string[], symlinks: readonly string[]): void {
+/** Without hidden folders: caches of tools, which not everybody may read. */
+function filesOfPackages(dependencies: string): string[] {
+  const packages = readdirSync(dependencies, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
+    .map(({ name }) => name)
+    .sort();
+  return packages.flatMap((name) => listFiles(join(dependencies, name)).files.map((path) => join(name, path)));
+}
+
+function copyDependencies(from: string, to: string, paths: readonly string[]): void {
   for (const path of paths) {
     mkdirSync(dirname(join(to, path)), { recursive: true });
     copyFileSync(join(from, path), join(to, path));
   }
-  for (const path of symlinks.filter((link) => link.startsWith('.bin/'))) {
-    mkdirSync(dirname(join(to, path)), { recursive: true });
-    symlinkSync(readlinkSync(join(from, path)), join(to, path));
-  }
+  mkdirSync(join(to, '.bin'));
+  for (const name of readdirSync(join(from, '.bin'))) symlinkSync(readlinkSync(join(from, '.bin', name)), join(to, '.bin', name));
 }
 
 function makeLinks(project: string): void {
