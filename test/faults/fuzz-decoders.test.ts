@@ -1,4 +1,4 @@
-/** The decoders of everything that a repository holds, fed with nonsense: they return or say `damaged`, and take no memory for it. */
+/** The decoders of everything that a repository holds, fed with nonsense: they return, or throw an error for people, and nothing else. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
