@@ -1,0 +1,68 @@
+/** The JSON that docs/cli.md shows has the members that the programs write. */
+import assert from 'node:assert/strict';
+import { chmodSync, globSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { checkout, type Shell, shopShell } from './transcript.ts';
+
+type Document = Record<string, unknown>;
+
+const page = readFileSync(join(checkout, 'docs', 'cli.md'), 'utf8');
+const parseLines = (text: string): Document[] =>
+  text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Document);
+
+/** Members of a document, and of the documents in it, with their types. */
+function shape(value: unknown): unknown {
+  if (Array.isArray(value)) return value.length === 0 ? [] : [shape(value[0])];
+  if (typeof value !== 'object' || value === null) return typeof value;
+  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, shape(member)]));
+}
+
+/** Damages the largest pack, which holds the data of the volume `database`. */
+function damage(folder: string): void {
+  const packs = globSync('holdfast-repository/data/*/*', { cwd: folder }).map((name) => join(folder, name));
+  const largest = packs.reduce((a, b) => (statSync(a).size >= statSync(b).size ? a : b));
+  const bytes = readFileSync(largest);
+  bytes.writeUInt8(bytes.readUInt8(100) ^ 1, 100);
+  chmodSync(largest, 0o600);
+  writeFileSync(largest, bytes);
+}
+
+/** What all commands write, by the command. */
+function everything({ folder, run }: Shell): Record<string, Document[]> {
+  const ask = (command: string) => parseLines(run(`holdfast --json ${command}`).output);
+  const said: Record<string, Document[]> = {
+    init: ask('init --volume database=./database --volume uploads=./uploads'),
+    events: [...ask('backup'), ...ask('backup'), ...ask('restore --to ./rehearsal --verify'), ...ask('check --read-data')],
+    snapshots: ask('snapshots'),
+    ls: ask('ls uploads 2026'),
+    volumes: ask('volumes'),
+  };
+  damage(folder);
+  said.events?.push(...ask('check --read-data'), ...ask('restore database --to ./damaged'), ...ask('backup nosuch'));
+  return said;
+}
+
+test('the JSON on the page has the members that there are', (t) => {
+  const said = everything(shopShell(t));
+  const blocks = [...page.matchAll(/^```json ?(\w*)\n(.*?)^```$/gms)];
+  const shown = new Set<unknown>();
+  for (const [, command, text] of blocks) {
+    for (const document of parseLines(text as string)) {
+      shown.add(document.event ?? command);
+      const written = (said[command || 'events'] as Document[]).filter(({ event }) => event === document.event).map(shape);
+      assert.ok(written.length > 0, `nothing like ${JSON.stringify(document)} was written`);
+      const same = written.find((candidate) => JSON.stringify(candidate) === JSON.stringify(shape(document)));
+      if (same === undefined) assert.deepEqual(shape(document), written.at(-1));
+    }
+  }
+  for (const { event } of said.events as Document[])
+    if (event !== 'message') assert.ok(shown.has(event), `the page lacks the event ${event}`);
+  assert.deepEqual(
+    Object.keys(said).filter((command) => command !== 'events' && !shown.has(command)),
+    [],
+  );
+});
