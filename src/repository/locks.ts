@@ -5,12 +5,13 @@
  * alone proves nothing: such a lock is stale when it has also missed a refresh. Any other lock is stale after thirty minutes.
  */
 import { readFileSync } from 'node:fs';
-import { hostname, userInfo } from 'node:os';
+import { hostname } from 'node:os';
 import { decodeLock, encodeLock, type LockFile } from '../format/lock-file.ts';
 import { formatTime, parseTime } from '../format/time.ts';
 import type { Clock } from '../model/clock.ts';
 import { HoldfastError } from '../model/errors.ts';
 import type { Storage } from '../storage/storage.ts';
+import { processOwner } from './process-owner.ts';
 import { type Repository, readSealedJson, sealJsonFile } from './repository.ts';
 
 const refreshMs = 5 * 60 * 1000;
@@ -118,9 +119,8 @@ async function removeQuietly(storage: Storage, name: string): Promise<boolean> {
 
 async function writeLock(repository: Repository, exclusive: boolean, clock: Clock): Promise<string> {
   const nowMs = clock.now().getTime();
-  const { username, uid, gid } = userInfo();
   const time = formatTime(Math.floor(nowMs / 1000), (nowMs % 1000) * 1e6);
-  const lock = { time, exclusive, hostname: hostname(), username, pid: process.pid, uid: Math.max(uid, 0), gid: Math.max(gid, 0) };
+  const lock = { time, exclusive, pid: process.pid, ...processOwner() };
   const file = sealJsonFile(repository, encodeLock(lock));
   try {
     await repository.storage.write({ kind: 'locks', name: file.name }, [file.sealed]);

@@ -292,3 +292,17 @@ test('access times are left alone by a backup, and recorded when asked', (t) => 
   assert.equal(backUp(place, '--with-atime').summary.treeBlobs, 2);
   assert.equal(backUp(place).summary.treeBlobs, 0);
 });
+
+test('a user without an account, as containers have them, backs up and restores', (t) => {
+  if (!requireRoot(t)) return;
+  const place = newVolume(t, { file: 'content' });
+  run('chown', ['-R', '54320:54321', place.folder]);
+  const asStranger = (...args: string[]) =>
+    run('setpriv', ['--reuid', '54320', '--regid', '54321', '--clear-groups', holdfastProgram, '-C', place.folder, ...args], {
+      environment: { HOME: place.folder },
+    });
+  asStranger('backup');
+  asStranger('restore', 'data', '--to', join(place.folder, 'copy'));
+  assert.equal(readFileSync(join(place.folder, 'copy', 'file'), 'utf8'), 'content');
+  assert.equal(holdfastJson(place.folder, ['snapshots'])[0].username, '54320');
+});

@@ -1,5 +1,4 @@
 /** The snapshot that a finished walk of a volume amounts to. */
-import { hostname, userInfo } from 'node:os';
 import { formatTime } from '../../format/time.ts';
 import type { Clock } from '../../model/clock.ts';
 import type { BlobId } from '../../model/ids.ts';
@@ -12,6 +11,7 @@ import {
   type StoredSnapshot,
   tagsFromIdentity,
 } from '../../model/snapshot.ts';
+import { processOwner } from '../../repository/process-owner.ts';
 import type { Counts } from './counters.ts';
 
 export type Walked = {
@@ -43,7 +43,7 @@ const timeOfMs = (ms: number) => formatTime(Math.floor(ms / 1000), Math.round((m
 export function snapshotOf(context: SnapshotContext, walked: Walked): Snapshot & { consistency: Consistency; summary: SnapshotSummary } {
   const { volume, root, tree, parent, counts, startedMs } = walked;
   const consistency = context.consistency === 'crash' && counts.changedWhileRead > 0 ? 'torn' : context.consistency;
-  const { username, uid, gid } = userInfo();
+  const { hostname, username, uid, gid } = processOwner();
   const identity = { project: context.project, volume: volume.name, run: context.run, class: context.class, consistency };
   const { patterns = [], insensitivePatterns = [], ignorePatterns = [] } = volume.excludes;
   return {
@@ -51,10 +51,10 @@ export function snapshotOf(context: SnapshotContext, walked: Walked): Snapshot &
     parent: parent?.id,
     tree: tree as BlobId,
     paths: [volume.directory],
-    hostname: hostname(),
+    hostname,
     username,
-    uid: Math.max(uid, 0),
-    gid: Math.max(gid, 0),
+    uid,
+    gid,
     excludes: [...patterns, ...insensitivePatterns, ...ignorePatterns],
     tags: [...tagsFromIdentity(identity), ...context.tags],
     original: undefined,
