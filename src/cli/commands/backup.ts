@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import type { Configuration, VolumeConfiguration } from '../../control/configuration/configuration.ts';
 import { backUp, type VolumeToBackUp } from '../../engine/backup/backup.ts';
+import { type WarmLanes, warmLanes } from '../../engine/lanes/pool.ts';
 import { errorDocument, exitCodes, HoldfastError } from '../../model/errors.ts';
 import type { SnapshotClass } from '../../model/snapshot.ts';
 import { createDirectoryPlatform } from '../../platform/directory/directory.ts';
@@ -55,28 +56,38 @@ export const command: Command<Options> = {
   },
 
   async run(context) {
-    const { options, output, operands } = context;
+    const { options } = context;
     const settings = parseOptions(options);
-    const configuration = await requireProject(context);
-    const chosen = await selectVolumes(configuration, operands);
-    const volumes = await locate(configuration, chosen, options, output.report);
-    const run = runId(systemClock.now());
-    const startedMs = performance.now();
-    output.report({ event: 'run-started', operation: 'backup', run, volumes: chosen.map(({ name }) => name) });
-    const exitCode = await withRepository(context, configuration, options.dryRun ? 'none' : 'shared', (session) =>
-      runBackup(context, session, { configuration, volumes: volumes.found, run, ...settings }),
-    );
-    const finalExit = volumes.failed ? exitCodes.failed : exitCode;
-    output.report({
-      event: 'run-finished',
-      operation: 'backup',
-      run,
-      durationMs: Math.round(performance.now() - startedMs),
-      exitCode: finalExit,
-    });
-    return finalExit;
+    const warm = warmLanes({ entry: laneEntry, count: settings.lanes, job: 'backup' });
+    try {
+      return await backUpProject(context, settings, warm);
+    } finally {
+      await warm.close();
+    }
   },
 };
+
+async function backUpProject(context: CommandContext<Options>, settings: Settings, warm: WarmLanes): Promise<number> {
+  const { options, output, operands } = context;
+  const configuration = await requireProject(context);
+  const chosen = await selectVolumes(configuration, operands);
+  const volumes = await locate(configuration, chosen, options, output.report);
+  const run = runId(systemClock.now());
+  const startedMs = performance.now();
+  output.report({ event: 'run-started', operation: 'backup', run, volumes: chosen.map(({ name }) => name) });
+  const exitCode = await withRepository(context, configuration, options.dryRun ? 'none' : 'shared', (session) =>
+    runBackup(context, session, { configuration, volumes: volumes.found, run, warm, ...settings }),
+  );
+  const finalExit = volumes.failed ? exitCodes.failed : exitCode;
+  output.report({
+    event: 'run-finished',
+    operation: 'backup',
+    run,
+    durationMs: Math.round(performance.now() - startedMs),
+    exitCode: finalExit,
+  });
+  return finalExit;
+}
 
 type Settings = { class: SnapshotClass; lanes: number; compressionLevel: number };
 
@@ -144,7 +155,7 @@ async function locate(
 async function runBackup(
   context: CommandContext<Options>,
   session: Session,
-  what: Settings & { configuration: Configuration; volumes: VolumeToBackUp[]; run: string },
+  what: Settings & { configuration: Configuration; volumes: VolumeToBackUp[]; run: string; warm: WarmLanes },
 ): Promise<number> {
   const { repository, storageUrl, signal } = session;
   const { configuration, volumes, run, lanes, compressionLevel } = what;
@@ -154,6 +165,7 @@ async function runBackup(
     repository,
     storageUrl,
     laneEntry,
+    warmLanes: what.warm,
     index,
     snapshots,
     project: configuration.project,

@@ -12,7 +12,8 @@ import { createIndexWriter, type IndexWriter } from '../../repository/index-writ
 import { type PartialPack, storePack } from '../../repository/pack-writer.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { ofVolume, saveSnapshot } from '../../repository/snapshots.ts';
-import { type LanePool, startLanes } from '../lanes/pool.ts';
+import { type LanePool, type WarmLanes, warmLanes } from '../lanes/pool.ts';
+import type { LaneStart } from '../lanes/protocol.ts';
 import { type Counts, clearCounters, createCounters, sumCounters } from './counters.ts';
 import { joinPartialPacks } from './join-packs.ts';
 import type { BackupCall, BackupNotice, LaneSettings, VolumeStart } from './messages.ts';
@@ -34,6 +35,8 @@ export type BackupOptions = {
   /** The composition root's: URL of the storage, module of the lanes. */
   storageUrl: string;
   laneEntry: URL;
+  /** As many as `lanes`, started for job `backup`; without them, the backup starts its own. Closed by the backup. */
+  warmLanes?: WarmLanes;
   index: BlobIndex;
   /** Snapshots of the repository, oldest first: parents are found among them. */
   snapshots: readonly StoredSnapshot[];
@@ -87,19 +90,8 @@ export async function backUp(options: BackupOptions): Promise<BackupResult> {
   const settings = laneSettings(options);
   let current = '';
   const warnings = new Map<string, number>();
-  const pool = startLanes({
-    entry: options.laneEntry,
-    count: options.lanes,
-    start: {
-      job: 'backup',
-      storageUrl: options.storageUrl,
-      config: repository.config,
-      masterKey: repository.masterKey,
-      index: options.index.memory,
-      settings,
-    },
-    onNotice: (notice) => receive(notice as BackupNotice, index, warnings, current, report),
-  });
+  const warm = options.warmLanes ?? warmLanes({ entry: options.laneEntry, count: options.lanes, job: 'backup' });
+  const pool = warm.start(laneStart(options, settings), (notice) => receive(notice as BackupNotice, index, warnings, current, report));
   const onAbort = () => Atomics.store(new Int32Array(settings.stop), 0, 1);
   signal.addEventListener('abort', onAbort);
   if (signal.aborted) onAbort();
@@ -135,6 +127,11 @@ export async function backUp(options: BackupOptions): Promise<BackupResult> {
 
 const failsOneVolume = ({ code }: HoldfastError) =>
   code === 'volume-missing' || code === 'volume-empty' || code === 'volume-unreadable' || code === 'restore-unfinished';
+
+function laneStart({ repository, storageUrl, index }: BackupOptions, settings: LaneSettings): LaneStart {
+  const { config, masterKey } = repository;
+  return { job: 'backup', storageUrl, config, masterKey, index: index.memory, settings };
+}
 
 function laneSettings(options: BackupOptions): LaneSettings {
   return {

@@ -1,7 +1,7 @@
 /** The inside of a lane: a worker thread that carries out calls one after the other. */
 import type { MessagePort } from 'node:worker_threads';
 import { createSeal } from '../../format/seal.ts';
-import { errorDocument } from '../../model/errors.ts';
+import { errorDocument, HoldfastError } from '../../model/errors.ts';
 import { BlobIndex } from '../../repository/blob-index.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { Storage } from '../../storage/storage.ts';
@@ -13,29 +13,41 @@ const jobs: Record<LaneJob, () => Promise<{ createLane: (context: LaneContext) =
   check: () => import('../maintenance/check-lane.ts'),
 };
 
-/** Runs a lane until its port closes. `openStorage` belongs to the composition root. */
-export async function runLane(port: MessagePort, start: LaneStart, openStorage: (url: string) => Promise<Storage>): Promise<void> {
+/** Runs a lane until its port closes; its modules are loaded before there is work. `openStorage` belongs to the composition root. */
+export function runLane(port: MessagePort, job: LaneJob, openStorage: (url: string) => Promise<Storage>): void {
   const post = (message: FromLane) => port.postMessage(message);
-  const storage = await openStorage(start.storageUrl);
-  const key = start.masterKey;
-  const masterKey = { encrypt: Buffer.from(key.encrypt), macK: Buffer.from(key.macK), macR: Buffer.from(key.macR) };
-  const repository: Repository = { storage, config: start.config, masterKey, seal: createSeal(masterKey) };
-  const { createLane } = await jobs[start.job]();
-  const handle = createLane({
-    repository,
-    index: new BlobIndex(start.index),
-    settings: start.settings,
-    notify: (notice) => post({ notice }),
-  });
+  const loaded = jobs[job]();
+  let handler: Promise<LaneHandler> = Promise.reject(new HoldfastError('internal', 'a lane was called before it began'));
+  handler.catch(() => undefined);
+
+  async function begin(start: LaneStart): Promise<LaneHandler> {
+    const { createLane } = await loaded;
+    const repository = await openInLane(start, openStorage);
+    return createLane({ repository, index: new BlobIndex(start.index), settings: start.settings, notify: (notice) => post({ notice }) });
+  }
 
   let last: Promise<void> = Promise.resolve();
-  port.on('message', ({ call, message }: ToLane) => {
+  port.on('message', (received: ToLane) => {
+    if ('begin' in received) {
+      handler = begin(received.begin);
+      // Whoever calls is told.
+      handler.catch(() => undefined);
+      return;
+    }
+    const { call, message } = received;
     last = last.then(async () => {
       try {
-        post({ call, reply: await handle(message) });
+        post({ call, reply: await (await handler)(message) });
       } catch (error) {
         post({ call, error: errorDocument(error) });
       }
     });
   });
+}
+
+async function openInLane(start: LaneStart, openStorage: (url: string) => Promise<Storage>): Promise<Repository> {
+  const { encrypt, macK, macR } = start.masterKey;
+  // Buffers arrive from another thread as plain byte arrays.
+  const masterKey = { encrypt: Buffer.from(encrypt), macK: Buffer.from(macK), macR: Buffer.from(macR) };
+  return { storage: await openStorage(start.storageUrl), config: start.config, masterKey, seal: createSeal(masterKey) };
 }

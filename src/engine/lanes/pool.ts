@@ -2,7 +2,7 @@
 import { getCompileCacheDir } from 'node:module';
 import { Worker } from 'node:worker_threads';
 import { type ErrorDocument, errorFromDocument, HoldfastError } from '../../model/errors.ts';
-import type { FromLane, LaneStart } from './protocol.ts';
+import type { FromLane, LaneJob, LaneStart, ToLane } from './protocol.ts';
 
 /** Young generations of V8 grow to 64 MiB if let; lanes make little garbage, and a backup's memory is counted. */
 const maxYoungGenerationSizeMb = 8;
@@ -20,22 +20,38 @@ export type LanePool = {
   close(): Promise<void>;
 };
 
-export type LanePoolOptions = {
+export type WarmLanesOptions = {
   /** Module that the threads run: the composition root's lane entry. */
   entry: URL;
   count: number;
-  start: LaneStart;
-  onNotice: (notice: unknown) => void;
+  job: LaneJob;
 };
 
-export function startLanes({ entry, count, start, onNotice }: LanePoolOptions): LanePool {
-  const started = Array.from({ length: count }, () => startLane(entry, start, onNotice));
-  return {
-    lanes: started.map(({ lane }) => lane),
-    async close() {
-      await Promise.all(started.map(({ close }) => close()));
-    },
+/** Threads that load their modules while the main thread still opens the repository, which takes about as long. */
+export type WarmLanes = {
+  start(start: LaneStart, onNotice: (notice: unknown) => void): LanePool;
+  /** Ends all threads. Harmless when called twice. */
+  close(): Promise<void>;
+};
+
+export function warmLanes({ entry, count, job }: WarmLanesOptions): WarmLanes {
+  const threads = Array.from({ length: count }, () => startThread(entry, job));
+  const close = async () => {
+    await Promise.all(threads.map((thread) => thread.close()));
   };
+  return {
+    start(start, onNotice) {
+      for (const thread of threads) thread.begin(start, onNotice);
+      return { lanes: threads.map(({ lane }) => lane), close };
+    },
+    close,
+  };
+}
+
+export type LanePoolOptions = Omit<WarmLanesOptions, 'job'> & { start: LaneStart; onNotice: (notice: unknown) => void };
+
+export function startLanes({ entry, count, start, onNotice }: LanePoolOptions): LanePool {
+  return warmLanes({ entry, count, job: start.job }).start(start, onNotice);
 }
 
 /** Threads share the compile cache only when their environment names it; without it, each would strip and compile all modules anew. */
@@ -44,9 +60,12 @@ function laneEnvironment(): NodeJS.ProcessEnv {
   return compileCache === undefined ? process.env : { ...process.env, NODE_COMPILE_CACHE: compileCache };
 }
 
-function startLane(entry: URL, start: LaneStart, onNotice: (notice: unknown) => void): { lane: Lane; close: () => Promise<void> } {
-  const worker = new Worker(entry, { workerData: start, resourceLimits: { maxYoungGenerationSizeMb }, env: laneEnvironment() });
+type Thread = { lane: Lane; begin: (start: LaneStart, onNotice: (notice: unknown) => void) => void; close: () => Promise<void> };
+
+function startThread(entry: URL, job: LaneJob): Thread {
+  const worker = new Worker(entry, { workerData: job, resourceLimits: { maxYoungGenerationSizeMb }, env: laneEnvironment() });
   const pending = new Map<number, Pending>();
+  let noticed: (notice: unknown) => void = () => undefined;
   let dead: ErrorDocument | undefined;
   let calls = 0;
 
@@ -57,7 +76,7 @@ function startLane(entry: URL, start: LaneStart, onNotice: (notice: unknown) => 
   }
 
   worker.on('message', (message: FromLane) => {
-    if ('notice' in message) return onNotice(message.notice);
+    if ('notice' in message) return noticed(message.notice);
     const waiting = pending.get(message.call);
     pending.delete(message.call);
     if ('error' in message) waiting?.reject(errorFromDocument(message.error));
@@ -77,9 +96,13 @@ function startLane(entry: URL, start: LaneStart, onNotice: (notice: unknown) => 
           if (dead) return reject(errorFromDocument(dead));
           const call = ++calls;
           pending.set(call, { resolve: resolve as Pending['resolve'], reject });
-          worker.postMessage({ call, message });
+          worker.postMessage({ call, message } satisfies ToLane);
         });
       },
+    },
+    begin(start, onNotice) {
+      noticed = onNotice;
+      worker.postMessage({ begin: start } satisfies ToLane);
     },
     async close() {
       await worker.terminate();
