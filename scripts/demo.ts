@@ -143,13 +143,7 @@ async function recoverFile(demo: Demo, project: string, reference: Reference): P
   const path = deleteOneFile(join(volumes, 'projects-data'));
   const disaster: Disaster = { title: 'one file', volumes: ['projects-data'], struckAtMs: Date.now() };
   say(`lost: projects-data/${path}`);
-  const step = await recover(demo, project, disaster, [
-    'projects-data',
-    '--path',
-    path,
-    '--to',
-    join('volumes', 'projects-data', path, '..'),
-  ]);
+  const step = await recover(demo, project, disaster, ['projects-data', '--path', path]);
   const folder = join('projects-data', path, '..');
   demo.steps.push({ ...step, result: await prove(reference, volumes, ['projects-data'], folder) });
 }

@@ -3,12 +3,14 @@ import { join, resolve } from 'node:path';
 import type { Configuration } from '../../control/configuration/configuration.ts';
 import type { Choice } from '../../control/restore-points.ts';
 import { startLanes } from '../../engine/lanes/pool.ts';
+import { targetInPlace } from '../../engine/restore/in-place.ts';
 import type { Overwrite, OwnerOptions } from '../../engine/restore/options.ts';
 import { restoreVolume } from '../../engine/restore/restore.ts';
 import { exitCodes, HoldfastError } from '../../model/errors.ts';
 import { shortId } from '../../model/ids.ts';
 import { rawFromText } from '../../model/raw-bytes.ts';
 import { createDirectoryPlatform } from '../../platform/directory/directory.ts';
+import { createBlobReader } from '../../repository/blob-reader.ts';
 import { loadIndex } from '../../repository/load-index.ts';
 import { listSnapshots } from '../../repository/snapshots.ts';
 import { chooseSnapshots } from '../choose-snapshots.ts';
@@ -43,7 +45,10 @@ export const command: Command<Options> = {
         '--to <directory>',
         'restore to this directory instead of into the volumes; several volumes go to directories of their names in it',
       )
-      .option('--path <subtree>', 'restore only this file or directory of the volume')
+      .option(
+        '--path <subtree>',
+        "restore only this file or directory of the volume, to where it was; with --to, a directory's content goes into that directory",
+      )
       .option('--delete', 'remove what is in the target and not in the snapshot')
       .option('--overwrite <when>', 'always, if-changed, if-newer or never', 'always')
       .option('--verify', 'read everything back and compare it')
@@ -132,24 +137,37 @@ async function restoreAll(
     for (const { volume, snapshot, fromEarlierPoint } of choices) {
       if (fromEarlierPoint) output.warning(`${volume} is not in the newest restore point: it is restored from ${snapshot.time}`);
       const { lanes: _, path, ...rest } = settings;
+      const subtree = rawFromText(path ?? '');
+      const dryRun = options.dryRun ?? false;
+      const directory = targets.get(volume) as string;
+      let refused = 0;
+      const warn = (warning: string) => {
+        refused++;
+        output.report({ event: 'warning', volume, warning, count: 1 });
+      };
+      const blobs = createBlobReader({ storage: repository.storage, seal: repository.seal, index });
       const { problems, warnings } = await restoreVolume({
         repository,
         index,
         lanes: pool,
         snapshot,
         volume,
-        target: targets.get(volume) as string,
-        ...(path === undefined ? {} : { subtree: rawFromText(path) }),
+        // `--to` says where the content goes; without it, everything goes to where it was.
+        target:
+          options.to === undefined
+            ? await targetInPlace({ blobs, snapshot, volume, directory, subtree, dryRun, warn, ...rest })
+            : directory,
+        subtree,
         ...rest,
         delete: options.delete ?? false,
         verify: options.verify ?? false,
-        dryRun: options.dryRun ?? false,
+        dryRun,
         sparse: options.sparse,
         report: output.report,
         signal,
       });
       if (problems > 0) exitCode = exitCodes.failed;
-      else if (warnings > 0 && exitCode === exitCodes.done) exitCode = exitCodes.incomplete;
+      else if (warnings + refused > 0 && exitCode === exitCodes.done) exitCode = exitCodes.incomplete;
     }
   } finally {
     await pool.close();
