@@ -88,11 +88,16 @@ export async function withRepository<Result>(
   const repository = await openRepository(await openStorage(url), await password);
   if (lock === 'none') return work({ repository, storageUrl: url, label, signal: context.signal });
   const held = await lockRepository(repository, { exclusive: lock === 'exclusive', clock: systemClock });
+  let result: Result;
   try {
-    return await work({ repository, storageUrl: url, label, signal: AbortSignal.any([context.signal, held.lost]) });
-  } finally {
-    await held.release();
+    result = await work({ repository, storageUrl: url, label, signal: AbortSignal.any([context.signal, held.lost]) });
+  } catch (error) {
+    // What failed matters more than the lock, which goes stale by itself.
+    await held.release().catch(() => undefined);
+    throw error;
   }
+  await held.release();
+  return result;
 }
 
 export type ChosenRepository = { url: string; label: string; password: Promise<Buffer> };
