@@ -1,9 +1,7 @@
 import type { Command as CommanderCommand } from 'commander';
 import type { GlobalOptions } from './global-options.ts';
 import type { Output } from './output/output.ts';
-
-/** Where text goes: `process.stdout` and `process.stderr`, or what a test reads back. */
-export type Sink = { write(text: string): unknown; isTTY?: boolean | undefined; columns?: number | undefined };
+import type { Sink } from './output/sink.ts';
 
 /** What a command is given. It takes everything from here, and nothing from `process`, so that it can be run in-process. */
 export type CommandContext<Options = Record<string, unknown>> = {
@@ -13,7 +11,7 @@ export type CommandContext<Options = Record<string, unknown>> = {
   options: Options;
   global: GlobalOptions;
   output: Output;
-  /** Aborts at SIGINT and SIGTERM; its reason is a HoldfastError with the code `interrupted`. */
+  /** Aborts at SIGINT, SIGTERM and SIGHUP; its reason is a HoldfastError with the code `interrupted`. */
   signal: AbortSignal;
   /** Absolute; relative paths on the command line start here. `--directory` is applied already. */
   cwd: string;

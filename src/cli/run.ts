@@ -1,10 +1,11 @@
 import { resolve } from 'node:path';
 import { Command as CommanderCommand, CommanderError } from 'commander';
 import { exitCodes, HoldfastError } from '../model/errors.ts';
-import type { Command, CommandEntry, Sink } from './command.ts';
+import type { Command, CommandEntry } from './command.ts';
 import { commandTable } from './command-table.ts';
 import { type GlobalOptions, globalOptions } from './global-options.ts';
 import type { Output } from './output/output.ts';
+import type { Sink } from './output/sink.ts';
 import { packageVersion } from './version.ts';
 
 /** What a run of the program takes from its process. */
@@ -57,7 +58,7 @@ export async function run(argv: readonly string[], environment: CliEnvironment):
 
 /** Loaded only now, so that `--help` stays quick. */
 async function outputFor(environment: CliEnvironment, { json, quiet, verbose, color }: GlobalOptions): Promise<Output> {
-  const { createOutput } = await import('./output/output.ts');
+  const { createOutput } = await import('./output/create-output.ts');
   return createOutput({ ...environment, json, quiet, verbose, color });
 }
 

@@ -1,5 +1,5 @@
 import { formatDuration, formatSize } from '../../model/quantities.ts';
-import type { Sink } from '../command.ts';
+import type { Sink } from './sink.ts';
 import { displayText, displayWidth } from './text.ts';
 import { formatCount, formatPercent, formatRate } from './units.ts';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { EngineEvent, RestoreResult } from '../../model/events.ts';
 import type { SnapshotSummary } from '../../model/snapshot.ts';
-import { createOutput, type OutputOptions } from './output.ts';
+import { createOutput, type OutputOptions } from './create-output.ts';
 
 const id = (digit: string) => digit.repeat(64);
 
