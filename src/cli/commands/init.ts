@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { mkdir, open, stat } from 'node:fs/promises';
-import { hostname, userInfo } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import type { Configuration, RepositoryConfiguration } from '../../control/configuration/configuration.ts';
 import { loadConfiguration } from '../../control/configuration/load.ts';
@@ -12,12 +11,14 @@ import { starterConfiguration } from '../../control/discovery/starter.ts';
 import { randomPolynomial } from '../../format/kernel/chunker.ts';
 import { passwordCost, randomKeyCost } from '../../format/key-file.ts';
 import { exitCodes, HoldfastError } from '../../model/errors.ts';
+import { processOwner } from '../../repository/process-owner.ts';
 import { createRepository, openRepository } from '../../repository/repository.ts';
+import type { Storage } from '../../storage/storage.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { openStorage } from '../compose.ts';
 import { displayText } from '../output/text.ts';
 import { findPassword } from '../password.ts';
-import { findProject } from '../session.ts';
+import { absoluteUrl, findProject } from '../session.ts';
 
 type Options = { volume: string[]; repositoryVersion?: string };
 
@@ -48,11 +49,17 @@ export const command: Command<Options> = {
       });
     }
     const found = existing?.file === file ? undefined : await discover(context);
-    if (found) await writeConfiguration(context, found, file);
+    const repository = repositoryToName(context);
+    if (found) {
+      // A storage that cannot be opened is refused before anything is written.
+      if (repository !== undefined) await openStorage(repository);
+      await writeConfiguration(found, repository, file);
+    }
     const configuration = await loadConfiguration(file);
     const configured = repositoryOf(configuration, context);
+    const storage = await openStorage(configured.url);
     const key = await provideKey(context, configured);
-    const created = await createOrOpen(context, configured, key, formatVersion);
+    const created = await createOrOpen(storage, key, formatVersion);
     tell(context, { configuration, configured, found, key, created, file });
     return exitCodes.done;
   },
@@ -89,13 +96,13 @@ async function parseVolume(text: string, cwd: string): Promise<{ name: string; d
   return { name, directory: path };
 }
 
-async function writeConfiguration({ global, cwd }: CommandContext<Options>, found: DiscoveredProject, file: string): Promise<void> {
-  const repository = global.repository;
-  const text = starterConfiguration(
-    found,
-    repository === undefined ? {} : { repository: /^[a-z][a-z0-9+.-]+:/.test(repository) ? repository : resolve(cwd, repository) },
-  );
-  await writeNew(file, text, 0o644);
+/** What a new holdfast.yaml names; undefined for the default. */
+function repositoryToName({ global, cwd }: CommandContext<Options>): string | undefined {
+  return global.repository === undefined ? undefined : absoluteUrl(global.repository, cwd);
+}
+
+async function writeConfiguration(found: DiscoveredProject, repository: string | undefined, file: string): Promise<void> {
+  await writeNew(file, starterConfiguration(found, repository === undefined ? {} : { repository }), 0o644);
 }
 
 /** Never replaces a file. */
@@ -145,19 +152,14 @@ async function provideKey(context: CommandContext<Options>, configured: Reposito
 }
 
 /** @returns whether the repository was created; false when it was there and this key opens it. */
-async function createOrOpen(
-  { environment: _ }: CommandContext<Options>,
-  { url }: RepositoryConfiguration,
-  key: Key,
-  formatVersion: 1 | 2,
-): Promise<boolean> {
-  const storage = await openStorage(url);
+async function createOrOpen(storage: Storage, key: Key, formatVersion: 1 | 2): Promise<boolean> {
+  const { username, hostname } = processOwner();
   try {
     await createRepository(storage, {
       password: key.password,
       cost: key.random ? randomKeyCost : passwordCost,
       chunkerPolynomial: randomPolynomial(),
-      owner: { username: userInfo().username, hostname: hostname() },
+      owner: { username, hostname },
       now: new Date(),
       formatVersion,
     });

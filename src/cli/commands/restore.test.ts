@@ -3,26 +3,16 @@ import assert from 'node:assert/strict';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, suite, test } from 'node:test';
+import { commandLine } from '../../../test/command-line.ts';
 import { scratch } from '../../../test/peers.ts';
 import { exitCodes } from '../../model/errors.ts';
-import { run } from '../run.ts';
 
 suite('a part restored without --to goes to where it was', () => {
   let folder = '';
   let volume = '';
   const read = (path: string) => readFileSync(join(volume, path), 'utf8');
 
-  async function holdfast(...argv: string[]): Promise<{ exit: number; stdout: string; stderr: string }> {
-    let [stdout, stderr] = ['', ''];
-    const exit = await run(argv, {
-      stdout: { write: (text) => (stdout += text) },
-      stderr: { write: (text) => (stderr += text) },
-      environment: {},
-      cwd: folder,
-      signal: new AbortController().signal,
-    });
-    return { exit, stdout, stderr };
-  }
+  let holdfast: ReturnType<typeof commandLine>;
 
   const succeed = async (...argv: string[]) => {
     const { exit, stderr } = await holdfast(...argv);
@@ -32,6 +22,7 @@ suite('a part restored without --to goes to where it was', () => {
   beforeEach(async (t) => {
     folder = scratch(t as never);
     volume = join(folder, 'volume');
+    holdfast = commandLine(folder);
     for (const directory of ['a', 'b', 'deep/x']) mkdirSync(join(volume, directory), { recursive: true });
     chmodSync(join(volume, 'deep'), 0o750);
     for (const file of ['a/one', 'b/two', 'deep/x/y', 'deep/other']) writeFileSync(join(volume, file), `${file}\n`);

@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { commandLine } from '../../../test/command-line.ts';
+import { requireRoot, scratch } from '../../../test/peers.ts';
+import { exitCodes } from '../../model/errors.ts';
+
+test('a storage that is not supported is refused before anything is written', async (t) => {
+  const folder = scratch(t);
+  mkdirSync(join(folder, 'data'));
+  const { exit, stderr } = await commandLine(folder)('init', '--volume', 'data=data', '--repository', 's3:bucket/path');
+  assert.equal(exit, exitCodes.usage);
+  assert.match(stderr, /"s3:" are not supported/);
+  assert.deepEqual(readdirSync(folder), ['data']);
+});
+
+test('a user without an account can create a repository, and its key says who made it', async (t) => {
+  if (!requireRoot(t)) return;
+  const folder = scratch(t);
+  mkdirSync(join(folder, 'data'));
+  // The modules are loaded before the user is changed: the checkout may be out of reach for another.
+  const modules = [
+    'test/command-line.ts',
+    'src/cli/commands/init.ts',
+    'src/cli/output/create-output.ts',
+    'src/control/configuration/find.ts',
+  ];
+  const script = `
+    import { chownSync } from 'node:fs';
+    ${modules.map((path) => `await import(${JSON.stringify(join(import.meta.dirname, '../../..', path))});`).join('\n')}
+    const { commandLine } = await import(${JSON.stringify(join(import.meta.dirname, '../../../test/command-line.ts'))});
+    const folder = ${JSON.stringify(folder)};
+    chownSync(folder, 54320, 54321);
+    process.setgroups([]); process.setgid(54321); process.setuid(54320);
+    const { exit, stderr } = await commandLine(folder)('init', '--volume', 'data=data');
+    process.stderr.write(stderr);
+    process.exitCode = exit;`;
+  const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', script], { encoding: 'utf8', timeout: 30_000 });
+  assert.equal(status, exitCodes.done, stderr);
+  const [key] = readdirSync(join(folder, 'holdfast-repository/keys'));
+  const fields = JSON.parse(readFileSync(join(folder, 'holdfast-repository/keys', key as string), 'utf8'));
+  assert.equal(fields.username, '54320');
+  assert.deepEqual(Object.keys(fields).sort(), ['N', 'created', 'data', 'hostname', 'kdf', 'p', 'r', 'salt', 'username']);
+});
