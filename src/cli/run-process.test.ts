@@ -33,7 +33,7 @@ async function end(child: ChildProcess): Promise<{ code: number; stderr: string 
   return { code, stderr };
 }
 
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   test(`${signal} lets the command end soundly, with 130`, async () => {
     const child = start(`${untilAborted} clearTimeout(timer); output.note('lock released'); signal.throwIfAborted();`);
     child.stdout?.once('data', () => child.kill(signal));

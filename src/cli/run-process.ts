@@ -2,6 +2,9 @@ import { exitCodes, HoldfastError } from '../model/errors.ts';
 import type { CommandEntry } from './command.ts';
 import { run } from './run.ts';
 
+/** Ctrl-C, a service manager or container that stops, a terminal that is closed. */
+const interruptions: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+
 /** Runs the command line of this process: wires `run` to its streams, its signals and its exit code. */
 export async function runProcess(commands?: readonly CommandEntry[]): Promise<void> {
   const interruption = new AbortController();
@@ -13,8 +16,7 @@ export async function runProcess(commands?: readonly CommandEntry[]): Promise<vo
     if (interruption.signal.aborted) process.exit(exitCodes.interrupted);
     interruption.abort(new HoldfastError('interrupted', `interrupted by ${signal}`));
   };
-  process.on('SIGINT', onSignal);
-  process.on('SIGTERM', onSignal);
+  for (const signal of interruptions) process.on(signal, onSignal);
 
   // `holdfast ls | head`: when nobody reads any more there is nothing left to do, and nobody to tell. What is under way
   // ends as it does at SIGINT, so that locks are released.
@@ -43,6 +45,5 @@ export async function runProcess(commands?: readonly CommandEntry[]): Promise<vo
     ...(commands === undefined ? {} : { commands }),
   });
   process.exitCode = outputLost && exitCode === exitCodes.done ? exitCodes.failed : exitCode;
-  process.removeListener('SIGINT', onSignal);
-  process.removeListener('SIGTERM', onSignal);
+  for (const signal of interruptions) process.removeListener(signal, onSignal);
 }
