@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { scratch } from '../../test/peers.ts';
 import { HoldfastError } from '../model/errors.ts';
+import { errorLines } from './output/errors.ts';
+import { createStyle } from './output/text.ts';
 import { findPassword, type PasswordSources } from './password.ts';
 
 const find = async (sources: Partial<PasswordSources>): Promise<string> =>
@@ -65,7 +67,11 @@ test('white space around a password in a file is not part of it', async (t) => {
 });
 
 test('a file that is named and cannot be read is an error that names it: no other source takes its place', async () => {
-  await missing({ file: '/nowhere/key', environment: { HOLDFAST_PASSWORD: 'other' } }, /\/nowhere\/key/);
+  const sources = { file: '/nowhere/key', environment: { HOLDFAST_PASSWORD: 'other' } };
+  await missing(sources, /\/nowhere\/key/);
+  const error: unknown = await find(sources).catch((thrown) => thrown);
+  const said = errorLines(error, createStyle(false), false).join('\n');
+  assert.equal(said.split('ENOENT').length, 2, `the reason is told once:\n${said}`);
 });
 
 test('a command that fails or prints nothing is an error that tells nothing of what it printed', async () => {

@@ -36,7 +36,7 @@ async function readPasswordFile(path: string): Promise<Buffer> {
   try {
     text = (await readFile(path, 'utf8')).trim();
   } catch (cause) {
-    throw new HoldfastError('password-missing', `cannot read the password file ${path}: ${(cause as Error).message}`, {
+    throw new HoldfastError('password-missing', `cannot read the password file ${path}`, {
       file: path,
       remedy: 'put the key file back from the copy that you keep elsewhere, or name another with --password-file',
       cause,
