@@ -14,7 +14,7 @@ import { close, openBeneath, openForReading } from '../source/posix-open.ts';
 import { Stat, statAt } from '../source/posix-stat.ts';
 import type { Counter } from './counters.ts';
 import type { DirectoryTask, FinishTask, SavedFile, Subdirectory, TaskResult, VolumeStart } from './messages.ts';
-import { contentUnchanged, nodeFromStat } from './nodes.ts';
+import { contentUnchanged, isAsBefore, nodeFromStat } from './nodes.ts';
 import type { EntryReader } from './read-entry.ts';
 import type { BlobSink } from './save-blobs.ts';
 
@@ -28,6 +28,11 @@ type OpenDirectory = {
   /** Places of the subdirectories, in the order in which the main thread was told of them. */
   subdirectorySlots: number[];
   parentTree: BlobId | undefined;
+  /**
+   * While everything is as in the parent snapshot: the trees that the subdirectories had there, in the order of their slots. When they have
+   * them still, the parent's tree is this directory's, and need not be made again.
+   */
+  parentSubtrees: (BlobId | undefined)[] | undefined;
 };
 
 /** What must be read, found while listing. */
@@ -52,6 +57,8 @@ export class DirectoryLane {
   private readonly o: DirectoryLaneOptions;
   private readonly open = new Map<number, OpenDirectory>();
   private readonly stat = new Stat();
+  /** Whether what was looked at last is in the parent snapshot to the letter. */
+  private asBefore = false;
   /** A directory that holds one of these is left out, but for them. */
   private readonly tagNames: ReadonlySet<RawString>;
 
@@ -69,7 +76,8 @@ export class DirectoryLane {
       if (typeof listing === 'number') return this.gone(directory, path, listing);
       const names = this.wanted(fd, path, listing.names.sort());
       const parents = await this.parentNodes(parentTree);
-      return await this.readListing({ directory, path, fd, names, parents, parentTree });
+      // A parent that could not be read is none: nothing of it may be taken over.
+      return await this.readListing({ directory, path, fd, names, parents: parents ?? [], parentTree: parents && parentTree });
     } finally {
       close(fd);
     }
@@ -136,15 +144,15 @@ export class DirectoryLane {
     return length > 0 && isCacheDirTag(head.subarray(0, length));
   }
 
-  private async parentNodes(parentTree: BlobId | undefined): Promise<TreeNode[]> {
-    if (parentTree === undefined) return [];
+  private async parentNodes(parentTree: BlobId | undefined): Promise<TreeNode[] | undefined> {
+    if (parentTree === undefined) return undefined;
     try {
       return decodeTree(await this.o.blobs.read('tree', parentTree));
     } catch (error) {
       if (!(error instanceof HoldfastError)) throw error;
       // A damaged parent costs time, not data: everything below is read as if it were new.
       this.o.warn('part of the parent snapshot could not be read; run `holdfast check`');
-      return [];
+      return undefined;
     }
   }
 
@@ -157,24 +165,29 @@ export class DirectoryLane {
     parentTree: BlobId | undefined;
   }): Promise<TaskResult> {
     const { directory, path, fd, names, parents, parentTree } = listing;
-    const open: OpenDirectory = { nodes: [], subdirectorySlots: [], parentTree };
+    const sorted = isSorted(parents);
+    const open: OpenDirectory = { nodes: [], subdirectorySlots: [], parentTree, parentSubtrees: sorted ? [] : undefined };
     const subdirectories: Subdirectory[] = [];
     const found: FoundFile[] = [];
-    const findParent = inOrder(parents);
+    const findParent = sorted ? inOrder(parents) : byName(parents);
     for (const name of names) {
       const parent = findParent(name);
       const slot = open.nodes.length;
+      this.asBefore = false;
       const node = this.look(fd, path, name, parent);
       if (node === undefined) continue;
       open.nodes.push(node);
+      if (!this.asBefore) open.parentSubtrees = undefined;
       if (node.type === 'file' && node.content === undefined) {
         found.push({ slot, name, sizeBytes: Number(node.size) });
         open.nodes[slot] = undefined;
       } else if (node.type === 'dir' && node.subtree === undefined) {
         open.subdirectorySlots.push(slot);
+        open.parentSubtrees?.push(parent?.subtree);
         subdirectories.push({ name, parentTree: parent?.type === 'dir' ? parent.subtree : undefined });
       }
     }
+    if (open.nodes.length !== parents.length) open.parentSubtrees = undefined;
     const deferred = await this.readInline(fd, open, found);
     if (subdirectories.length === 0 && deferred.length === 0) return this.saveTree(directory, open);
     this.open.set(directory, open);
@@ -189,6 +202,13 @@ export class DirectoryLane {
       this.gone(-1, join(path, name), statted);
       return undefined;
     }
+    if (parent !== undefined && this.isUnchanged(parent)) {
+      if (this.o.excludes.excludes(join(path, name), name, parent.type === 'dir')) return undefined;
+      this.asBefore = true;
+      if (parent.type === 'dir') return { ...parent, subtree: undefined };
+      this.countUnmodified(parent);
+      return parent;
+    }
     const node = nodeFromStat(name, stat, this.o.volume.withAtime);
     if (node.type === 'socket' || node.type === 'irregular') return undefined;
     if (this.o.excludes.excludes(join(path, name), name, node.type === 'dir')) return undefined;
@@ -201,15 +221,29 @@ export class DirectoryLane {
     return complete;
   }
 
+  /** Whether the entry in `stat` is a file or directory of this volume to which nothing has happened since the parent snapshot. */
+  private isUnchanged(parent: TreeNode): boolean {
+    const { stat } = this;
+    const { volume, index, root } = this.o;
+    if (volume.changes.force || stat.device !== root.device || !isAsBefore(parent, stat, volume.withAtime)) return false;
+    if (parent.type === 'dir') return parent.subtree !== undefined;
+    return parent.type === 'file' && parent.content !== undefined && parent.content.every((id) => index.has(id, 'data'));
+  }
+
+  private countUnmodified({ size }: TreeNode): void {
+    this.o.count('totalFilesProcessed', 1);
+    this.o.count('filesUnmodified', 1);
+    this.o.count('totalBytesProcessed', Number(size));
+  }
+
   private lookAtFile(fd: number, node: TreeNode, parent: TreeNode | undefined): TreeNode | undefined {
     const { count, index, volume } = this.o;
-    count('totalFilesProcessed', 1);
     if (!contentUnchanged(node, parent, volume.changes) || !(parent.content as BlobId[]).every((id) => index.has(id, 'data'))) {
+      count('totalFilesProcessed', 1);
       count(parent?.type === 'file' ? 'filesChanged' : 'filesNew', 1);
       return node;
     }
-    count('filesUnmodified', 1);
-    count('totalBytesProcessed', Number(node.size));
+    this.countUnmodified(node);
     const complete = this.o.entries.complete(fd, node, parent);
     if (complete) complete.content = parent.content;
     return complete;
@@ -243,7 +277,7 @@ export class DirectoryLane {
 
   private async saveTree(directory: number, open: OpenDirectory): Promise<TaskResult> {
     const { sink, count } = this.o;
-    const tree = sink.save('tree', encodeTree(open.nodes.filter((node) => node !== undefined)));
+    const tree = asInParent(open) ?? sink.save('tree', encodeTree(open.nodes.filter((node) => node !== undefined)));
     if (sink.full) await sink.settle();
     count(open.parentTree === undefined ? 'dirsNew' : open.parentTree === tree ? 'dirsUnmodified' : 'dirsChanged', 1);
     return { result: 'saved', directory, tree };
@@ -262,13 +296,23 @@ const lostAndFound = 'lost+found' as RawString;
 
 const join = (path: RawString, name: RawString): RawString => (path === '' ? name : `${path}/${name}`) as RawString;
 
-/** Finds nodes by names that are asked for in ascending order. Trees of old writers may be unsorted: those are looked up. */
+/** The parent's tree, when this directory's would be the same. */
+function asInParent({ parentTree, parentSubtrees, subdirectorySlots, nodes }: OpenDirectory): BlobId | undefined {
+  if (parentSubtrees === undefined) return undefined;
+  return subdirectorySlots.every((slot, i) => nodes[slot]?.subtree === parentSubtrees[i]) ? parentTree : undefined;
+}
+
+/** Trees of old writers may be unsorted. */
+const isSorted = (nodes: TreeNode[]): boolean => nodes.every((node, i) => i === 0 || (nodes[i - 1] as TreeNode).name < node.name);
+
+/** Finds nodes by name. */
+function byName(nodes: TreeNode[]): (name: RawString) => TreeNode | undefined {
+  const map = new Map(nodes.map((node) => [node.name, node]));
+  return (name) => map.get(name);
+}
+
+/** Finds nodes, which are sorted, by names that are asked for in ascending order. */
 function inOrder(nodes: TreeNode[]): (name: RawString) => TreeNode | undefined {
-  const sorted = nodes.every((node, i) => i === 0 || (nodes[i - 1] as TreeNode).name < node.name);
-  if (!sorted) {
-    const byName = new Map(nodes.map((node) => [node.name, node]));
-    return (name) => byName.get(name);
-  }
   let at = 0;
   return (name) => {
     while (at < nodes.length && (nodes[at] as TreeNode).name < name) at++;

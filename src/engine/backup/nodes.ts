@@ -39,6 +39,29 @@ export function nodeFromStat(name: RawString, stat: Stat, withAtime: boolean): T
   };
 }
 
+/**
+ * Whether a node of the parent snapshot is to the letter what a node made of `stat` would be, content, link target, subtree and attributes
+ * aside. Those of a file, too, are the same then, because whatever changes them changes the ctime.
+ */
+export function isAsBefore(parent: TreeNode, stat: Stat, withAtime: boolean): boolean {
+  return (
+    parent.inode === stat.inode &&
+    parent.mode === goModeFromStat(stat.mode) &&
+    (parent.type !== 'file' || parent.size === stat.size) &&
+    parent.mtime === formatTime(stat.mtimeSec, stat.mtimeNsec) &&
+    parent.ctime === formatTime(stat.ctimeSec, stat.ctimeNsec) &&
+    parent.atime === (withAtime ? formatTime(stat.atimeSec, stat.atimeNsec) : parent.mtime) &&
+    parent.uid === stat.uid &&
+    parent.gid === stat.gid &&
+    parent.user === userName(stat.uid) &&
+    parent.group === groupName(stat.gid) &&
+    parent.deviceId === stat.device &&
+    (parent.type === 'dir' || parent.links === stat.links) &&
+    parent.error === '' &&
+    parent.unknown === undefined
+  );
+}
+
 /** The same instant, perhaps written in another zone. */
 export function sameInstant(a: string, b: string): boolean {
   if (a === b) return true;
