@@ -1,6 +1,17 @@
 /** What the second backup does: what it reads, what it stores, what it finds its parent by, and when it refuses. */
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { requirePeer, requireRoot, scratch } from '../peers.ts';
@@ -305,4 +316,39 @@ test('a user without an account, as containers have them, backs up and restores'
   asStranger('restore', 'data', '--to', join(place.folder, 'copy'));
   assert.equal(readFileSync(join(place.folder, 'copy', 'file'), 'utf8'), 'content');
   assert.equal(holdfastJson(place.folder, ['snapshots'])[0].username, '54320');
+});
+
+test('after any change, the tree is what reading everything anew makes', (t) => {
+  const place = newVolume(t, { 'a/one': '1', 'a/two': '2', 'b/deep/three': '3', 'b/deep/four': '4', 'c/five': '5' });
+  const at = (path: string) => join(place.volume, path);
+  mkdirSync(at('empty'));
+  symlinkSync('one', at('a/link'));
+  backUp(place);
+  const changes: Record<string, () => void> = {
+    nothing: () => undefined,
+    'a mode deep down': () => chmodSync(at('b/deep/three'), 0o600),
+    'a mode of a directory': () => chmodSync(at('b/deep'), 0o700),
+    'a file more': () => writeFileSync(at('b/six'), '6'),
+    'a file less': () => rmSync(at('a/two')),
+    'one for another': () => renameSync(at('a/one'), at('a/seven')),
+    'a link that points elsewhere': () => {
+      rmSync(at('a/link'));
+      symlinkSync('seven', at('a/link'));
+    },
+    'an mtime set back': () => utimesSync(at('c/five'), 1, 1),
+    'the same size again': () => writeFileSync(at('c/five'), '9'),
+    'an empty directory gone': () => rmSync(at('empty'), { recursive: true }),
+    'a directory emptied': () => rmSync(at('b/deep'), { recursive: true }),
+    'all of a directory replaced': () => {
+      rmSync(at('c/five'));
+      writeFileSync(at('c/eight'), '8');
+    },
+  };
+  for (const [what, change] of Object.entries(changes)) {
+    change();
+    const { id } = backUp(place).snapshot;
+    const forced = backUp(place, '--force').snapshot.id;
+    const trees = new Map(holdfastJson(place.folder, ['snapshots']).map((snapshot) => [snapshot.id, snapshot.tree]));
+    assert.equal(trees.get(id), trees.get(forced), what);
+  }
 });
