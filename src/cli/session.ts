@@ -100,10 +100,10 @@ export async function withRepository<Result>(
   return result;
 }
 
-export type ChosenRepository = { url: string; label: string; password: Promise<Buffer> };
+type ChosenRepository = { url: string; label: string; password: Promise<Buffer> };
 
 /** @throws `configuration-missing` when nothing names a repository. */
-export async function chooseRepository(context: Context, configuration: Configuration | undefined): Promise<ChosenRepository> {
+async function chooseRepository(context: Context, configuration: Configuration | undefined): Promise<ChosenRepository> {
   const { cwd, environment, global } = context;
   const named = global.repository ?? environment.HOLDFAST_REPOSITORY;
   const configured =

@@ -22,5 +22,5 @@ export const parsePackId = (text: unknown): PackId | undefined => parse<PackId>(
 export const parseSnapshotId = (text: unknown): SnapshotId | undefined => parse<SnapshotId>(text);
 
 /** How many characters of an id people are shown, as restic does. */
-export const shortIdLength = 8;
+const shortIdLength = 8;
 export const shortId = (id: string): string => id.slice(0, shortIdLength);

@@ -42,6 +42,3 @@ export type TreeNode = {
   /** Fields that this version doesn't know, as they were read (`generic_attributes` too): written back when a tree is rewritten. */
   unknown: Record<string, unknown> | undefined;
 };
-
-/** A directory: its entries, ordered by raw name bytes. */
-export type Tree = { nodes: TreeNode[] };

@@ -15,7 +15,7 @@ export interface BlobReader {
 }
 
 /** No blob is larger before compression: data blobs end at 8 MiB, and a tree of a million entries takes about 500 MiB. */
-export const maxPlainBytes = 1024 * 1024 * 1024;
+const maxPlainBytes = 1024 * 1024 * 1024;
 
 const digest = Buffer.alloc(32);
 const wantedDigest = Buffer.alloc(32);

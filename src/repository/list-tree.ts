@@ -9,7 +9,7 @@ import type { BlobReader } from './blob-reader.ts';
 export type ListedNode = { path: RawString; node: TreeNode };
 
 /** A tree's nodes. @throws `damaged`, `unsafe-name`. */
-export async function readTree(blobs: BlobReader, tree: BlobId): Promise<TreeNode[]> {
+async function readTree(blobs: BlobReader, tree: BlobId): Promise<TreeNode[]> {
   return decodeTree(await blobs.read('tree', tree));
 }
 

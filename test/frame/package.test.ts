@@ -36,7 +36,11 @@ test('the published package runs its commands and can be imported', (t) => {
   const installed = installedPackage(folder);
   const run = (args: string[]) => {
     const environment = { ...process.env, XDG_CACHE_HOME: join(folder, 'cache') };
-    const { stdout, stderr, status } = spawnSync(process.execPath, args, { cwd: dirname(dirname(installed)), encoding: 'utf8', env: environment });
+    const { stdout, stderr, status } = spawnSync(process.execPath, args, {
+      cwd: dirname(dirname(installed)),
+      encoding: 'utf8',
+      env: environment,
+    });
     assert.equal(status, 0, stderr);
     return stdout;
   };

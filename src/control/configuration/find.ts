@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 
 /** Names of the file, the first one preferred. */
-export const configurationFileNames = ['holdfast.yaml', 'holdfast.yml'];
+const configurationFileNames = ['holdfast.yaml', 'holdfast.yml'];
 
 /**
  * The absolute path of the `holdfast.yaml` that holds for a folder: its own, else that of the nearest parent, as git and

@@ -10,7 +10,7 @@ const workBytes = 8 * 1024 * 1024 + 512 * 1024;
  * How much longer than the inflated blob a buffer must be, that has the deflated one at its end, for the one to be inflated over the
  * other (zstd.h, ZSTD_DECOMPRESSION_MARGIN, for blocks of 128 KiB), and room for the authentication code.
  */
-export const inPlaceMarginBytes = (plainLength: number): number => 128 * 1024 + 1024 + (plainLength >>> 12);
+const inPlaceMarginBytes = (plainLength: number): number => 128 * 1024 + 1024 + (plainLength >>> 12);
 
 export type PackBuffers = {
   /** What blobs are inflated into. */

@@ -10,7 +10,7 @@ import {
   AT_SYMLINK_NOFOLLOW,
   EINVAL,
   ENOSYS,
-  EOPNOTSUPP,
+  ENOTSUP,
   EPERM,
   O_CLOEXEC,
   O_NOFOLLOW,
@@ -77,7 +77,7 @@ export const chownFd = (fd: number, uid: number, gid: number): number => call3(s
 /** Sets the permission bits (07777) of an open file. */
 export const chmodFd = (fd: number, mode: number): number => call2(sys.fchmod, fd, mode & 0o7777);
 
-/** Sets the permission bits (07777); -EOPNOTSUPP for a symlink, which has none of its own. */
+/** Sets the permission bits (07777); -ENOTSUP for a symlink, which has none of its own. */
 export function chmodAt(dirFd: number, name: RawString, mode: number): number {
   const memory = scratch().name;
   const refused = putName(memory, name);
@@ -101,7 +101,7 @@ export function chmodThroughDescriptor(dirFd: number, name: RawString, mode: num
 function chmodOpenPath(fd: number, mode: number): number {
   const known = statFd(fd, chmodStat);
   if (known < 0) return known;
-  if ((chmodStat.mode & S_IFMT) === S_IFLNK) return -EOPNOTSUPP;
+  if ((chmodStat.mode & S_IFMT) === S_IFLNK) return -ENOTSUP;
   const memory = scratch().name;
   return putDescriptorPath(memory, fd) || call3(sys.fchmodat, AT_FDCWD, memory.address, mode & 0o7777);
 }

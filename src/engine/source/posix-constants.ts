@@ -87,7 +87,6 @@ export const ENODATA = 61;
 export const EOVERFLOW = 75;
 /** Linux gives EOPNOTSUPP the same number. */
 export const ENOTSUP = 95;
-export const EOPNOTSUPP = ENOTSUP;
 export const ESTALE = 116;
 /** "Structure needs cleaning": what ext4 and XFS say of a damaged file system. */
 export const EUCLEAN = 117;

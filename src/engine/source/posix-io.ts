@@ -46,7 +46,7 @@ export const seekHole = (fd: number, position: number): number => call3Wide(sys.
 
 const keepSizeAndPunchHole = 0x01 | 0x02;
 
-/** Makes a hole of zeros, without changing the file's size. -EOPNOTSUPP where the file system has no holes. */
+/** Makes a hole of zeros, without changing the file's size. -ENOTSUP where the file system has no holes. */
 export function punchHole(fd: number, position: number, length: number): number {
   for (;;) {
     const result = call4(sys.fallocate, fd, keepSizeAndPunchHole, position, length);
