@@ -132,16 +132,30 @@ async function writeLock(repository: Repository, exclusive: boolean, clock: Cloc
   return file.name;
 }
 
-/** All locks of the repository. One that vanishes while it is read was released. */
-export async function listLocks(repository: Repository, clock: Clock): Promise<FoundLock[]> {
+/** Told of a lock file that is damaged: nobody knows whose it is, nor how old. */
+export type OnUnreadableLock = (name: string, reason: HoldfastError) => void;
+
+const refuseUnreadable: OnUnreadableLock = (name, cause) => {
+  throw new HoldfastError('locked', `the lock file ${name} cannot be read, so that nobody knows whether its process is at work`, {
+    file: `locks/${name}`,
+    remedy: 'run `holdfast unlock --remove-all` when you are sure that no process is at work on the repository',
+    cause,
+  });
+};
+
+/**
+ * All locks of the repository that can be read. One that vanishes while it is read was released.
+ * @throws `locked` for one that cannot be read, unless `onUnreadable` takes it; `storage`.
+ */
+export async function listLocks(repository: Repository, clock: Clock, onUnreadable = refuseUnreadable): Promise<FoundLock[]> {
   const found: FoundLock[] = [];
   for await (const { name } of repository.storage.list('locks')) {
     try {
       const lock = decodeLock(await readSealedJson(repository, 'locks', name), name);
       found.push({ ...lock, name, stale: isStale(lock, clock) });
     } catch (error) {
-      if (error instanceof HoldfastError && error.code === 'file-missing') continue;
-      throw error;
+      if (!(error instanceof HoldfastError) || (error.code !== 'file-missing' && error.code !== 'damaged')) throw error;
+      if (error.code === 'damaged') onUnreadable(name, error);
     }
   }
   return found;
