@@ -21,6 +21,13 @@ export type LinkGroup = {
 
 export const inodeKey = ({ device, inode }: Stat): string => `${device}:${inode}`;
 
+/** Of FIFOs the format has no link count, and of devices not always: without one, other names are known by the inode alone. */
+function mayHaveOtherNames({ type, links, deviceId, inode }: TreeNode): boolean {
+  if (type === 'dir') return false;
+  if (links > 0) return links > 1;
+  return (type === 'fifo' || type === 'dev' || type === 'chardev') && Number(deviceId) !== 0 && Number(inode) !== 0;
+}
+
 export class LinkGroups {
   private readonly groups = new Map<string, LinkGroup>();
   /** Files of the target that a group keeps: another group must not keep the same. */
@@ -28,8 +35,8 @@ export class LinkGroups {
 
   /** The group of a node that has other names in its volume. */
   of(node: TreeNode): LinkGroup | undefined {
-    if (node.type === 'dir' || node.links <= 1) return undefined;
-    const key = `${node.deviceId}:${node.inode}`;
+    if (!mayHaveOtherNames(node)) return undefined;
+    const key = `${node.type}:${node.deviceId}:${node.inode}`;
     let group = this.groups.get(key);
     if (group === undefined) {
       group = { first: undefined, state: 'undecided', inode: undefined, waiting: [], linked: [] };
