@@ -1,11 +1,11 @@
 /** A volume whose disk fails: what cannot be read is named, everything else is safe, and nobody takes it for a success. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { requireRoot } from '../peers.ts';
-import { assertClean, backup, createProject, fillVolume, holdfast } from './project.ts';
+import { requirePeer, requireRoot } from '../peers.ts';
+import { assertClean, backup, createProject, ended, fillVolume, holdfast, start } from './project.ts';
 
 test('a file that the disk cannot read (EIO): exit code 3, named, and all others are in the snapshot', async (t) => {
   if (!requireRoot(t)) return;
@@ -33,4 +33,26 @@ test('a file that the disk cannot read (EIO): exit code 3, named, and all others
   assert.ok(existsSync(join(target, 'folder-0', 'file-19')));
   assert.equal(existsSync(join(target, 'folder-0', 'broken')), false);
   assertClean(project);
+});
+
+test('attributes that cannot be read (EIO): exit code 3, counted, and the content is in the snapshot', async (t) => {
+  const strace = requirePeer(t, 'strace');
+  if (strace === undefined) return;
+  const project = createProject(t);
+  for (const name of ['one', 'two']) writeFileSync(join(project.volume, name), name);
+  const failing = ['-f', '-qq', '-o', '/dev/null', '-e', 'trace=flistxattr', '-e', 'inject=flistxattr:error=EIO'];
+  const probe = spawnSync(strace, [...failing, 'true'], { encoding: 'utf8' });
+  if (probe.status !== 0) return t.skip(`nothing can be traced here: ${probe.stderr.trim()}`);
+  const run = await ended(start(project.folder, ['backup', '--json'], [strace, ...failing]));
+  assert.equal(run.code, 3, run.stderr);
+  const warnings = run.events.filter((event) => event.event === 'warning');
+  assert.deepEqual(
+    warnings.map(({ warning, count }) => ({ warning, count })),
+    [{ warning: 'extended attributes could not be read (EIO)', count: 2 }],
+  );
+  const [snapshot] = run.events.filter((event) => event.event === 'snapshot');
+  assert.equal(snapshot?.unreadable, 0);
+  const target = join(project.folder, 'restored');
+  holdfast(project.folder, ['restore', 'data', '--to', target]);
+  assert.equal(readFileSync(join(target, 'two'), 'utf8'), 'two');
 });

@@ -285,5 +285,5 @@ async function saveSnapshots(options: BackupOptions, walked: readonly WalkedVolu
 
 function exitCodeOf(walked: readonly WalkedVolume[], failures: BackupResult['failures']): number {
   if (failures.length > 0) return exitCodes.failed;
-  return walked.some(({ counts }) => counts.unreadable > 0) ? exitCodes.incomplete : exitCodes.done;
+  return walked.some(({ counts }) => counts.unreadable + counts.unreadableAttributes > 0) ? exitCodes.incomplete : exitCodes.done;
 }

@@ -15,6 +15,8 @@ export const counterNames = [
   'totalBytesProcessed',
   /** Files and directories whose content is not in the snapshot though it should be. */
   'unreadable',
+  /** Extended attributes, or all of those of a file, that could not be read: what else the file has is in the snapshot. */
+  'unreadableAttributes',
   /** Files that changed while they were read, or vanished before. */
   'changedWhileRead',
 ] as const;

@@ -57,7 +57,10 @@ export function createLane(context: LaneContext): LaneHandler {
       changes: volume.changes,
       onProblem: (name, problem, message) =>
         notify({ notice: 'problem', path: (here === '' ? name : `${here}/${name}`) as RawString, problem, message }),
-      onWarning: warn,
+      onWarning: (warning) => {
+        count('unreadableAttributes', 1);
+        warn(warning);
+      },
     });
     directories = new DirectoryLane({
       root: { fd: rootFd, device: stat.device },

@@ -20,6 +20,7 @@ export type EntryReaderOptions = {
   changes: ChangeDetection;
   /** `name` is in the directory that is being read. */
   onProblem: (name: RawString, problem: FileProblem, message: string) => void;
+  /** Told of attributes that could not be read. */
   onWarning: (warning: string) => void;
 };
 
