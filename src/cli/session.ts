@@ -3,6 +3,8 @@ import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import type { Configuration, VolumeConfiguration } from '../control/configuration/configuration.ts';
+import { type WarmLanes, warmLanes } from '../engine/lanes/pool.ts';
+import type { LaneJob } from '../engine/lanes/protocol.ts';
 import type { Clock } from '../model/clock.ts';
 import { HoldfastError } from '../model/errors.ts';
 import { lockRepository } from '../repository/locks.ts';
@@ -121,3 +123,13 @@ async function chooseRepository(context: Context, configuration: Configuration |
 
 /** A path is resolved; a URL stays. */
 export const absoluteUrl = (url: string, cwd: string): string => (/^[a-z][a-z0-9+.-]+:/.test(url) ? url : resolve(cwd, url));
+
+/** Lanes that load while the repository is opened, for the time of some work. */
+export async function withWarmLanes<Result>(job: LaneJob, count: number, work: (warm: WarmLanes) => Promise<Result>): Promise<Result> {
+  const warm = warmLanes({ entry: laneEntry, count, job });
+  try {
+    return await work(warm);
+  } finally {
+    await warm.close();
+  }
+}

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import type { Configuration, VolumeConfiguration } from '../../control/configuration/configuration.ts';
 import { backUp, type VolumeToBackUp } from '../../engine/backup/backup.ts';
-import { type WarmLanes, warmLanes } from '../../engine/lanes/pool.ts';
+import type { WarmLanes } from '../../engine/lanes/pool.ts';
 import { errorDocument, exitCodes, HoldfastError } from '../../model/errors.ts';
 import type { SnapshotClass } from '../../model/snapshot.ts';
 import { createDirectoryPlatform } from '../../platform/directory/directory.ts';
@@ -10,7 +10,7 @@ import { loadIndex } from '../../repository/load-index.ts';
 import { listSnapshots } from '../../repository/snapshots.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { parseLanes } from '../lane-options.ts';
-import { laneEntry, requireProject, type Session, selectVolumes, systemClock, withRepository } from '../session.ts';
+import { laneEntry, requireProject, type Session, selectVolumes, systemClock, withRepository, withWarmLanes } from '../session.ts';
 import { packageVersion } from '../version.ts';
 
 type Options = {
@@ -58,12 +58,7 @@ export const command: Command<Options> = {
   async run(context) {
     const { options } = context;
     const settings = parseOptions(options);
-    const warm = warmLanes({ entry: laneEntry, count: settings.lanes, job: 'backup' });
-    try {
-      return await backUpProject(context, settings, warm);
-    } finally {
-      await warm.close();
-    }
+    return withWarmLanes('backup', settings.lanes, (warm) => backUpProject(context, settings, warm));
   },
 };
 

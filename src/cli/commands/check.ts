@@ -1,10 +1,11 @@
 import { availableParallelism } from 'node:os';
+import type { WarmLanes } from '../../engine/lanes/pool.ts';
 import { checkRepository } from '../../engine/maintenance/check.ts';
-import { parseReadData } from '../../engine/maintenance/read-data.ts';
+import { parseReadData, type ReadDataSelection } from '../../engine/maintenance/read-data.ts';
 import { exitCodes } from '../../model/errors.ts';
-import type { Command } from '../command.ts';
+import type { Command, CommandContext } from '../command.ts';
 import { parseLanes } from '../lane-options.ts';
-import { findProject, laneEntry, withRepository } from '../session.ts';
+import { findProject, laneEntry, withRepository, withWarmLanes } from '../session.ts';
 
 type Options = { readData?: string | true; lanes?: string };
 
@@ -17,23 +18,42 @@ export const command: Command<Options> = {
   },
 
   async run(context) {
-    const { options, output } = context;
+    const { options } = context;
     const readData = options.readData === undefined ? undefined : parseReadData(options.readData === true ? '' : options.readData);
     const lanes = parseLanes(options.lanes) ?? availableParallelism();
-    const configuration = await findProject(context);
-    const startedMs = performance.now();
-    return withRepository(context, configuration, 'shared', async ({ repository, storageUrl, label, signal }) => {
-      output.report({ event: 'run-started', operation: 'check', run: '', volumes: [label] });
-      const { errors } = await checkRepository({ repository, storageUrl, laneEntry, lanes, readData, report: output.report, signal });
-      const exitCode = errors > 0 ? exitCodes.failed : exitCodes.done;
-      output.report({
-        event: 'run-finished',
-        operation: 'check',
-        run: '',
-        durationMs: Math.round(performance.now() - startedMs),
-        exitCode,
-      });
-      return exitCode;
-    });
+    return withWarmLanes('check', lanes, (warm) => checkAll(context, readData, lanes, warm));
   },
 };
+
+async function checkAll(
+  context: CommandContext<Options>,
+  readData: ReadDataSelection | undefined,
+  lanes: number,
+  warm: WarmLanes,
+): Promise<number> {
+  const { output } = context;
+  const configuration = await findProject(context);
+  const startedMs = performance.now();
+  return withRepository(context, configuration, 'shared', async ({ repository, storageUrl, label, signal }) => {
+    output.report({ event: 'run-started', operation: 'check', run: '', volumes: [label] });
+    const { errors } = await checkRepository({
+      repository,
+      storageUrl,
+      laneEntry,
+      warmLanes: warm,
+      lanes,
+      readData,
+      report: output.report,
+      signal,
+    });
+    const exitCode = errors > 0 ? exitCodes.failed : exitCodes.done;
+    output.report({
+      event: 'run-finished',
+      operation: 'check',
+      run: '',
+      durationMs: Math.round(performance.now() - startedMs),
+      exitCode,
+    });
+    return exitCode;
+  });
+}

@@ -2,7 +2,8 @@ import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Configuration } from '../../control/configuration/configuration.ts';
 import type { Choice } from '../../control/restore-points.ts';
-import { startLanes } from '../../engine/lanes/pool.ts';
+import type { WarmLanes } from '../../engine/lanes/pool.ts';
+import type { LaneStart } from '../../engine/lanes/protocol.ts';
 import { targetInPlace } from '../../engine/restore/in-place.ts';
 import type { Overwrite, OwnerOptions } from '../../engine/restore/options.ts';
 import { restoreVolume } from '../../engine/restore/restore.ts';
@@ -16,7 +17,7 @@ import { listSnapshots } from '../../repository/snapshots.ts';
 import { chooseSnapshots } from '../choose-snapshots.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { parseLanes } from '../lane-options.ts';
-import { findProject, laneEntry, type Session, selectVolumes, systemClock, withRepository } from '../session.ts';
+import { findProject, type Session, selectVolumes, systemClock, withRepository, withWarmLanes } from '../session.ts';
 
 type Options = {
   at?: string;
@@ -65,25 +66,29 @@ export const command: Command<Options> = {
   },
 
   async run(context) {
-    const { options, output, operands } = context;
-    const settings = parseOptions(options);
-    const configuration = await findProject(context);
-    if (configuration) await selectVolumes(configuration, operands);
-    const startedMs = performance.now();
-    return withRepository(context, configuration, options.dryRun ? 'none' : 'shared', async (session) => {
-      const snapshots = await listSnapshots(session.repository, (name) => output.warning(`the snapshot file ${name} is damaged`));
-      const choices = chooseSnapshots({ snapshots, configuration, volumes: operands, at: options.at, now: systemClock.now() });
-      if (settings.path !== undefined && choices.length !== 1) {
-        throw new HoldfastError('usage', '--path needs exactly one volume', { remedy: 'name the volume that the path is in' });
-      }
-      const run = choices.map(({ snapshot }) => shortId(snapshot.id)).join(' ');
-      output.report({ event: 'run-started', operation: 'restore', run, volumes: choices.map(({ volume }) => volume) });
-      const exitCode = await restoreAll(context, session, configuration, choices, settings);
-      output.report({ event: 'run-finished', operation: 'restore', run, durationMs: Math.round(performance.now() - startedMs), exitCode });
-      return exitCode;
-    });
+    const settings = parseOptions(context.options);
+    return withWarmLanes('restore', settings.lanes, (warm) => restoreChosen(context, settings, warm));
   },
 };
+
+async function restoreChosen(context: CommandContext<Options>, settings: Settings, warm: WarmLanes): Promise<number> {
+  const { options, output, operands } = context;
+  const configuration = await findProject(context);
+  if (configuration) await selectVolumes(configuration, operands);
+  const startedMs = performance.now();
+  return withRepository(context, configuration, options.dryRun ? 'none' : 'shared', async (session) => {
+    const snapshots = await listSnapshots(session.repository, (name) => output.warning(`the snapshot file ${name} is damaged`));
+    const choices = chooseSnapshots({ snapshots, configuration, volumes: operands, at: options.at, now: systemClock.now() });
+    if (settings.path !== undefined && choices.length !== 1) {
+      throw new HoldfastError('usage', '--path needs exactly one volume', { remedy: 'name the volume that the path is in' });
+    }
+    const run = choices.map(({ snapshot }) => shortId(snapshot.id)).join(' ');
+    output.report({ event: 'run-started', operation: 'restore', run, volumes: choices.map(({ volume }) => volume) });
+    const exitCode = await restoreAll(context, session, configuration, choices, settings, warm);
+    output.report({ event: 'run-finished', operation: 'restore', run, durationMs: Math.round(performance.now() - startedMs), exitCode });
+    return exitCode;
+  });
+}
 
 type Settings = OwnerOptions & { overwrite: Overwrite; lanes: number; path: string | undefined };
 
@@ -115,23 +120,14 @@ async function restoreAll(
   configuration: Configuration | undefined,
   choices: readonly Choice[],
   settings: Settings,
+  warm: WarmLanes,
 ): Promise<number> {
   const { options, output } = context;
   const targets = await targetsOf(context, configuration, choices);
   const index = await loadIndex(repository);
-  const pool = startLanes({
-    entry: laneEntry,
-    count: settings.lanes,
-    start: {
-      job: 'restore',
-      storageUrl,
-      config: repository.config,
-      masterKey: repository.masterKey,
-      index: index.memory,
-      settings: undefined,
-    },
-    onNotice: () => undefined,
-  });
+  const { config, masterKey } = repository;
+  const start: LaneStart = { job: 'restore', storageUrl, config, masterKey, index: index.memory, settings: undefined };
+  const pool = warm.start(start, () => undefined);
   let exitCode: number = exitCodes.done;
   try {
     for (const { volume, snapshot, fromEarlierPoint } of choices) {

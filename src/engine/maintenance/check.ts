@@ -5,7 +5,7 @@ import type { StoredSnapshot } from '../../model/snapshot.ts';
 import type { BlobIndex } from '../../repository/blob-index.ts';
 import { createBlobReader } from '../../repository/blob-reader.ts';
 import type { Repository } from '../../repository/repository.ts';
-import { type Lane, type LanePool, startLanes } from '../lanes/pool.ts';
+import { type Lane, type LanePool, type WarmLanes, warmLanes } from '../lanes/pool.ts';
 import { findAffected } from './affected.ts';
 import { type CheckCall, type CheckLaneSettings, progressWords } from './check-messages.ts';
 import { checkPacks, type PacksChecked, type StoredPack } from './check-packs.ts';
@@ -21,6 +21,8 @@ export type CheckOptions = {
   /** The composition root's: URL of the storage, module of the lanes. */
   storageUrl: string;
   laneEntry: URL;
+  /** Started for job `check`; without them, the check starts its own. Closed by the check. */
+  warmLanes?: WarmLanes;
   lanes: number;
   /** Which packs to read whole; undefined to check structure only. Packs about which the index and the storage disagree are always read. */
   readData: ReadDataSelection | undefined;
@@ -145,18 +147,14 @@ async function runLanes(
 }
 
 function startPool(
-  { repository, storageUrl, laneEntry, lanes, memoryBytes }: CheckOptions,
+  { repository, storageUrl, laneEntry, lanes, memoryBytes, warmLanes: warmed }: CheckOptions,
   index: BlobIndex,
   settings: CheckLaneSettings,
 ): LanePool {
   const { config, masterKey } = repository;
   const count = Math.max(1, memoryBytes === undefined ? lanes : Math.min(lanes, Math.floor(memoryBytes / laneBytes)));
-  return startLanes({
-    entry: laneEntry,
-    count,
-    start: { job: 'check', storageUrl, config, masterKey, index: index.memory, settings },
-    onNotice: () => undefined,
-  });
+  const warm = warmed ?? warmLanes({ entry: laneEntry, count, job: 'check' });
+  return warm.start({ job: 'check', storageUrl, config, masterKey, index: index.memory, settings }, () => undefined);
 }
 
 /** Entries of the snapshots' trees, each once and marked as visited. */

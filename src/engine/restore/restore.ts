@@ -27,7 +27,7 @@ import { groupIsInherited, openTarget, rawTarget, type Target, targetError, thro
  * Restores a snapshot, or the part of it below `subtree`, to a directory.
  *
  * From before the first change until success there is a file `.holdfast-restore.json` in the target: an interrupted restore is
- * recognised by it, and running it again verifies what is there and fetches the rest. When this resolves, everything is flushed to the disk.
+ * recognised by it, and running it again verifies what is there and fetches the rest. With `verify`, everything is flushed to the disk as well.
  * Problems with single files are reported as events and counted in the result; a file that lacks parts never keeps its name.
  * @throws `path-missing`; `target-unwritable`, `target-full`; `interrupted`; `damaged` when the root's tree cannot be read; `storage`.
  */
@@ -104,7 +104,8 @@ async function runPass({ options, blobs, root, target, tally, mode, subtree }: P
   if (mode === 'write') directory.groupIsInherited = groupIsInherited(directory);
   try {
     await ('tree' in root ? pass.run(directory, root.tree) : pass.runNodes(directory, undefined, [root.entry]));
-    if (mode === 'write') await flush(context, directory);
+    // As other tools, a restore ends when the system has everything; who asks for proof gets it from the disk.
+    if (mode === 'write' && options.verify) await flush(context, directory);
   } finally {
     await dispatcher.stop();
     pass.abandon();
