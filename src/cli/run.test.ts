@@ -136,6 +136,20 @@ test('a command gets its operands, its options, and the global ones from before 
   assert.deepEqual([context?.output.json, context?.output.quiet, context?.output.verbose], [true, true, false]);
 });
 
+test('an option that takes something away is true until it is given', async () => {
+  const seen: unknown[] = [];
+  const command: Command = {
+    configure: (commander) => void commander.option('--no-lock'),
+    run: async ({ options }) => {
+      seen.push(options.lock);
+      return exitCodes.done;
+    },
+  };
+  await transcript(['x'], [entry('x', command)]);
+  await transcript(['x', '--no-lock'], [entry('x', command)]);
+  assert.deepEqual(seen, [true, false]);
+});
+
 test('a failure is shown in three parts, and its code is the exit code', async () => {
   const locked = () =>
     new HoldfastError('locked', 'the repository is locked by host h', {

@@ -98,9 +98,18 @@ function createProgram(environment: CliEnvironment, execute: Execute): Commander
     const entry = (environment.commands ?? commandTable).find(({ name }) => name === subcommand.name()) as CommandEntry;
     const { command } = await entry.load();
     command.configure(subcommand);
+    setNegatableDefaults(subcommand);
     loaded.set(entry.name, command);
   });
   return program;
+}
+
+/** `--no-lock` means that `lock` is true without it. Commander sees to that before it calls hooks, where our options come too late. */
+function setNegatableDefaults(command: CommanderCommand): void {
+  for (const option of command.options) {
+    const name = option.attributeName();
+    if (option.negate && command.getOptionValue(name) === undefined) command.setOptionValueWithSource(name, true, 'default');
+  }
 }
 
 /** Commander's complaint as an error of the catalogue: what is wrong, and what was probably meant. */

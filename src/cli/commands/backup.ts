@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { availableParallelism } from 'node:os';
 import type { Configuration, VolumeConfiguration } from '../../control/configuration/configuration.ts';
 import { backUp, type VolumeToBackUp } from '../../engine/backup/backup.ts';
 import type { WarmLanes } from '../../engine/lanes/pool.ts';
@@ -9,11 +8,11 @@ import { createDirectoryPlatform } from '../../platform/directory/directory.ts';
 import { loadIndex } from '../../repository/load-index.ts';
 import { listSnapshots } from '../../repository/snapshots.ts';
 import type { Command, CommandContext } from '../command.ts';
-import { parseLanes } from '../lane-options.ts';
+import { configureLanes, type LaneOptions, parseLanes } from '../lane-options.ts';
 import { laneEntry, requireProject, type Session, selectVolumes, systemClock, withRepository, withWarmLanes } from '../session.ts';
 import { packageVersion } from '../version.ts';
 
-type Options = {
+type Options = LaneOptions & {
   class?: string;
   tag: string[];
   exclude: string[];
@@ -24,7 +23,6 @@ type Options = {
   withAtime?: boolean;
   allowEmpty?: boolean;
   dryRun?: boolean;
-  lanes?: string;
   compression?: string;
 };
 
@@ -47,11 +45,11 @@ export const command: Command<Options> = {
       .option('--with-atime', 'record access times')
       .option('--allow-empty', 'accept a volume that is empty and was not before')
       .option('-n, --dry-run', 'write nothing; say what would be stored')
-      .option('--lanes <n>', 'worker threads (default: one a core)')
       .option('--compression <level>', 'fastest, auto, better or max', 'auto');
+    configureLanes(commander);
     commander.addHelpText(
       'after',
-      '\nAll volumes of one run make one restore point. Exit code 3 says that there is a snapshot, but some data could not be read.',
+      '\nAll volumes of one run make one restore point. Exit code 3 says that there is a snapshot, but some data or attributes could not be read.',
     );
   },
 
@@ -103,7 +101,7 @@ function parseOptions(options: Options): Settings {
       remedy: "tags have no commas, and don't begin with project=, volume=, run=, class= or consistency=, which Holdfast sets",
     });
   }
-  return { class: snapshotClass, lanes: parseLanes(options.lanes) ?? availableParallelism(), compressionLevel };
+  return { class: snapshotClass, lanes: parseLanes(options).lanes, compressionLevel };
 }
 
 /** Sorts by time, and is told apart by people. */

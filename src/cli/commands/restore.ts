@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Configuration } from '../../control/configuration/configuration.ts';
 import type { Choice } from '../../control/restore-points.ts';
@@ -16,10 +15,10 @@ import { loadIndex } from '../../repository/load-index.ts';
 import { listSnapshots } from '../../repository/snapshots.ts';
 import { chooseSnapshots } from '../choose-snapshots.ts';
 import type { Command, CommandContext } from '../command.ts';
-import { parseLanes } from '../lane-options.ts';
+import { configureLanes, type LaneBudget, type LaneOptions, parseLanes } from '../lane-options.ts';
 import { findProject, type Session, selectVolumes, systemClock, withRepository, withWarmLanes } from '../session.ts';
 
-type Options = {
+type Options = LaneOptions & {
   at?: string;
   to?: string;
   path?: string;
@@ -31,8 +30,11 @@ type Options = {
   mapUid: string[];
   mapGid: string[];
   sparse: boolean;
-  lanes?: string;
+  lock: boolean;
 };
+
+/** More planned work than this makes a restore no quicker. */
+const plannedBytes = 16 * 1024 * 1024;
 
 const overwrites: readonly string[] = ['always', 'if-changed', 'if-newer', 'never'] satisfies Overwrite[];
 const collect = (value: string, previous: string[]) => [...previous, value];
@@ -58,7 +60,8 @@ export const command: Command<Options> = {
       .option('--map-uid <from:to>', 'give what belonged to one user to another (repeatable)', collect, [])
       .option('--map-gid <from:to>', 'the same for groups (repeatable)', collect, [])
       .option('--no-sparse', 'write zeros instead of making holes')
-      .option('--lanes <n>', 'worker threads (default: one a core)');
+      .option('--no-lock', 'write no lock: for a repository that cannot be written, while nobody prunes it');
+    configureLanes(commander);
     commander.addHelpText(
       'after',
       '\nAn interrupted restore is carried on by running it again: it verifies what is there and fetches the rest.',
@@ -76,7 +79,7 @@ async function restoreChosen(context: CommandContext<Options>, settings: Setting
   const configuration = await findProject(context);
   if (configuration) await selectVolumes(configuration, operands);
   const startedMs = performance.now();
-  return withRepository(context, configuration, options.dryRun ? 'none' : 'shared', async (session) => {
+  return withRepository(context, configuration, options.dryRun || !options.lock ? 'none' : 'shared', async (session) => {
     const snapshots = await listSnapshots(session.repository, (name) => output.warning(`the snapshot file ${name} is damaged`));
     const choices = chooseSnapshots({ snapshots, configuration, volumes: operands, at: options.at, now: systemClock.now() });
     if (settings.path !== undefined && choices.length !== 1) {
@@ -90,7 +93,7 @@ async function restoreChosen(context: CommandContext<Options>, settings: Setting
   });
 }
 
-type Settings = OwnerOptions & { overwrite: Overwrite; lanes: number; path: string | undefined };
+type Settings = OwnerOptions & LaneBudget & { overwrite: Overwrite; path: string | undefined };
 
 function parseOptions(options: Options): Settings {
   const overwrite = options.overwrite ?? 'always';
@@ -100,7 +103,7 @@ function parseOptions(options: Options): Settings {
   const owner = options.owner === undefined ? undefined : parseIdPair(options.owner, '--owner', 'UID:GID');
   return {
     overwrite: overwrite as Overwrite,
-    lanes: parseLanes(options.lanes) ?? availableParallelism(),
+    ...parseLanes(options),
     path: options.path?.replace(/^\/+|\/+$/g, ''),
     ...(owner ? { owner: { uid: owner[0], gid: owner[1] } } : {}),
     mapUid: new Map(options.mapUid.map((text) => parseIdPair(text, '--map-uid', 'FROM:TO'))),
@@ -132,7 +135,7 @@ async function restoreAll(
   try {
     for (const { volume, snapshot, fromEarlierPoint } of choices) {
       if (fromEarlierPoint) output.warning(`${volume} is not in the newest restore point: it is restored from ${snapshot.time}`);
-      const { lanes: _, path, ...rest } = settings;
+      const { lanes: _, memoryBytes, path, ...rest } = settings;
       const subtree = rawFromText(path ?? '');
       const dryRun = options.dryRun ?? false;
       const directory = targets.get(volume) as string;
@@ -159,6 +162,7 @@ async function restoreAll(
         verify: options.verify ?? false,
         dryRun,
         sparse: options.sparse,
+        ...(memoryBytes === undefined ? {} : { memoryBytes: Math.min(memoryBytes / 4, plannedBytes) }),
         report: output.report,
         signal,
       });
