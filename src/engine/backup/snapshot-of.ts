@@ -67,6 +67,6 @@ export function snapshotOf(context: SnapshotContext, walked: Walked): Snapshot &
 }
 
 function summaryOf(counts: Counts, startedMs: number, endedMs: number): SnapshotSummary {
-  const { unreadable: _, changedWhileRead: __, ...rest } = counts;
+  const { unreadable: _, unreadableAttributes: __, changedWhileRead: ___, ...rest } = counts;
   return { backupStart: timeOfMs(startedMs), backupEnd: timeOfMs(endedMs), ...rest };
 }
