@@ -1,11 +1,12 @@
 /** Where a part of a snapshot belongs in the volume that it came from. */
+import { mkdirSync } from 'node:fs';
 import type { TreeNode } from '../../model/node.ts';
 import { bytesFromRaw, type RawString, rawFromText } from '../../model/raw-bytes.ts';
 import type { StoredSnapshot } from '../../model/snapshot.ts';
 import type { BlobReader } from '../../repository/blob-reader.ts';
 import { findNode } from '../../repository/list-tree.ts';
 import { mkdirAt } from '../source/posix-change.ts';
-import { ELOOP, ENOENT, ENOTDIR, errnoName, O_DIRECTORY, O_RDONLY } from '../source/posix-constants.ts';
+import { EIO, ELOOP, ENOENT, ENOTDIR, errnoName, O_DIRECTORY, O_RDONLY } from '../source/posix-constants.ts';
 import { close, openBeneath, openDirectoryRoot } from '../source/posix-open.ts';
 import { Stat, statFd } from '../source/posix-stat.ts';
 import { applyMetadata, metadataOf, type Warn } from './metadata.ts';
@@ -43,17 +44,22 @@ export async function targetInPlace(options: InPlaceOptions): Promise<Buffer> {
   }
   const isDirectory = node === undefined || node.type === 'dir';
   const place = (isDirectory ? names : names.slice(0, -1)).join('/') as RawString;
-  prepareWay(options, parents, place);
+  // The root itself is the restore's business.
+  if (place !== '') prepareWay(options, parents, place);
   return bytesFromRaw((place === '' ? rawFromText(directory) : `${rawFromText(directory)}/${place}`) as RawString);
 }
 
 type Parent = { node: TreeNode; path: RawString };
 
 function prepareWay(options: InPlaceOptions, parents: readonly Parent[], place: RawString): void {
-  const root = openDirectoryRoot(rawFromText(options.directory));
+  const made: Parent[] = [];
+  let root = openDirectoryRoot(rawFromText(options.directory));
+  if (root === -ENOENT) {
+    if (options.dryRun) return;
+    root = makeRoot(options, made);
+  }
   if (root < 0) throw refusal(options, '' as RawString, root);
   try {
-    const made: Parent[] = [];
     for (const parent of parents) {
       if (isThere(options, root, parent.path)) continue;
       if (options.dryRun) return;
@@ -66,6 +72,17 @@ function prepareWay(options: InPlaceOptions, parents: readonly Parent[], place: 
   } finally {
     close(root);
   }
+}
+
+/** Makes the root of a volume that is gone. @returns a descriptor, or a negative errno. */
+function makeRoot({ directory, snapshot }: InPlaceOptions, made: Parent[]): number {
+  try {
+    mkdirSync(directory, { recursive: true, mode: newParentMode });
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).errno ?? -EIO;
+  }
+  if (snapshot.root !== undefined) made.push({ node: snapshot.root, path: '' as RawString });
+  return openDirectoryRoot(rawFromText(directory));
 }
 
 /** @throws `target-unwritable` for what is there and is no directory of the volume. */
