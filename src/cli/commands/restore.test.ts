@@ -50,6 +50,19 @@ suite('a part restored without --to goes to where it was', () => {
     assert.deepEqual(readdirSync(volume).sort(), ['a', 'b', 'deep']);
   });
 
+  test('a volume that is gone comes back, whole or in part, with the metadata of its root', async () => {
+    for (const part of [[], ['--path', 'deep/x']]) {
+      chmodSync(volume, 0o751);
+      await succeed('backup');
+      rmSync(volume, { recursive: true });
+      await succeed('restore', 'data', '--dry-run', ...part);
+      assert.ok(!existsSync(volume), 'a dry run makes nothing');
+      await succeed('restore', 'data', ...part);
+      assert.equal(read('deep/x/y'), 'deep/x/y\n');
+      assert.equal(statSync(volume).mode & 0o777, 0o751);
+    }
+  });
+
   test('parents that are gone come back as they were, without what else they held', async () => {
     rmSync(join(volume, 'deep'), { recursive: true });
     await succeed('restore', 'data', '--path', './deep/x/y', '--dry-run');
