@@ -28,6 +28,7 @@ export function runLane(port: MessagePort, job: LaneJob, openStorage: (url: stri
 
   let last: Promise<void> = Promise.resolve();
   port.on('message', (received: ToLane) => {
+    if ('end' in received) return port.close();
     if ('begin' in received) {
       handler = begin(received.begin);
       // Whoever calls is told.

@@ -1,11 +1,18 @@
 /** The outside of the lanes: starts worker threads, calls them, and turns their failures into errors. */
 import { getCompileCacheDir } from 'node:module';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { type ErrorDocument, errorFromDocument, HoldfastError } from '../../model/errors.ts';
 import type { FromLane, LaneJob, LaneStart, ToLane } from './protocol.ts';
 
 /** Young generations of V8 grow to 64 MiB if let; lanes make little garbage, and a backup's memory is counted. */
 const maxYoungGenerationSizeMb = 8;
+
+/**
+ * A thread is asked to end, and ended by force only when it doesn't: force in the middle of a native call, such as one that loads a module,
+ * can take the whole process along.
+ */
+const endPatienceMs = 10_000;
 
 type Pending = { resolve: (reply: never) => void; reject: (error: HoldfastError) => void };
 
@@ -87,6 +94,7 @@ function startThread(entry: URL, job: LaneJob): Thread {
       error instanceof HoldfastError ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error);
     die({ code: 'internal', message: `a lane died: ${details}`, remedy: 'report it; what was stored is reused by the next run' });
   });
+  const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
   worker.on('exit', () => die({ code: 'interrupted', message: 'the lanes were ended', remedy: 'run again: what was stored is reused' }));
 
   return {
@@ -105,7 +113,9 @@ function startThread(entry: URL, job: LaneJob): Thread {
       worker.postMessage({ begin: start } satisfies ToLane);
     },
     async close() {
-      await worker.terminate();
+      worker.postMessage({ end: true } satisfies ToLane);
+      const ended = await Promise.race([exited.then(() => true), sleep(endPatienceMs, false, { ref: false })]);
+      if (!ended) await worker.terminate();
     },
   };
 }

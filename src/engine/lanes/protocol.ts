@@ -30,6 +30,6 @@ export type LaneContext = {
 /** Carries out one call. What it throws becomes the caller's error. */
 export type LaneHandler = (message: unknown) => Promise<unknown>;
 
-/** A lane is told of its repository once, before the first call. */
-export type ToLane = { begin: LaneStart } | { call: number; message: unknown };
+/** A lane is told of its repository once, before the first call; `end` is the last that it hears. */
+export type ToLane = { begin: LaneStart } | { end: true } | { call: number; message: unknown };
 export type FromLane = { call: number; reply: unknown } | { call: number; error: ErrorDocument } | { notice: unknown };
