@@ -44,8 +44,8 @@ export async function targetInPlace(options: InPlaceOptions): Promise<Buffer> {
   }
   const isDirectory = node === undefined || node.type === 'dir';
   const place = (isDirectory ? names : names.slice(0, -1)).join('/') as RawString;
-  // The root itself is the restore's business.
-  if (place !== '') prepareWay(options, parents, place);
+  // A whole volume's root is the restore's business.
+  if (names.length > 0) prepareWay(options, parents, place);
   return bytesFromRaw((place === '' ? rawFromText(directory) : `${rawFromText(directory)}/${place}`) as RawString);
 }
 

@@ -36,11 +36,23 @@ export function createBlobFetcher({ repository: { storage, seal }, index }: Lane
     return places.sort((a, b) => (a.pack === b.pack ? a.offset - b.offset : a.pack < b.pack ? -1 : 1));
   }
 
-  const read = ({ pack, offset, end }: PackRange): Promise<Buffer | HoldfastError> =>
-    storage.read({ kind: 'data', name: pack }, { offset, length: end - offset }).catch((error: unknown) => {
-      if (error instanceof HoldfastError) return error;
-      throw error;
-    });
+  /** The range that is worked on and the one that is fetched ahead: fresh memory for each would cost more than reading it. */
+  const lent: (Buffer | undefined)[] = [undefined, undefined];
+
+  function bufferFor(length: number, turn: number): { into?: Buffer } {
+    if (length > maxRangeBytes) return {};
+    const into = lent[turn % lent.length] ?? Buffer.allocUnsafeSlow(maxRangeBytes);
+    lent[turn % lent.length] = into;
+    return { into };
+  }
+
+  const read = ({ pack, offset, end }: PackRange, turn: number): Promise<Buffer | HoldfastError> =>
+    storage
+      .read({ kind: 'data', name: pack }, { offset, length: end - offset, ...bufferFor(end - offset, turn) })
+      .catch((error: unknown) => {
+        if (error instanceof HoldfastError) return error;
+        throw error;
+      });
 
   async function openPlace(place: Place, bytes: Buffer | HoldfastError, from: number): Promise<Buffer> {
     scratch ??= Buffer.allocUnsafeSlow(scratchBytes);
@@ -57,11 +69,11 @@ export function createBlobFetcher({ repository: { storage, seal }, index }: Lane
 
   return async (entries, onBlob, onDamaged) => {
     const ranges = mergePlaces(placesOf(entries, onDamaged));
-    let next = ranges[0] === undefined ? undefined : read(ranges[0]);
+    let next = ranges[0] === undefined ? undefined : read(ranges[0], 0);
     for (let i = 0; i < ranges.length; i++) {
       const range = ranges[i] as PackRange;
       const bytes = (await next) as Buffer | HoldfastError;
-      next = ranges[i + 1] === undefined ? undefined : read(ranges[i + 1] as PackRange);
+      next = ranges[i + 1] === undefined ? undefined : read(ranges[i + 1] as PackRange, i + 1);
       for (const place of range.places) {
         let plain: Buffer;
         try {
@@ -73,7 +85,7 @@ export function createBlobFetcher({ repository: { storage, seal }, index }: Lane
         }
         onBlob(place.slot, plain);
       }
-      if (Buffer.isBuffer(bytes)) free(bytes);
+      if (Buffer.isBuffer(bytes) && bytes.length > maxRangeBytes) free(bytes);
     }
   };
 }
