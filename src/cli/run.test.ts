@@ -25,7 +25,7 @@ async function transcript(argv: string[], commands?: CommandEntry[], signal = ne
     stdout: { write: (text) => (stdout += text) },
     stderr: { write: (text) => (stderr += text) },
     environment: {},
-    cwd: '/work',
+    cwd: '/srv',
     signal,
     ...(commands === undefined ? {} : { commands }),
   });
@@ -132,7 +132,7 @@ test('a command gets its operands, its options, and the global ones from before 
   assert.deepEqual(context?.operands, ['a', 'b']);
   assert.deepEqual(context?.options, { dryRun: true });
   assert.deepEqual(context?.global, { quiet: true, json: true, directory: 'sub', repository: 'local', color: false });
-  assert.equal(context?.cwd, '/work/sub');
+  assert.equal(context?.cwd, '/srv/sub');
   assert.deepEqual([context?.output.json, context?.output.quiet, context?.output.verbose], [true, true, false]);
 });
 
