@@ -267,9 +267,11 @@ test('a volume that became empty is an error unless confirmed; lost+found does n
 });
 
 test('a volume with an unfinished restore is refused', (t) => {
-  const place = newVolume(t, { file: 'content', '.holdfast-restore.json': '{}' });
-  assert.deepEqual(failure(place, ['backup']), { code: 'restore-unfinished', exit: 1 });
-  assert.equal(snapshotCount(place), 0);
+  for (const marker of ['.holdfast-restore.json', 'part/deep/.holdfast-restore.json']) {
+    const place = newVolume(t, { file: 'content', 'part/other': 'content', [marker]: '{}' });
+    assert.deepEqual(failure(place, ['backup']), { code: 'restore-unfinished', exit: 1 }, marker);
+    assert.equal(snapshotCount(place), 0);
+  }
 });
 
 test('one volume that fails does not keep another from being saved; the exit code says so', (t) => {

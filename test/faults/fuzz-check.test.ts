@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { HoldfastError } from '../../src/model/errors.ts';
-import { resticVersions } from '../peers.ts';
+import { requireRestic } from '../peers.ts';
 import { makeSmallRepository, type SmallRepository } from './small-repository.ts';
 
 const runs = Number(process.env.HOLDFAST_FUZZ_RUNS ?? 40);
@@ -89,8 +89,8 @@ describe('random damage', () => {
   });
 
   test('whatever restic complains of', async (t) => {
-    const restic = resticVersions().at(-1);
-    if (restic === undefined) return t.skip('restic is not at hand');
+    const restic = requireRestic(t, 'newest');
+    if (restic === undefined) return;
     await fc.assert(
       fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 3 }), async (changes) => {
         const repository = pristine.copy(t);

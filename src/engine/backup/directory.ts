@@ -3,9 +3,10 @@ import { decodeTree, encodeTree } from '../../format/tree.ts';
 import { HoldfastError } from '../../model/errors.ts';
 import type { BlobId } from '../../model/ids.ts';
 import type { TreeNode } from '../../model/node.ts';
-import { type RawString, rawFromText } from '../../model/raw-bytes.ts';
+import { displayRaw, type RawString, rawFromText } from '../../model/raw-bytes.ts';
 import type { BlobIndex } from '../../repository/blob-index.ts';
 import type { BlobReader } from '../../repository/blob-reader.ts';
+import { restoreMarkerName } from '../restore/marker.ts';
 import { type Excludes, isCacheDirTag } from '../source/excludes.ts';
 import { EPERM, errnoName, O_DIRECTORY, O_NOATIME, O_RDONLY } from '../source/posix-constants.ts';
 import { pread } from '../source/posix-io.ts';
@@ -74,6 +75,13 @@ export class DirectoryLane {
     try {
       const listing = listDirectory(fd);
       if (typeof listing === 'number') return this.gone(directory, path, listing);
+      // A restore of a part leaves its marker in that part.
+      if (listing.names.includes(restoreMarkerName)) {
+        throw new HoldfastError(
+          'restore-unfinished',
+          `${displayRaw(join(path, restoreMarkerName))}: a restore of this directory was interrupted`,
+        );
+      }
       const names = this.wanted(fd, path, listing.names.sort());
       const parents = await this.parentNodes(parentTree);
       // A parent that could not be read is none: nothing of it may be taken over.
