@@ -9,6 +9,8 @@ import type { Clock } from '../model/clock.ts';
 import { HoldfastError } from '../model/errors.ts';
 import { lockRepository } from '../repository/locks.ts';
 import { openRepository, type Repository } from '../repository/repository.ts';
+import type { StorageAddress } from '../storage/storage.ts';
+import { addressOf } from './address.ts';
 import type { CommandContext } from './command.ts';
 import { openStorage } from './compose.ts';
 import { findPassword } from './password.ts';
@@ -69,7 +71,7 @@ export async function selectVolumes(configuration: Configuration, names: readonl
 export type Session = {
   repository: Repository;
   /** What lanes open the storage by. */
-  storageUrl: string;
+  address: StorageAddress;
   /** Name in holdfast.yaml, or the URL. */
   label: string;
   /** Aborts at interruption, and when the lock is lost. */
@@ -86,13 +88,22 @@ export async function withRepository<Result>(
   lock: LockKind,
   work: (session: Session) => Promise<Result>,
 ): Promise<Result> {
-  const { url, label, password } = await chooseRepository(context, configuration);
-  const repository = await openRepository(await openStorage(url), await password);
-  if (lock === 'none') return work({ repository, storageUrl: url, label, signal: context.signal });
-  const held = await lockRepository(repository, { exclusive: lock === 'exclusive', clock: systemClock });
+  const { address, label, password } = await chooseRepository(context, configuration);
+  const storage = await openStorage(address);
+  try {
+    const repository = await openRepository(storage, await password);
+    return await withLock({ repository, address, label, signal: context.signal }, lock, work);
+  } finally {
+    await storage.close?.();
+  }
+}
+
+async function withLock<Result>(session: Session, lock: LockKind, work: (session: Session) => Promise<Result>): Promise<Result> {
+  if (lock === 'none') return work(session);
+  const held = await lockRepository(session.repository, { exclusive: lock === 'exclusive', clock: systemClock });
   let result: Result;
   try {
-    result = await work({ repository, storageUrl: url, label, signal: AbortSignal.any([context.signal, held.lost]) });
+    result = await work({ ...session, signal: AbortSignal.any([session.signal, held.lost]) });
   } catch (error) {
     // What failed matters more than the lock, which goes stale by itself.
     await held.release().catch(() => undefined);
@@ -102,7 +113,7 @@ export async function withRepository<Result>(
   return result;
 }
 
-type ChosenRepository = { url: string; label: string; password: Promise<Buffer> };
+type ChosenRepository = { address: StorageAddress; label: string; password: Promise<Buffer> };
 
 /** @throws `configuration-missing` when nothing names a repository. */
 async function chooseRepository(context: Context, configuration: Configuration | undefined): Promise<ChosenRepository> {
@@ -118,7 +129,7 @@ async function chooseRepository(context: Context, configuration: Configuration |
   const password = findPassword({ file: global.passwordFile, environment, configured, cwd });
   // Awaited later; a failure must not count as unhandled until then.
   password.catch(() => undefined);
-  return { url, label: configured?.name ?? url, password };
+  return { address: addressOf(url), label: configured?.name ?? url, password };
 }
 
 /** A path is resolved; a URL stays. */

@@ -56,4 +56,24 @@ export interface Storage {
    * @throws `storage`.
    */
   removeLeftovers?(olderThanMs: number): Promise<void>;
+  /** Ends connections and helper processes. Nothing may be under way. Storages that keep none do without. Harmless when called twice. */
+  close?(): Promise<void>;
 }
+
+/**
+ * What the composition root makes a storage from. It crosses threads, so that every lane opens the same storage by itself; only the
+ * composition root looks into it.
+ */
+export type StorageAddress = {
+  /** A path, or a URL as in holdfast.yaml. May hold secrets: never printed; `Storage.location` is. */
+  url: string;
+  /** Settings of the kind of storage, by name; see docs/configuration.md. */
+  options?: Readonly<Record<string, string>>;
+  /** Bytes a second, for all threads of the process together. */
+  limits?: { upload?: SharedLimit; download?: SharedLimit };
+  /** Folder of the cache of metadata on this host; without it nothing is cached. */
+  cacheFolder?: string;
+};
+
+/** A budget of bytes a second that threads share: see `with-limit.ts`. */
+export type SharedLimit = { bytesPerSecond: number; state: SharedArrayBuffer };

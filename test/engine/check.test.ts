@@ -74,7 +74,7 @@ test('a repository without a snapshot, and one without anything', async (t) => {
 async function options(repository: SmallRepository, changes: Partial<CheckOptions>): Promise<CheckOptions> {
   return {
     repository: await openRepository(createLocalStorage(repository.folder), Buffer.from('x')),
-    storageUrl: repository.folder,
+    address: { url: repository.folder },
     laneEntry,
     lanes: 1,
     readData: { select: 'all' },

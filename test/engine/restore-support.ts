@@ -69,7 +69,7 @@ export class RestoreFixture {
     const repository = await this.open();
     await backUp({
       repository,
-      storageUrl: this.folder,
+      address: { url: this.folder },
       laneEntry,
       index: await loadIndex(repository),
       snapshots: await listSnapshots(repository),
@@ -117,7 +117,7 @@ export async function restoreFrom(folder: string, options: Partial<RestoreOption
   const repository = await openRepository(createLocalStorage(folder), password);
   const index = await loadIndex(repository);
   const { config, masterKey } = repository;
-  const start = { job: 'restore', storageUrl: folder, config, masterKey, index: index.memory, settings: undefined } as const;
+  const start = { job: 'restore', address: { url: folder }, config, masterKey, index: index.memory, settings: undefined } as const;
   const lanes = startLanes({ entry: laneEntry, count: 2, start, onNotice: () => undefined });
   const events: EngineEvent[] = [];
   try {

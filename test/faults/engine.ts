@@ -43,7 +43,7 @@ export async function backUpInProcess(project: Project, options: EngineOptions =
   try {
     return await backUp({
       repository,
-      storageUrl: project.repository,
+      address: { url: project.repository },
       laneEntry: options.laneEntry ?? plainLane,
       index: await loadIndex(repository),
       snapshots: await listSnapshots(repository),
@@ -83,7 +83,7 @@ export async function findingsOf(project: Project): Promise<string[]> {
   const messages: string[] = [];
   await checkRepository({
     repository: await openProject(project),
-    storageUrl: project.repository,
+    address: { url: project.repository },
     laneEntry: plainLane,
     lanes: 1,
     readData: undefined,

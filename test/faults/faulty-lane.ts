@@ -4,4 +4,4 @@ import { runLane } from '../../src/engine/lanes/lane.ts';
 import { createLocalStorage } from '../../src/storage/local.ts';
 import { withFaults } from './with-faults.ts';
 
-if (parentPort) runLane(parentPort, workerData, async (url) => withFaults(createLocalStorage(url), url));
+if (parentPort) runLane(parentPort, workerData, async ({ url }) => withFaults(createLocalStorage(url), url));

@@ -48,7 +48,7 @@ export class SmallRepository {
   async check(readData: ReadDataSelection | 'structure' = { select: 'all' }, lanes = 1): Promise<CheckResult> {
     return checkRepository({
       repository: await this.open(),
-      storageUrl: this.folder,
+      address: { url: this.folder },
       laneEntry,
       lanes,
       readData: readData === 'structure' ? undefined : readData,
@@ -172,7 +172,7 @@ export async function backUpInto(small: SmallRepository, directory: string, run:
   const repository = await small.open();
   await backUp({
     repository,
-    storageUrl: small.folder,
+    address: { url: small.folder },
     laneEntry,
     index: await loadIndex(repository),
     snapshots: await listSnapshots(repository),

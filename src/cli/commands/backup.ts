@@ -150,13 +150,13 @@ async function runBackup(
   session: Session,
   what: Settings & { configuration: Configuration; volumes: VolumeToBackUp[]; run: string; warm: WarmLanes },
 ): Promise<number> {
-  const { repository, storageUrl, signal } = session;
+  const { repository, address, signal } = session;
   const { configuration, volumes, run, lanes, compressionLevel } = what;
   const { options, output } = context;
   const [index, snapshots] = await Promise.all([loadIndex(repository), listSnapshots(repository, warnOfDamage(output))]);
   const result = await backUp({
     repository,
-    storageUrl,
+    address,
     laneEntry,
     warmLanes: what.warm,
     index,

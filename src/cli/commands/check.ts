@@ -38,11 +38,11 @@ async function checkAll(
     context,
     configuration,
     context.options.lock ? 'shared' : 'none',
-    async ({ repository, storageUrl, label, signal }) => {
+    async ({ repository, address, label, signal }) => {
       output.report({ event: 'run-started', operation: 'check', run: '', volumes: [label] });
       const { errors } = await checkRepository({
         repository,
-        storageUrl,
+        address,
         laneEntry,
         warmLanes: warm,
         lanes,

@@ -52,12 +52,12 @@ export const command: Command<Options> = {
     const repository = repositoryToName(context);
     if (found) {
       // A storage that cannot be opened is refused before anything is written.
-      if (repository !== undefined) await openStorage(repository);
+      if (repository !== undefined) await openStorage({ url: repository });
       await writeConfiguration(found, repository, file);
     }
     const configuration = await loadConfiguration(file);
     const configured = repositoryOf(configuration, context);
-    const storage = await openStorage(configured.url);
+    const storage = await openStorage({ url: configured.url });
     const key = await provideKey(context, configured);
     const created = await createOrOpen(storage, key, formatVersion);
     tell(context, { configuration, configured, found, key, created, file });

@@ -119,7 +119,7 @@ function parseIdPair(text: string, option: string, shape: string): [number, numb
 
 async function restoreAll(
   context: CommandContext<Options>,
-  { repository, storageUrl, signal }: Session,
+  { repository, address, signal }: Session,
   configuration: Configuration | undefined,
   choices: readonly Choice[],
   settings: Settings,
@@ -129,7 +129,7 @@ async function restoreAll(
   const targets = await targetsOf(context, configuration, choices);
   const index = await loadIndex(repository);
   const { config, masterKey } = repository;
-  const start: LaneStart = { job: 'restore', storageUrl, config, masterKey, index: index.memory, settings: undefined };
+  const start: LaneStart = { job: 'restore', address, config, masterKey, index: index.memory, settings: undefined };
   const pool = warm.start(start, () => undefined);
   let exitCode: number = exitCodes.done;
   try {

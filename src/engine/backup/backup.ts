@@ -12,6 +12,7 @@ import { createIndexWriter, type IndexWriter } from '../../repository/index-writ
 import { type PartialPack, storePack } from '../../repository/pack-writer.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { ofVolume, saveSnapshot } from '../../repository/snapshots.ts';
+import type { StorageAddress } from '../../storage/storage.ts';
 import { type LanePool, type WarmLanes, warmLanes } from '../lanes/pool.ts';
 import type { LaneStart } from '../lanes/protocol.ts';
 import { type Counts, clearCounters, createCounters, sumCounters } from './counters.ts';
@@ -33,7 +34,7 @@ export type VolumeToBackUp = Omit<VolumeStart, 'root'> & {
 export type BackupOptions = {
   repository: Repository;
   /** The composition root's: URL of the storage, module of the lanes. */
-  storageUrl: string;
+  address: StorageAddress;
   laneEntry: URL;
   /** As many as `lanes`, started for job `backup`; without them, the backup starts its own. Closed by the backup. */
   warmLanes?: WarmLanes;
@@ -128,9 +129,9 @@ export async function backUp(options: BackupOptions): Promise<BackupResult> {
 const failsOneVolume = ({ code }: HoldfastError) =>
   code === 'volume-missing' || code === 'volume-empty' || code === 'volume-unreadable' || code === 'restore-unfinished';
 
-function laneStart({ repository, storageUrl, index }: BackupOptions, settings: LaneSettings): LaneStart {
+function laneStart({ repository, address, index }: BackupOptions, settings: LaneSettings): LaneStart {
   const { config, masterKey } = repository;
-  return { job: 'backup', storageUrl, config, masterKey, index: index.memory, settings };
+  return { job: 'backup', address, config, masterKey, index: index.memory, settings };
 }
 
 function laneSettings(options: BackupOptions): LaneSettings {

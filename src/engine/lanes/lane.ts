@@ -4,7 +4,7 @@ import { createSeal } from '../../format/seal.ts';
 import { errorDocument, HoldfastError } from '../../model/errors.ts';
 import { BlobIndex } from '../../repository/blob-index.ts';
 import type { Repository } from '../../repository/repository.ts';
-import type { Storage } from '../../storage/storage.ts';
+import type { Storage, StorageAddress } from '../../storage/storage.ts';
 import type { FromLane, LaneContext, LaneHandler, LaneJob, LaneStart, ToLane } from './protocol.ts';
 
 const jobs: Record<LaneJob, () => Promise<{ createLane: (context: LaneContext) => LaneHandler }>> = {
@@ -14,21 +14,30 @@ const jobs: Record<LaneJob, () => Promise<{ createLane: (context: LaneContext) =
 };
 
 /** Runs a lane until its port closes; its modules are loaded before there is work. `openStorage` belongs to the composition root. */
-export function runLane(port: MessagePort, job: LaneJob, openStorage: (url: string) => Promise<Storage>): void {
+export function runLane(port: MessagePort, job: LaneJob, openStorage: (address: StorageAddress) => Promise<Storage>): void {
   const post = (message: FromLane) => port.postMessage(message);
   const loaded = jobs[job]();
   let handler: Promise<LaneHandler> = Promise.reject(new HoldfastError('internal', 'a lane was called before it began'));
   handler.catch(() => undefined);
 
+  let opened: Promise<Repository> | undefined;
+
   async function begin(start: LaneStart): Promise<LaneHandler> {
     const { createLane } = await loaded;
-    const repository = await openInLane(start, openStorage);
+    opened = openInLane(start, openStorage);
+    const repository = await opened;
     return createLane({ repository, index: new BlobIndex(start.index), settings: start.settings, notify: (notice) => post({ notice }) });
+  }
+
+  /** Connections that stay open would keep the thread alive. */
+  async function end(): Promise<void> {
+    port.close();
+    await opened?.then(({ storage }) => storage.close?.()).catch(() => undefined);
   }
 
   let last: Promise<void> = Promise.resolve();
   port.on('message', (received: ToLane) => {
-    if ('end' in received) return port.close();
+    if ('end' in received) return void end();
     if ('begin' in received) {
       handler = begin(received.begin);
       // Whoever calls is told.
@@ -46,9 +55,9 @@ export function runLane(port: MessagePort, job: LaneJob, openStorage: (url: stri
   });
 }
 
-async function openInLane(start: LaneStart, openStorage: (url: string) => Promise<Storage>): Promise<Repository> {
+async function openInLane(start: LaneStart, openStorage: (address: StorageAddress) => Promise<Storage>): Promise<Repository> {
   const { encrypt, macK, macR } = start.masterKey;
   // Buffers arrive from another thread as plain byte arrays.
   const masterKey = { encrypt: Buffer.from(encrypt), macK: Buffer.from(macK), macR: Buffer.from(macR) };
-  return { storage: await openStorage(start.storageUrl), config: start.config, masterKey, seal: createSeal(masterKey) };
+  return { storage: await openStorage(start.address), config: start.config, masterKey, seal: createSeal(masterKey) };
 }

@@ -3,6 +3,7 @@ import type { SealKey } from '../../format/seal.ts';
 import type { ErrorDocument } from '../../model/errors.ts';
 import type { BlobIndex, BlobIndexMemory } from '../../repository/blob-index.ts';
 import type { Repository } from '../../repository/repository.ts';
+import type { StorageAddress } from '../../storage/storage.ts';
 
 /** The kinds of work that a lane can be started for. */
 export type LaneJob = 'backup' | 'restore' | 'check';
@@ -11,7 +12,7 @@ export type LaneJob = 'backup' | 'restore' | 'check';
 export type LaneStart = {
   job: LaneJob;
   /** What the composition root makes a storage from. */
-  storageUrl: string;
+  address: StorageAddress;
   config: Repository['config'];
   masterKey: SealKey;
   index: BlobIndexMemory;

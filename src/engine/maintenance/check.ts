@@ -5,6 +5,7 @@ import type { StoredSnapshot } from '../../model/snapshot.ts';
 import type { BlobIndex } from '../../repository/blob-index.ts';
 import { createBlobReader } from '../../repository/blob-reader.ts';
 import type { Repository } from '../../repository/repository.ts';
+import type { StorageAddress } from '../../storage/storage.ts';
 import { type Lane, type LanePool, type WarmLanes, warmLanes } from '../lanes/pool.ts';
 import { findAffected } from './affected.ts';
 import { type CheckCall, type CheckLaneSettings, progressWords } from './check-messages.ts';
@@ -19,7 +20,7 @@ import { walkTrees } from './walk-trees.ts';
 export type CheckOptions = {
   repository: Repository;
   /** The composition root's: URL of the storage, module of the lanes. */
-  storageUrl: string;
+  address: StorageAddress;
   laneEntry: URL;
   /** Started for job `check`; without them, the check starts its own. Closed by the check. */
   warmLanes?: WarmLanes;
@@ -147,14 +148,14 @@ async function runLanes(
 }
 
 function startPool(
-  { repository, storageUrl, laneEntry, lanes, memoryBytes, warmLanes: warmed }: CheckOptions,
+  { repository, address, laneEntry, lanes, memoryBytes, warmLanes: warmed }: CheckOptions,
   index: BlobIndex,
   settings: CheckLaneSettings,
 ): LanePool {
   const { config, masterKey } = repository;
   const count = Math.max(1, memoryBytes === undefined ? lanes : Math.min(lanes, Math.floor(memoryBytes / laneBytes)));
   const warm = warmed ?? warmLanes({ entry: laneEntry, count, job: 'check' });
-  return warm.start({ job: 'check', storageUrl, config, masterKey, index: index.memory, settings }, () => undefined);
+  return warm.start({ job: 'check', address, config, masterKey, index: index.memory, settings }, () => undefined);
 }
 
 /** Entries of the snapshots' trees, each once and marked as visited. */
