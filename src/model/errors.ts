@@ -83,6 +83,10 @@ export const catalogue = {
   'path-missing': entry('there is no such path in the snapshot', 'run `holdfast ls SNAPSHOT`'),
   'unsafe-name': entry('a name in the repository would lead out of the target', 'treat the repository as tampered with'),
   storage: entry('the storage of the repository failed', 'see the cause; nothing that was stored before is lost', exitCodes.failed, true),
+  'storage-denied': entry(
+    'the storage of the repository refuses access',
+    'check the credentials, and what they may do: see docs/configuration.md',
+  ),
   'storage-full': entry('the storage of the repository is full', 'make room, then run again: what was stored is reused'),
   'target-full': entry('the target of the restore is full', 'make room, then run the same restore again'),
   'target-unwritable': entry('the target of the restore cannot be written', 'check the path and its permissions'),
@@ -98,6 +102,8 @@ export type ErrorDetails = {
   file?: string;
   /** Overrides the remedy of the catalogue. */
   remedy?: string;
+  /** How long the storage asks to wait before the same operation is tried again. */
+  retryAfterMs?: number;
   cause?: unknown;
 };
 
@@ -107,6 +113,7 @@ export class HoldfastError extends Error {
   readonly volume: string | undefined;
   readonly file: string | undefined;
   readonly remedy: string;
+  readonly retryAfterMs: number | undefined;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -115,6 +122,7 @@ export class HoldfastError extends Error {
     this.volume = details.volume;
     this.file = details.file;
     this.remedy = details.remedy ?? catalogue[code].remedy;
+    this.retryAfterMs = details.retryAfterMs;
   }
 
   get exitCode(): number {
