@@ -34,6 +34,8 @@ export type EngineEvent =
     }
   | { event: 'restored'; volume: string; snapshot: string; target: string; result: RestoreResult }
   | { event: 'finding'; finding: CheckFinding }
+  /** An operation of a storage failed and is tried again after `waitMs`; it is in trouble for `troubleMs` by then. */
+  | { event: 'storage-retry'; storage: string; what: string; attempt: number; waitMs: number; troubleMs: number; reason: string }
   | { event: 'run-finished'; operation: 'backup' | 'restore' | 'check'; run: string; durationMs: number; exitCode: number }
   | { event: 'error'; error: ErrorDocument };
 

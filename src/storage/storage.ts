@@ -4,8 +4,11 @@
  */
 export type FileKind = 'config' | 'keys' | 'locks' | 'snapshots' | 'index' | 'data';
 
-/** `name` is 64 hexadecimal characters; for kind `config`, which has one file, it is ignored. */
-export type FileRef = { kind: FileKind; name: string };
+/**
+ * `name` is 64 hexadecimal characters; for kind `config`, which has one file, it is ignored. `holds` is set by who knows that a pack holds
+ * trees: a cache keeps such packs.
+ */
+export type FileRef = { kind: FileKind; name: string; holds?: 'trees' };
 
 export type StoredFile = { name: string; sizeBytes: number };
 
@@ -71,8 +74,18 @@ export type StorageAddress = {
   options?: Readonly<Record<string, string>>;
   /** Bytes a second, for all threads of the process together. */
   limits?: { upload?: SharedLimit; download?: SharedLimit };
-  /** Folder of the cache of metadata on this host; without it nothing is cached. */
+  /** Folder of the cache of metadata on this host, one a repository; without it nothing is cached. */
   cacheFolder?: string;
+  /** How storages of all threads are told to stop waiting, and tell of their retries. */
+  retries?: RetryLink;
+};
+
+/** What threads share about retries: see `with-retry.ts`. */
+export type RetryLink = {
+  /** One 32-bit word; other than 0 when the run is to end: nothing is tried again for long. */
+  stop: SharedArrayBuffer;
+  /** Name of a BroadcastChannel on which retries are told. */
+  channel: string;
 };
 
 /** A budget of bytes a second that threads share: see `with-limit.ts`. */

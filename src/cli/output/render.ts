@@ -4,6 +4,7 @@ import { shortId } from '../../model/ids.ts';
 import { formatDuration, formatSize } from '../../model/quantities.ts';
 import type { Output } from './output.ts';
 import type { Progress } from './progress.ts';
+import { createRetryNotice } from './retry-notice.ts';
 import { displayText } from './text.ts';
 import { formatCount } from './units.ts';
 
@@ -17,7 +18,7 @@ const pathsShown = 5;
 const jsonProgressIntervalMs = 1000;
 
 export function createRenderer(output: Omit<Output, 'report'>, progress: Progress, nowMs: () => number = () => performance.now()): Report {
-  return output.json ? jsonRenderer(output, nowMs) : textRenderer(output, progress);
+  return output.json ? jsonRenderer(output, nowMs) : textRenderer(output, progress, nowMs);
 }
 
 /**
@@ -26,7 +27,12 @@ export function createRenderer(output: Omit<Output, 'report'>, progress: Progres
  */
 function jsonRenderer(output: Omit<Output, 'report'>, nowMs: () => number): Report {
   const lastProgressMs = new Map<string, number>();
+  const retryNotice = createRetryNotice(output, nowMs);
+  let eventsExpected = false;
   return (event) => {
+    eventsExpected ||= event.event === 'run-started';
+    // A command whose documents are something else has no place for events among them.
+    if (event.event === 'storage-retry' && !eventsExpected) return retryNotice(event);
     if (event.event === 'error') return output.error(errorFromDocument(event.error));
     if (event.event === 'progress') {
       const now = nowMs();
@@ -37,8 +43,9 @@ function jsonRenderer(output: Omit<Output, 'report'>, nowMs: () => number): Repo
   };
 }
 
-function textRenderer(output: Omit<Output, 'report'>, progress: Progress): Report {
+function textRenderer(output: Omit<Output, 'report'>, progress: Progress, nowMs: () => number): Report {
   const problems = createProblemList(output);
+  const retryNotice = createRetryNotice(output, nowMs);
   let errorsFound = 0;
   return (event) => {
     switch (event.event) {
@@ -67,6 +74,8 @@ function textRenderer(output: Omit<Output, 'report'>, progress: Progress): Repor
         if (event.finding.severity === 'error') errorsFound += 1;
         for (const line of findingLines(event.finding, output)) output.line(line);
         return;
+      case 'storage-retry':
+        return retryNotice(event);
       case 'run-finished':
         problems.finishAll();
         progress.clear();
