@@ -4,6 +4,7 @@
  */
 import { HoldfastError } from '../model/errors.ts';
 import { type PackId, parsePackId } from '../model/ids.ts';
+import type { PackEntry } from './pack-header.ts';
 import { parseRepositoryJson } from './sealed-json.ts';
 
 /** Receives what an index file says, blob by blob. `id` is 64 hexadecimal characters. */
@@ -96,6 +97,15 @@ export function indexFragment(pack: PackId, entries: Buffer): string {
     at = idAt + 32;
   }
   return `${text}]}`;
+}
+
+/** The same from places, which need not follow one another without gaps: as an index says them of a pack whose header is damaged. */
+export function indexFragmentOfPlaces(pack: PackId, places: readonly PackEntry[]): string {
+  const blobs = places.map(({ id, kind, offset, length, plainLength }) => {
+    const plain = plainLength > 0 ? `,"uncompressed_length":${plainLength}` : '';
+    return `{"id":"${id}","type":"${kind}","offset":${offset},"length":${length}${plain}}`;
+  });
+  return `{"id":"${pack}","blobs":[${blobs.join(',')}]}`;
 }
 
 export function indexFileFromFragments(fragments: readonly string[]): Buffer {

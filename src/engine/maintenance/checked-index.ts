@@ -25,9 +25,22 @@ export type IndexedPack = {
   conflict: string | undefined;
 };
 
+/** An index file, and whether it could stay as it is. */
+export type IndexFileState = {
+  name: string;
+  /** `damaged` for good; `unreadable` when the storage failed, which may pass. */
+  state: 'good' | 'damaged' | 'unreadable';
+  /** It holds what no index file should: impossible places, a pack twice, the `supersedes` of old versions. */
+  flawed: boolean;
+  /** The packs that it names by their numbers, and how many different places it gives for each. */
+  blobCounts: Map<number, number>;
+};
+
 export class CheckedIndex {
   readonly index = new BlobIndex();
   readonly files: string[] = [];
+  /** In the order of `files`. */
+  readonly states: IndexFileState[] = [];
   /** Number of the index file that named a pack first, by the pack's number. */
   private readonly packFiles: number[] = [];
   private readonly packNumbers = new Map<string, number>();
@@ -40,10 +53,13 @@ export class CheckedIndex {
     const checked = new CheckedIndex();
     for await (const { name } of repository.storage.list('index')) checked.files.push(name);
     for (const [file, name] of checked.files.entries()) {
+      const state: IndexFileState = { name, state: 'good', flawed: false, blobCounts: new Map() };
+      checked.states.push(state);
       try {
         checked.enter(file, await readSealedJson(repository, 'index', name), findings);
       } catch (error) {
         if (!(error instanceof HoldfastError)) throw error;
+        state.state = error.code === 'storage' ? 'unreadable' : 'damaged';
         findings.add({
           kind: error.code === 'storage' ? 'unreadable' : 'index-damaged',
           message: `index file: ${error.message}`,
@@ -70,8 +86,21 @@ export class CheckedIndex {
     return this.packNumbers.has(id);
   }
 
+  /** Undefined for a pack that no index file names. */
+  packNumber(id: string): number | undefined {
+    return this.packNumbers.get(id);
+  }
+
+  /** How many different places the index files together give for blobs of a pack. */
+  blobCount(pack: number): number {
+    return (this.starts[pack + 1] as number) - (this.starts[pack] as number);
+  }
+
   private enter(file: number, json: Buffer, findings: Findings): void {
     const { index, packNumbers } = this;
+    const state = this.states[file] as IndexFileState;
+    state.flawed = json.includes('"supersedes"');
+    const { blobCounts } = state;
     let pack = -1;
     let known = false;
     readIndexFile(json, {
@@ -79,6 +108,8 @@ export class CheckedIndex {
         const number = packNumbers.get(id);
         known = number !== undefined;
         pack = number ?? index.addPack(id);
+        if (blobCounts.has(pack)) state.flawed = true;
+        else blobCounts.set(pack, 0);
         if (known && this.packFiles[pack] !== file) this.namedTwice++;
         if (known) return;
         packNumbers.set(id, pack);
@@ -86,9 +117,11 @@ export class CheckedIndex {
       },
       blob: (kind, id, offset, length, plainLength) => {
         if (length < sealOverheadBytes || offset + length > maxPackBytes) {
+          state.flawed = true;
           const message = `${kind} blob ${id} is said to be ${length} bytes at ${offset} of pack ${index.packId(pack)}: no blob is`;
           return findings.add({ kind: 'index-invalid', message, file: `index/${this.files[file]}` });
         }
+        blobCounts.set(pack, (blobCounts.get(pack) as number) + 1);
         if (known && this.says(kind, id, { pack: index.packId(pack), kind, offset, length, plainLength })) return;
         index.add(id, kind, pack, offset, length, plainLength);
       },
