@@ -12,6 +12,7 @@ packages=(
   e2fsprogs       # small file systems that fill up
   git zstd strace # corpora, frames, system calls counted
   redis-server    # a real dump for the demo
+  rclone openssl  # servers of storages, and certificates for them
 )
 
 if [ "$(id -u)" -ne 0 ]; then

@@ -23,6 +23,8 @@ const packages = {
   zstd: 'zstd',
   strace: 'strace',
   'redis-server': 'redis-server',
+  rclone: 'rclone',
+  openssl: 'openssl',
 } as const;
 
 export type PeerName = keyof typeof packages;
