@@ -35,13 +35,14 @@ test('a root, unknown fields and numeric owners survive', () => {
     gid: 4294967295,
     original: id,
     root,
+    problems: 3,
     unknown: { label: 'l<', delete: 'never', summary: { command: 'rustic backup', total_duration: 1.25 } },
   };
   assert.deepEqual(decodeSnapshot(encodeSnapshot(snapshot), id), snapshot);
   const json = encodeSnapshot(snapshot).toString();
   assert.match(
     json,
-    /"total_bytes_processed":\d+,"command":"rustic backup","total_duration":1.25\},"holdfast_root":\{.*\},"label":"l\\u003c","delete":"never"\}$/,
+    /"total_bytes_processed":\d+,"command":"rustic backup","total_duration":1.25\},"holdfast_root":\{.*\},"holdfast_problems":3,"label":"l\\u003c","delete":"never"\}$/,
   );
 });
 
@@ -52,7 +53,7 @@ test('a snapshot of an old version has few fields', () => {
 
 test('what is not a snapshot is damaged', () => {
   const good = JSON.parse(vector('snapshot').toString());
-  const field = fc.constantFrom(...Object.keys(good), 'parent', 'holdfast_root', 'uid', 'original');
+  const field = fc.constantFrom(...Object.keys(good), 'parent', 'holdfast_root', 'holdfast_problems', 'uid', 'original');
   fc.assert(
     fc.property(field, fc.jsonValue({ maxDepth: 1 }), (key, value) => {
       try {

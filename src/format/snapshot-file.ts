@@ -20,7 +20,8 @@ import {
 } from './json-fields.ts';
 import { assertSafeName, jsonFromNode, nodeFromJson } from './tree-node.ts';
 
-/** Snapshot files, as restic 0.19 writes them (source: restic, internal/data/snapshot.go), with `holdfast_root` in addition. */
+/** Snapshot files, as restic 0.19 writes them (source: restic, internal/data/snapshot.go), with
+ * `holdfast_root` and `holdfast_problems` in addition. */
 
 const counts = [
   ['files_new', 'filesNew'],
@@ -54,6 +55,7 @@ const knownFields: ReadonlySet<string> = new Set([
   'program_version',
   'summary',
   'holdfast_root',
+  'holdfast_problems',
 ]);
 
 /** What `Snapshot.unknown` holds under this key are the summary's unknown fields: the summary itself is known. */
@@ -80,6 +82,7 @@ export function encodeSnapshot(snapshot: Snapshot): Buffer {
   json += textMember('program_version', snapshot.programVersion);
   if (snapshot.summary !== undefined) json += `,"summary":${jsonFromSummary(snapshot.summary, summaryUnknown)}`;
   if (snapshot.root !== undefined) json += `,"holdfast_root":${jsonFromNode(snapshot.root)}`;
+  if (snapshot.problems) json += `,"holdfast_problems":${snapshot.problems}`;
   return Buffer.from(`${json}${jsonFromMembers(unknown)}}`, 'latin1');
 }
 
@@ -113,6 +116,7 @@ function readRoot(value: unknown): TreeNode | undefined {
 function snapshotFromFields(fields: Fields, id: SnapshotId): StoredSnapshot {
   const { summary, unknown: summaryUnknown } = readSummary(fields.summary);
   const unknown = unknownFields(fields, knownFields);
+  const problems = readCount(fields.holdfast_problems, 'holdfast_problems');
   return {
     id,
     time: readTime(fields.time, 'time'),
@@ -129,6 +133,7 @@ function snapshotFromFields(fields: Fields, id: SnapshotId): StoredSnapshot {
     programVersion: readText(fields.program_version, 'program_version'),
     summary,
     root: readRoot(fields.holdfast_root),
+    ...(problems === 0 ? {} : { problems }),
     unknown: summaryUnknown === undefined ? unknown : { ...unknown, [unknownInSummary]: summaryUnknown },
   };
 }

@@ -55,6 +55,11 @@ export type Snapshot = {
    * (`holdfast_root`): restic ignores it.
    */
   root: TreeNode | undefined;
+  /**
+   * How many files and directories could not be read, when there were any. A field of Holdfast's own (`holdfast_problems`), by which
+   * retention knows that a snapshot lacks something.
+   */
+  problems?: number;
   /** Fields that this version doesn't know, written back on a rewrite. */
   unknown: Record<string, unknown> | undefined;
 };

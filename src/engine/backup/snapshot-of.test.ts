@@ -35,6 +35,11 @@ test('the tags carry identity and grade, and what the user adds', () => {
   assert.deepEqual([excludes, paths], [['*.o', '/tmp'], ['/mnt/v']]);
 });
 
+test('a snapshot knows how many files could not be read', () => {
+  assert.equal(taken('crash', { unreadable: 3, unreadableAttributes: 2 }).problems, 3);
+  assert.ok(!('problems' in taken('crash', { unreadableAttributes: 2 })));
+});
+
 test("the summary has restic's counts and the time that it took, and nothing of Holdfast's own", () => {
   const { summary, time } = taken('crash', { filesNew: 2, totalBytesProcessed: 2 ** 40, unreadable: 1 });
   assert.deepEqual([summary.filesNew, summary.totalBytesProcessed], [2, 2 ** 40]);

@@ -61,6 +61,7 @@ export function snapshotOf(context: SnapshotContext, walked: Walked): Snapshot &
     programVersion: context.programVersion,
     summary: summaryOf(counts, startedMs, context.clock.now().getTime()),
     root: root.node,
+    ...(counts.unreadable === 0 ? {} : { problems: counts.unreadable }),
     unknown: undefined,
     consistency,
   };
