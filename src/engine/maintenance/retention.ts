@@ -82,7 +82,8 @@ export function decideRetention(
 
 type Timed = { snapshot: StoredSnapshot; sec: number; nsec: number; byAge: boolean };
 
-function decideGroup(group: SnapshotGroup, policy: RetentionPolicy, now: Date): Decision[] {
+/** {@link decideRetention} for the snapshots of one group, newest first. */
+export function decideGroup(group: SnapshotGroup, policy: RetentionPolicy, now: Date): Decision[] {
   const all = group.snapshots.map((snapshot): Timed => {
     const taken = identityFromTags(snapshot.tags)?.class;
     return { snapshot, ...parseTime(snapshot.time), byAge: taken === 'manual' || taken === 'guard' };

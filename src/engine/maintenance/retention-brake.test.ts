@@ -1,0 +1,251 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { aSnapshot, timeOf } from '../../../test/snapshot-histories.ts';
+import type { SnapshotId } from '../../model/ids.ts';
+import { type Consistency, type SnapshotSummary, type StoredSnapshot, tagsFromIdentity } from '../../model/snapshot.ts';
+import { decideRetention, type RetentionPolicy } from './retention.ts';
+import { applyBrake, type BrakedDecision } from './retention-brake.ts';
+import { type BrakeSettings, confirmedTag, judgeSnapshots } from './snapshot-evidence.ts';
+import { groupSnapshots } from './snapshot-groups.ts';
+
+const nowMs = Date.parse('2026-11-22T12:00:00Z');
+const dayMs = 86_400_000;
+const settings: BrakeSettings = { enabled: true, shrinkPercent: 50, churnPercent: 90, unreadable: 0, torn: true };
+const daily = (count: number): RetentionPolicy => ({
+  last: 0,
+  hourly: 0,
+  daily: count,
+  weekly: 0,
+  monthly: 0,
+  yearly: 0,
+  within: undefined,
+  withinHourly: undefined,
+  withinDaily: undefined,
+  withinWeekly: undefined,
+  withinMonthly: undefined,
+  withinYearly: undefined,
+  manualMs: 90 * dayMs,
+  tags: [],
+});
+
+const usualFiles = 1000;
+const usualBytes = 100 * 1024 * 1024;
+
+type Look = {
+  files?: number;
+  bytes?: number;
+  changed?: number;
+  added?: number;
+  problems?: number;
+  consistency?: Consistency;
+  tags?: string[];
+};
+
+/** A volume's snapshots, one a day, the last of them today. */
+function dailySnapshots(looks: readonly Look[]): StoredSnapshot[] {
+  return looks.map((look, place) => {
+    const timeMs = nowMs - (looks.length - place) * dayMs;
+    const { files = usualFiles, bytes = usualBytes, changed = 5, added = 5_000, consistency = 'crash', tags = [] } = look;
+    const identity = { project: 'shop', volume: 'data', run: String(place), class: 'scheduled', consistency } as const;
+    return aSnapshot({
+      id: (place + 1).toString(16).padStart(64, '0') as SnapshotId,
+      time: timeOf(timeMs),
+      parent: place === 0 ? undefined : (place.toString(16).padStart(64, '0') as SnapshotId),
+      tags: [...tagsFromIdentity(identity), ...tags],
+      summary: {
+        filesChanged: changed,
+        filesNew: 0,
+        dataAdded: added,
+        totalFilesProcessed: files,
+        totalBytesProcessed: bytes,
+      } as SnapshotSummary,
+      ...(look.problems === undefined ? {} : { problems: look.problems }),
+    });
+  });
+}
+
+const good: Look = {};
+const times = (count: number, look: Look): Look[] => Array.from({ length: count }, () => look);
+
+/** What looks wrong, oldest first; empty for what looks good. */
+function suspicions(looks: readonly Look[], given: Partial<BrakeSettings> = {}): string[] {
+  const snapshots = dailySnapshots(looks);
+  const evidence = judgeSnapshots(snapshots.toReversed(), { ...settings, ...given });
+  return snapshots.map((snapshot) => evidence.get(snapshot)?.kind ?? '');
+}
+
+const evidenceOf = (snapshots: readonly StoredSnapshot[]) =>
+  new Map(groupSnapshots(snapshots).flatMap((group) => [...judgeSnapshots(group.snapshots, settings)]));
+
+function braked(snapshots: readonly StoredSnapshot[], policy: RetentionPolicy, evidence = evidenceOf(snapshots)): BrakedDecision[] {
+  const now = new Date(nowMs);
+  return applyBrake(
+    decideRetention(snapshots, () => policy, now),
+    evidence,
+    () => policy,
+    now,
+  );
+}
+const kept = (decisions: readonly BrakedDecision[]) => decisions.filter(({ keep }) => keep).map(({ snapshot }) => snapshot);
+
+test('what is empty, shrunken, torn or lacks files looks wrong', () => {
+  const shrunkenBytes = { bytes: usualBytes * 0.49 };
+  const shrunkenFiles = { files: usualFiles * 0.49 };
+  assert.deepEqual(
+    suspicions([good, { files: 0, bytes: 0 }, shrunkenBytes, good, shrunkenFiles, { consistency: 'torn' }, { problems: 1 }, good]),
+    ['', 'empty', 'shrunken', '', 'shrunken', 'torn', 'unreadable', ''],
+  );
+});
+
+test('thresholds are those of the settings, and each can be switched off', () => {
+  const half = { files: usualFiles / 2, bytes: usualBytes / 2 };
+  assert.deepEqual(suspicions([good, half]), ['', '']);
+  assert.deepEqual(suspicions([good, half], { shrinkPercent: 51 }), ['', 'shrunken']);
+  assert.deepEqual(suspicions([good, { files: 20 }], { shrinkPercent: undefined }), ['', '']);
+  assert.deepEqual(suspicions([good, { problems: 2 }, { problems: 3 }], { unreadable: 2 }), ['', '', 'unreadable']);
+  assert.deepEqual(suspicions([good, { problems: 2 }], { unreadable: undefined }), ['', '']);
+  assert.deepEqual(suspicions([good, { consistency: 'torn' }], { torn: false }), ['', '']);
+  assert.deepEqual(suspicions([good, { files: 0 }, { consistency: 'torn' }], { enabled: false }), ['', '', '']);
+});
+
+test('what is compared with is the median of the good ones: neither one huge snapshot nor wrong ones move it', () => {
+  assert.deepEqual(suspicions([...times(3, good), { bytes: usualBytes * 100 }, good]), ['', '', '', '', '']);
+  assert.deepEqual(
+    suspicions([...times(3, good), ...times(20, { bytes: usualBytes / 10 })]).slice(3),
+    times(20, {}).map(() => 'shrunken'),
+  );
+});
+
+test('small volumes may shrink', () => {
+  assert.deepEqual(
+    suspicions([
+      { files: 9, bytes: 60_000 },
+      { files: 1, bytes: 10 },
+    ]),
+    ['', ''],
+  );
+});
+
+test('nearly everything new looks wrong in a volume that changes little, and so does what follows', () => {
+  const everything = { changed: usualFiles, added: usualBytes };
+  assert.deepEqual(suspicions([...times(5, good), everything, good, good]).slice(5), ['churn', 'churn', 'churn']);
+  const offBy = { changed: usualFiles * 0.89, added: usualBytes };
+  assert.deepEqual(suspicions([...times(5, good), offBy]).at(-1), '');
+  // Read anew as a whole, with --force: no new bytes.
+  assert.equal(suspicions([...times(5, good), { changed: usualFiles, added: 900 }]).at(-1), '');
+  // A folder of dumps is new every day; and nobody knows the habits of a young volume.
+  assert.deepEqual(
+    suspicions([good, ...times(5, everything)]),
+    times(6, {}).map(() => ''),
+  );
+  assert.equal(suspicions([...times(5, good), everything], { churnPercent: undefined }).at(-1), '');
+});
+
+test('who confirms a snapshot says what is usual from now on', () => {
+  const small = { bytes: usualBytes / 10 };
+  const confirmed = { ...small, tags: [confirmedTag] };
+  assert.deepEqual(suspicions([...times(4, good), small, confirmed, small, small]).slice(4), ['shrunken', '', '', '']);
+  const everything = { changed: usualFiles, added: usualBytes };
+  assert.deepEqual(suspicions([...times(5, good), { ...everything, tags: [confirmedTag] }, good]).slice(5), ['', '']);
+  assert.deepEqual(suspicions([...times(5, good), everything, { tags: [confirmedTag] }, good]).slice(5), ['churn', '', '']);
+});
+
+test('a snapshot without a summary, as of an old restic, is taken for good', () => {
+  const snapshots = [aSnapshot(), aSnapshot({ time: '2026-11-23T00:00:00Z' })];
+  assert.equal(judgeSnapshots(snapshots, settings).size, 0);
+});
+
+test('a mount that is gone for a month pushes out no good snapshot', () => {
+  const before = dailySnapshots([...times(40, good)]);
+  const all = dailySnapshots([...times(40, good), ...times(30, { files: 0, bytes: 0 })]);
+  const keptBefore = kept(decideRetentionOnly(before, daily(7)));
+  assert.equal(keptBefore.length, 7);
+  const decisions = braked(all, daily(7));
+  const keptGood = kept(decisions).filter(({ summary }) => summary?.totalFilesProcessed === usualFiles);
+  assert.deepEqual(
+    keptGood.map(({ id }) => id),
+    keptBefore.map(({ id }) => id),
+  );
+  const held = decisions.filter(({ held: isHeld }) => isHeld);
+  assert.equal(held.length, 7);
+  assert.match(held[0]?.reasons.join() ?? '', /^held: the newest good snapshot,held: daily 2026-10-22, without those that look wrong$/);
+  assert.match(held[1]?.reasons.join() ?? '', /^held: daily 2026-10-21, without/);
+});
+
+const decideRetentionOnly = (snapshots: readonly StoredSnapshot[], policy: RetentionPolicy) =>
+  decideRetention(snapshots, () => policy, new Date(nowMs)).map((decision) => ({ ...decision, suspicion: undefined, held: false }));
+
+test('a torn snapshot of the same day does not take the place of the good one', () => {
+  const snapshots = dailySnapshots([good, good]);
+  const [first, second] = snapshots as [StoredSnapshot, StoredSnapshot];
+  const tornId = 'f'.repeat(64) as SnapshotId;
+  const torn = {
+    ...second,
+    id: tornId,
+    time: timeOf(Date.parse(second.time) + 3_600_000),
+    tags: second.tags.map((tag) => tag.replace('crash', 'torn')),
+  };
+  assert.deepEqual(
+    kept(braked([first, second, torn], daily(2))).map(({ id }) => id),
+    [tornId, second.id, first.id],
+  );
+  assert.deepEqual(
+    kept(decideRetentionOnly([first, second, torn], daily(2))).map(({ id }) => id),
+    [tornId, first.id],
+  );
+});
+
+test('the newest good snapshot stays whatever the policy says; if none is good, the newest', () => {
+  const tagged = { ...daily(0), tags: ['release'] };
+  const snapshots = dailySnapshots([good, good, { files: 0 }]);
+  const decisions = braked(snapshots, tagged);
+  assert.deepEqual(
+    kept(decisions).map(({ id }) => id),
+    [snapshots[1]?.id],
+  );
+  assert.deepEqual(
+    decisions.map(({ held }) => held),
+    [false, true, false],
+  );
+  const empties = dailySnapshots(times(3, { files: 0 }));
+  assert.deepEqual(
+    kept(braked(empties, tagged)).map(({ id }) => id),
+    [empties[2]?.id],
+  );
+});
+
+const someLook = fc.constantFrom<Look>(
+  good,
+  good,
+  good,
+  { files: 0, bytes: 0 },
+  { bytes: usualBytes / 10 },
+  { consistency: 'torn' },
+  { problems: 4 },
+);
+const someHistory = fc.array(someLook, { minLength: 1, maxLength: 40, size: 'max' }).map(dailySnapshots);
+
+test('with the brake nothing good goes that would have stayed without the wrong ones, and nothing stays less than without the brake', () => {
+  fc.assert(
+    fc.property(someHistory, fc.integer({ min: 1, max: 9 }), (snapshots, count) => {
+      const stays = new Set(kept(braked(snapshots, daily(count))));
+      const isWrong = judgeSnapshots(snapshots.toReversed(), settings);
+      const onlyGood = snapshots.filter((snapshot) => !isWrong.has(snapshot));
+      for (const snapshot of kept(decideRetentionOnly(onlyGood, daily(count)))) assert.ok(stays.has(snapshot));
+      for (const snapshot of kept(decideRetentionOnly(snapshots, daily(count)))) assert.ok(stays.has(snapshot));
+      assert.ok(stays.size <= 2 * count + 1, 'what the brake holds is bounded');
+      assert.ok(stays.has((onlyGood.at(-1) ?? snapshots.at(-1)) as StoredSnapshot));
+    }),
+  );
+});
+
+test('with the brake, too, what was kept once is kept again, as long as it is judged alike', () => {
+  fc.assert(
+    fc.property(someHistory, fc.integer({ min: 1, max: 9 }), (snapshots, count) => {
+      const evidence = evidenceOf(snapshots);
+      const first = kept(braked(snapshots, daily(count), evidence));
+      assert.deepEqual(kept(braked(first, daily(count), evidence)), first);
+    }),
+  );
+});

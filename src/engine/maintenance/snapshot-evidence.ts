@@ -1,0 +1,121 @@
+/**
+ * Which snapshots look wrong, judged by what is recorded of them: their summaries, consistency, and files that could not be read. Pure.
+ * A snapshot without a summary (of restic before 0.17) says nothing about itself, and is taken for good.
+ */
+import { formatSize } from '../../model/quantities.ts';
+import { identityFromTags, type StoredSnapshot } from '../../model/snapshot.ts';
+
+/** When a snapshot looks wrong. `undefined` switches a test off. */
+export type BrakeSettings = {
+  /** False: nothing is judged and nothing held. */
+  enabled: boolean;
+  /** Wrong with less than so many percent of the bytes or files of the good ones before (their median). */
+  shrinkPercent: number | undefined;
+  /** Wrong when so many percent of a volume that changes little are new at once; so is what follows, until it is confirmed. */
+  churnPercent: number | undefined;
+  /** Wrong with more files than that that could not be read. */
+  unreadable: number | undefined;
+  /** Whether `torn` is wrong. */
+  torn: boolean;
+};
+
+export type Suspicion = { kind: 'empty' | 'shrunken' | 'torn' | 'unreadable' | 'churn'; message: string };
+
+/** By snapshot, what looks wrong with it. Snapshots that look good are missing. */
+export type Evidence = ReadonlyMap<StoredSnapshot, Suspicion>;
+
+/** Who put this tag on a snapshot has looked at it: it is good, and what those after it are compared with. */
+export const confirmedTag = 'brake=good';
+
+/** So many good snapshots before are what is usual. */
+const windowLength = 9;
+/** A volume's habit is known from so many snapshots on. */
+const habitLength = 3;
+/** Volumes of less shrink and churn by nature: percentages mean nothing there. */
+const fewFiles = 10;
+const fewBytes = 64 * 1024;
+
+/** Judges the snapshots of one group. @param newestFirst as groups hold them. */
+export function judgeSnapshots(newestFirst: readonly StoredSnapshot[], settings: BrakeSettings): Map<StoredSnapshot, Suspicion> {
+  const suspicions = new Map<StoredSnapshot, Suspicion>();
+  if (!settings.enabled) return suspicions;
+  const usual = { files: [] as number[], bytes: [] as number[], churn: [] as number[] };
+  let unconfirmedChurn: StoredSnapshot | undefined;
+  for (const snapshot of newestFirst.toReversed()) {
+    const files = snapshot.summary?.totalFilesProcessed;
+    const bytes = snapshot.summary?.totalBytesProcessed;
+    const churn = churnOf(snapshot);
+    const confirmed = snapshot.tags.includes(confirmedTag);
+    if (confirmed) {
+      unconfirmedChurn = undefined;
+      usual.files = [];
+      usual.bytes = [];
+    }
+    const suspicion = confirmed ? undefined : judge();
+    if (suspicion?.kind === 'churn') unconfirmedChurn ??= snapshot;
+    if (suspicion !== undefined) suspicions.set(snapshot, suspicion);
+    // What is usual is learned from good ones only; how much changes, from all but the implausible one.
+    if (suspicion === undefined && files !== undefined) remember(usual.files, files);
+    if (suspicion === undefined && bytes !== undefined) remember(usual.bytes, bytes);
+    if (suspicion?.kind !== 'churn' && churn !== undefined) remember(usual.churn, churn);
+
+    function judge(): Suspicion | undefined {
+      if (files === 0) return { kind: 'empty', message: 'empty' };
+      const shrunken = shrinkage(usual.files, files, usual.bytes, bytes, settings.shrinkPercent);
+      if (shrunken !== undefined) return { kind: 'shrunken', message: shrunken };
+      const problems = snapshot.problems ?? 0;
+      if (settings.unreadable !== undefined && problems > settings.unreadable) {
+        return { kind: 'unreadable', message: `${problems} ${problems === 1 ? 'file' : 'files'} could not be read` };
+      }
+      if (settings.torn && identityFromTags(snapshot.tags)?.consistency === 'torn') {
+        return { kind: 'torn', message: 'torn: files changed while they were read' };
+      }
+      if (unconfirmedChurn !== undefined) return { kind: 'churn', message: `after nearly everything changed in ${unconfirmedChurn.time}` };
+      if (churn === undefined || !isImplausible(churn, usual.churn, settings.churnPercent)) return undefined;
+      return { kind: 'churn', message: `${Math.floor(churn)}% of it are new, of a volume that changes little` };
+    }
+  }
+  return suspicions;
+}
+
+function remember(values: number[], value: number): void {
+  values.push(value);
+  if (values.length > windowLength) values.shift();
+}
+
+function median(values: readonly number[]): number | undefined {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
+}
+
+function shrinkage(
+  usualFiles: readonly number[],
+  files: number | undefined,
+  usualBytes: readonly number[],
+  bytes: number | undefined,
+  percent: number | undefined,
+): string | undefined {
+  if (percent === undefined) return undefined;
+  const isLess = (usual: number | undefined, value: number | undefined, few: number): usual is number =>
+    usual !== undefined && value !== undefined && usual >= few && value * 100 < usual * percent;
+  const [byFiles, byBytes] = [median(usualFiles), median(usualBytes)];
+  if (isLess(byBytes, bytes, fewBytes)) return `shrunken to ${formatSize(bytes as number)} from ${formatSize(byBytes)}`;
+  if (isLess(byFiles, files, fewFiles)) return `shrunken to ${files} files from ${byFiles}`;
+  return undefined;
+}
+
+/**
+ * How much of a snapshot is new against its parent, in percent: of the files and of the bytes, whichever is less. A backup that reads
+ * everything anew finds that all files are new, and stores none of their bytes. Undefined for first and for small ones.
+ */
+function churnOf({ parent, summary }: StoredSnapshot): number | undefined {
+  if (parent === undefined || summary === undefined) return undefined;
+  const { totalFilesProcessed, totalBytesProcessed, filesNew, filesChanged, dataAdded } = summary;
+  if (totalFilesProcessed < fewFiles || totalBytesProcessed < fewBytes) return undefined;
+  return 100 * Math.min((filesNew + filesChanged) / totalFilesProcessed, dataAdded / totalBytesProcessed, 1);
+}
+
+/** Only where little changes as a rule: what is written anew every day (a folder of dumps) churns by nature. */
+function isImplausible(churn: number, usual: readonly number[], percent: number | undefined): boolean {
+  const habit = median(usual);
+  return percent !== undefined && usual.length >= habitLength && habit !== undefined && habit < percent / 2 && churn >= percent;
+}
