@@ -1,12 +1,14 @@
 import type { ErrorDocument } from './errors.ts';
 import type { Consistency, SnapshotClass, SnapshotSummary } from './snapshot.ts';
 
+export type Operation = 'backup' | 'restore' | 'check' | 'copy';
+
 /**
  * What the engine reports while it works. One stream feeds the terminal, JSON lines and later the daemon; rendering is
  * the receiver's business. Paths are for display: escaped, relative to the volume's root.
  */
 export type EngineEvent =
-  | { event: 'run-started'; operation: 'backup' | 'restore' | 'check'; run: string; volumes: string[] }
+  | { event: 'run-started'; operation: Operation; run: string; volumes: string[] }
   | { event: 'volume-started'; volume: string; parent?: string }
   | {
       event: 'progress';
@@ -34,9 +36,10 @@ export type EngineEvent =
     }
   | { event: 'restored'; volume: string; snapshot: string; target: string; result: RestoreResult }
   | { event: 'finding'; finding: CheckFinding }
+  | ({ event: 'snapshot-copied' } & CopiedSnapshot)
   /** An operation of a storage failed and is tried again after `waitMs`; it is in trouble for `troubleMs` by then. */
   | { event: 'storage-retry'; storage: string; what: string; attempt: number; waitMs: number; troubleMs: number; reason: string }
-  | { event: 'run-finished'; operation: 'backup' | 'restore' | 'check'; run: string; durationMs: number; exitCode: number }
+  | { event: 'run-finished'; operation: Operation; run: string; durationMs: number; exitCode: number }
   | { event: 'error'; error: ErrorDocument };
 
 export type FileProblem =
@@ -73,6 +76,17 @@ export type RestoreResult = {
   warnings: number;
   verified: boolean;
   durationMs: number;
+};
+
+/** What a copy between repositories did about a snapshot. */
+export type CopiedSnapshot = {
+  volume: string;
+  /** Ids in the source, and in the destination; the latter only when it is there. */
+  source: string;
+  id?: string;
+  time: string;
+  /** `damaged`: the source has lost something of it, so that it was not copied. */
+  outcome: 'copied' | 'would-copy' | 'present' | 'damaged';
 };
 
 /** Something wrong with a repository. `affects` names snapshots and paths, as far as they are known. */

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { scratchRepository } from '../../test/scratch-repository.ts';
+import { compressBound, zstd } from '../format/kernel/zstd.ts';
 import { headerLength, openHeader, parseHeaderEntries } from '../format/pack-header.ts';
+import { sealOverheadBytes } from '../format/seal.ts';
 import { HoldfastError } from '../model/errors.ts';
 import type { BlobId } from '../model/ids.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -143,6 +145,28 @@ test('a storage that fails is noticed by whoever goes on, and nothing is said to
     );
     assert.deepEqual(stored, []);
   }
+});
+
+test('content that is at hand in its stored form is sealed as it is', async (t) => {
+  const repository = await scratchRepository(t);
+  const plain = Buffer.from('again and again '.repeat(1000));
+  const compressed = Buffer.alloc(compressBound(plain.length));
+  const content = compressed.subarray(0, zstd.compress(plain, compressed, 15));
+  const { writer } = writerOf(repository);
+  assert.deepEqual(writer.addContent('data', idOf(plain), content, plain.length), {
+    plainBytes: plain.length,
+    storedBytes: content.length + sealOverheadBytes,
+  });
+  assert.deepEqual(writer.addContent('data', idOf(plain), plain, 0), {
+    plainBytes: plain.length,
+    storedBytes: plain.length + sealOverheadBytes,
+  });
+  const [partial] = await writer.drain();
+  assert.ok(partial);
+  const [first, second] = parseHeaderEntries(partial.entries);
+  assert.ok(first && second);
+  assert.deepEqual(openBlob(repository.seal, Buffer.from(partial.body.subarray(0, first.length)), plain.length, first.id), plain);
+  assert.deepEqual(openBlob(repository.seal, Buffer.from(partial.body.subarray(second.offset)), 0, second.id), plain);
 });
 
 test('a wrong id is kept as it is given: readers find out', async (t) => {

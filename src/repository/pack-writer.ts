@@ -92,16 +92,34 @@ export class PackWriter {
    * @param id SHA-256 of `plain`, 32 bytes.
    */
   add(kind: BlobKind, id: Buffer, plain: Uint8Array): AddedBlob {
-    this.open[kind] ??= new OpenPack(kind, this.takeBuffer());
-    const pack = this.open[kind];
-    pack.reserve(compressBound(plain.length) + sealOverheadBytes);
-    const room = pack.buffer.subarray(pack.used);
+    const { pack, room } = this.roomFor(kind, compressBound(plain.length));
     const compressedLength = this.compressInto(plain, room.subarray(ivBytes));
     const content = compressedLength > 0 ? room.subarray(ivBytes, ivBytes + compressedLength) : plain;
-    const sealedLength = this.options.seal.sealInto(content, room);
-    pack.header.add(kind, id, sealedLength, compressedLength > 0 ? plain.length : 0);
-    pack.used += sealedLength;
-    return { plainBytes: plain.length, storedBytes: sealedLength };
+    return this.sealInto(pack, room, id, content, compressedLength > 0 ? plain.length : 0);
+  }
+
+  /**
+   * As `add`, for a blob that is at hand in the form in which it is to be stored.
+   * @param content compressed, which format version 1 doesn't know; as it is when `plainLength` is 0.
+   * @param plainLength length before compression; 0 when it isn't compressed.
+   */
+  addContent(kind: BlobKind, id: Buffer, content: Uint8Array, plainLength: number): AddedBlob {
+    const { pack, room } = this.roomFor(kind, content.length);
+    return this.sealInto(pack, room, id, content, plainLength);
+  }
+
+  private roomFor(kind: BlobKind, contentBytes: number): { pack: OpenPack; room: Buffer } {
+    this.open[kind] ??= new OpenPack(kind, this.takeBuffer());
+    const pack = this.open[kind];
+    pack.reserve(contentBytes + sealOverheadBytes);
+    return { pack, room: pack.buffer.subarray(pack.used) };
+  }
+
+  private sealInto(pack: OpenPack, room: Buffer, id: Buffer, content: Uint8Array, plainLength: number): AddedBlob {
+    const storedBytes = this.options.seal.sealInto(content, room);
+    pack.header.add(pack.kind, id, storedBytes, plainLength);
+    pack.used += storedBytes;
+    return { plainBytes: plainLength > 0 ? plainLength : content.length, storedBytes };
   }
 
   /** Whether there is something to write. */

@@ -1,5 +1,5 @@
 import { errorFromDocument, exitCodes } from '../../model/errors.ts';
-import type { CheckFinding, EngineEvent, Report } from '../../model/events.ts';
+import type { CheckFinding, CopiedSnapshot, EngineEvent, Report } from '../../model/events.ts';
 import { shortId } from '../../model/ids.ts';
 import { formatDuration, formatSize } from '../../model/quantities.ts';
 import type { Output } from './output.ts';
@@ -70,6 +70,10 @@ function textRenderer(output: Omit<Output, 'report'>, progress: Progress, nowMs:
       case 'restored':
         problems.finishVolume(event.volume);
         return output.line(output.quiet ? `${displayText(event.volume)} ${displayText(event.target)}` : restoredLine(event, output));
+      case 'snapshot-copied':
+        // Nothing to tell of most of them when the copy is made every night.
+        if (event.outcome !== 'present' || output.verbose) output.line(copiedLine(event, output));
+        return;
       case 'finding':
         if (event.finding.severity === 'error') errorsFound += 1;
         for (const line of findingLines(event.finding, output)) output.line(line);
@@ -112,7 +116,7 @@ function createProblemList(output: Omit<Output, 'report'>) {
   };
 }
 
-const titles = { backup: 'Backing up', restore: 'Restoring', check: 'Checking' } as const;
+const titles = { backup: 'Backing up', restore: 'Restoring', check: 'Checking', copy: 'Copying' } as const;
 
 function runTitle({ operation, volumes }: Event<'run-started'>): string {
   const [only] = volumes;
@@ -150,6 +154,14 @@ function restoredLine({ volume, snapshot, target, result }: Event<'restored'>, {
   ];
   const where = `${shortId(snapshot)} to ${displayText(target)}`;
   return `${style.strong(displayText(volume))}: ${where}: ${parts.join(', ')} in ${formatDuration(result.durationMs)}`;
+}
+
+const copyOutcomes = { copied: 'copied', 'would-copy': 'would be copied', present: 'is there already', damaged: 'not copied' } as const;
+
+function copiedLine({ volume, source, id, time, outcome }: CopiedSnapshot, { style }: Omit<Output, 'report'>): string {
+  const verdict = outcome === 'damaged' ? style.bad(copyOutcomes.damaged) : copyOutcomes[outcome];
+  const where = id === undefined ? '' : ` as ${shortId(id)}`;
+  return `${style.strong(displayText(volume))}: ${shortId(source)} of ${time.replace(/\.\d+/, '')}: ${verdict}${where}`;
 }
 
 function findingLines({ severity, kind, message, file, affects }: CheckFinding, { style }: Omit<Output, 'report'>): string[] {

@@ -5,12 +5,13 @@ import { errorDocument, HoldfastError } from '../../model/errors.ts';
 import { BlobIndex } from '../../repository/blob-index.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { Storage, StorageAddress } from '../../storage/storage.ts';
-import type { FromLane, LaneContext, LaneHandler, LaneJob, LaneStart, ToLane } from './protocol.ts';
+import type { FromLane, LaneContext, LaneHandler, LaneJob, LaneRepository, LaneStart, ToLane } from './protocol.ts';
 
 const jobs: Record<LaneJob, () => Promise<{ createLane: (context: LaneContext) => LaneHandler }>> = {
   backup: () => import('../backup/lane.ts'),
   restore: () => import('../restore/lane.ts'),
   check: () => import('../maintenance/check-lane.ts'),
+  copy: () => import('../maintenance/copy-lane.ts'),
 };
 
 /** Runs a lane until its port closes; its modules are loaded before there is work. `openStorage` belongs to the composition root. */
@@ -20,19 +21,25 @@ export function runLane(port: MessagePort, job: LaneJob, openStorage: (address: 
   let handler: Promise<LaneHandler> = Promise.reject(new HoldfastError('internal', 'a lane was called before it began'));
   handler.catch(() => undefined);
 
-  let opened: Promise<Repository> | undefined;
+  const opened: Promise<Repository>[] = [];
+
+  async function open(start: LaneRepository): Promise<{ repository: Repository; index: BlobIndex }> {
+    const opening = openInLane(start, openStorage);
+    opened.push(opening);
+    return { repository: await opening, index: new BlobIndex(start.index) };
+  }
 
   async function begin(start: LaneStart): Promise<LaneHandler> {
     const { createLane } = await loaded;
-    opened = openInLane(start, openStorage);
-    const repository = await opened;
-    return createLane({ repository, index: new BlobIndex(start.index), settings: start.settings, notify: (notice) => post({ notice }) });
+    const { settings } = start;
+    const destination = start.destination && (await open(start.destination));
+    return createLane({ ...(await open(start)), destination, settings, notify: (notice) => post({ notice }) });
   }
 
   /** Connections that stay open would keep the thread alive. */
   async function end(): Promise<void> {
     port.close();
-    await opened?.then(({ storage }) => storage.close?.()).catch(() => undefined);
+    await Promise.allSettled(opened.map(async (repository) => (await repository).storage.close?.()));
   }
 
   let last: Promise<void> = Promise.resolve();
@@ -55,7 +62,7 @@ export function runLane(port: MessagePort, job: LaneJob, openStorage: (address: 
   });
 }
 
-async function openInLane(start: LaneStart, openStorage: (address: StorageAddress) => Promise<Storage>): Promise<Repository> {
+async function openInLane(start: LaneRepository, openStorage: (address: StorageAddress) => Promise<Storage>): Promise<Repository> {
   const { encrypt, macK, macR } = start.masterKey;
   // Buffers arrive from another thread as plain byte arrays.
   const masterKey = { encrypt: Buffer.from(encrypt), macK: Buffer.from(macK), macR: Buffer.from(macR) };

@@ -6,16 +6,22 @@ import type { Repository } from '../../repository/repository.ts';
 import type { StorageAddress } from '../../storage/storage.ts';
 
 /** The kinds of work that a lane can be started for. */
-export type LaneJob = 'backup' | 'restore' | 'check';
+export type LaneJob = 'backup' | 'restore' | 'check' | 'copy';
 
-/** What every lane gets at its start. */
-export type LaneStart = {
-  job: LaneJob;
+/** A repository, for a lane to open. */
+export type LaneRepository = {
   /** What the composition root makes a storage from. */
   address: StorageAddress;
   config: Repository['config'];
   masterKey: SealKey;
   index: BlobIndexMemory;
+};
+
+/** What every lane gets at its start. */
+export type LaneStart = LaneRepository & {
+  job: LaneJob;
+  /** Where a copy goes. */
+  destination?: LaneRepository;
   /** What the job needs beside; see the job's lane module. */
   settings: unknown;
 };
@@ -23,6 +29,8 @@ export type LaneStart = {
 export type LaneContext = {
   repository: Repository;
   index: BlobIndex;
+  /** Where a copy goes. */
+  destination: { repository: Repository; index: BlobIndex } | undefined;
   settings: unknown;
   /** Tells the main thread something outside of a reply. */
   notify: (notice: unknown) => void;

@@ -40,6 +40,8 @@ export type Damage = {
   file?: string;
   /** Entries of the blob index whose copy of their blob is unusable. */
   entries?: readonly number[];
+  /** Newest entries of blobs of which no copy is usable. */
+  lost?: readonly number[];
   /** Entry of a tree that is what was written, and useless all the same: so are all its copies. */
   tree?: number;
   /** A blob that something refers to and that no index names. */

@@ -22,6 +22,8 @@ export class Findings {
   readonly badEntries = new Map<number, number>();
   /** Findings of blobs that no index names, by `kind:id`. */
   readonly missingBlobs = new Map<string, number>();
+  /** Findings of blobs of which no copy is usable, by their newest entry in the index. */
+  readonly lost = new Map<number, number>();
   /** Findings of trees that are useless in every copy, by their newest entry in the index. */
   readonly badTrees = new Map<number, number>();
   /** By the tree's newest entry in the index. */
@@ -40,6 +42,7 @@ export class Findings {
     if (damage.kind === 'file-size') return this.note(damage.kind, damage.message, damage.file);
     const finding = this.known(damage) ?? this.open(damage);
     for (const entry of damage.entries ?? []) if (!this.badEntries.has(entry)) this.badEntries.set(entry, finding);
+    for (const entry of damage.lost ?? []) this.lost.set(entry, finding);
     if (damage.tree !== undefined) this.badTrees.set(damage.tree, finding);
     if (damage.missing !== undefined) this.missingBlobs.set(`${damage.missing.kind}:${damage.missing.id}`, finding);
     if (damage.snapshot !== undefined) this.badSnapshots.push({ snapshot: damage.snapshot, finding });
@@ -84,6 +87,7 @@ export class Findings {
       byBlob.set(blob, (byBlob.get(blob) ?? new Set()).add(finding));
     }
     const lost = new Map<number, number[]>();
+    for (const [blob, finding] of this.lost) lost.set(blob, [finding]);
     for (const [tree, finding] of this.badTrees) lost.set(tree, [finding]);
     for (const [blob, findings] of byBlob) {
       const copies = index.locations(index.idOf(blob), index.kindOf(blob)).length;

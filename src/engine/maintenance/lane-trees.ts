@@ -1,6 +1,7 @@
 /** A lane's part of walking the trees: reads them, in the order in which they lie in their packs, and inspects them. */
 import { decodeTree } from '../../format/tree.ts';
 import { HoldfastError } from '../../model/errors.ts';
+import type { TreeNode } from '../../model/node.ts';
 import type { BlobLocation } from '../../repository/blob-index.ts';
 import { openBlob, readAnyCopy } from '../../repository/blob-reader.ts';
 import type { LaneContext } from '../lanes/protocol.ts';
@@ -17,11 +18,15 @@ type Range = { pack: string; offset: number; end: number; places: Place[] };
 
 export type TreeChecker = (entries: Uint32Array) => Promise<TreesChecked>;
 
-/** @param onRead is told of every tree that is done, with its stored length. */
+/**
+ * @param onRead is told of every tree that is done, with its stored length.
+ * @param onTree receives every tree that can be read: its entry and its nodes.
+ */
 export function createTreeChecker(
   { repository: { storage, seal }, index }: LaneContext,
   visited: Int32Array,
   onRead: (bytes: number) => void,
+  onTree?: (entry: number, nodes: readonly TreeNode[]) => void,
 ): TreeChecker {
   const buffer = Buffer.allocUnsafeSlow(maxRangeBytes);
   const scratch = Buffer.allocUnsafeSlow(2 * maxRangeBytes);
@@ -80,7 +85,9 @@ export function createTreeChecker(
         onRead(place.length);
         if (plain === undefined) continue;
         try {
-          inspectTree(place.entry, decodeTree(plain), index, onSubtree, onDamage);
+          const nodes = decodeTree(plain);
+          inspectTree(place.entry, nodes, index, onSubtree, onDamage);
+          onTree?.(place.entry, nodes);
         } catch (error) {
           if (!(error instanceof HoldfastError)) throw error;
           const kind = error.code === 'unsafe-name' ? 'unsafe-name' : 'tree-invalid';
