@@ -1,6 +1,7 @@
 /** A check of a repository: is everything there that its snapshots need, and is it what was written? */
 import { exitCodes, HoldfastError } from '../../model/errors.ts';
 import type { CheckFinding, Report } from '../../model/events.ts';
+import { type PackId, parsePackId } from '../../model/ids.ts';
 import type { StoredSnapshot } from '../../model/snapshot.ts';
 import type { BlobIndex } from '../../repository/blob-index.ts';
 import { createBlobReader } from '../../repository/blob-reader.ts';
@@ -71,7 +72,8 @@ export async function checkRepository(options: CheckOptions): Promise<CheckResul
   checkStopped();
   const packs = await checkPacks(repository.storage, checked, findings);
   const toRead = packsToRead(packs, options.readData);
-  const read = await runLanes(options, checked, snapshots, toRead, findings);
+  const onDamage = (damage: Damage) => findings.add(damage);
+  const read = await runLanes(options, checked, treesOf(snapshots, checked.index, findings), toRead, onDamage);
   if (findings.errorCount > 0) {
     const { storage, seal } = repository;
     await findAffected({
@@ -108,13 +110,31 @@ function packsToRead({ packs, suspicious }: PacksChecked, selection: ReadDataSel
   return [...selected];
 }
 
-/** Everything that takes a processor: trees, then packs, by all lanes. */
+export type DamagedPacks = { damaged: PackId[] /** Which the storage failed to read. */; unreadable: PackId[] };
+
+/**
+ * Reads all packs that the index names, and finds those that are not what was written. (Some may only be what the index says wrongly.)
+ * @throws `interrupted`; `storage` when a listing fails.
+ */
+export async function findDamagedPacks(options: Omit<CheckOptions, 'readData'>, checked: CheckedIndex): Promise<DamagedPacks> {
+  const { packs } = await checkPacks(options.repository.storage, checked, new Findings());
+  const found = { damaged: new Set<PackId>(), unreadable: new Set<PackId>() };
+  await runLanes(options, checked, [], packs, ({ kind, file }) => {
+    const pack = parsePackId(file?.slice('data/'.length));
+    if (pack === undefined || kind === 'index-mismatch' || kind === 'pack-missing') return;
+    found[kind === 'unreadable' ? 'unreadable' : 'damaged'].add(pack);
+  });
+  for (const pack of found.unreadable) found.damaged.delete(pack);
+  return { damaged: [...found.damaged].sort(), unreadable: [...found.unreadable].sort() };
+}
+
+/** Everything that takes a processor: trees, then packs, by all lanes. `roots` are entries of the index, each once. */
 async function runLanes(
-  options: CheckOptions,
+  options: Omit<CheckOptions, 'readData'>,
   checked: CheckedIndex,
-  snapshots: readonly StoredSnapshot[],
+  roots: number[],
   packs: StoredPack[],
-  findings: Findings,
+  onDamage: (damage: Damage) => void,
 ): Promise<{ trees: number; bytes: number }> {
   const { signal } = options;
   const { index } = checked;
@@ -123,7 +143,8 @@ async function runLanes(
     progress: new SharedArrayBuffer(Object.keys(progressWords).length * 8),
     stop: new SharedArrayBuffer(4),
   };
-  const roots = treesOf(snapshots, index, settings, findings);
+  const visited = new Int32Array(settings.visited);
+  for (const entry of roots) (visited[entry >>> 5] as number) |= 1 << (entry & 31);
   if (roots.length === 0 && packs.length === 0) return { trees: 0, bytes: 0 };
   const pool = startPool(options, index, settings);
   const stop = () => Atomics.store(new Int32Array(settings.stop), 0, 1);
@@ -131,7 +152,7 @@ async function runLanes(
   if (signal.aborted) stop();
   const stopProgress = reportProgress(options, settings, packs);
   const onDamages = (damages: readonly Damage[]) => {
-    for (const damage of damages) findings.add(damage);
+    for (const damage of damages) onDamage(damage);
   };
   try {
     const trees = await walkTrees(pool.lanes, roots, onDamages);
@@ -148,7 +169,7 @@ async function runLanes(
 }
 
 function startPool(
-  { repository, address, laneEntry, lanes, memoryBytes, warmLanes: warmed }: CheckOptions,
+  { repository, address, laneEntry, lanes, memoryBytes, warmLanes: warmed }: Omit<CheckOptions, 'readData'>,
   index: BlobIndex,
   settings: CheckLaneSettings,
 ): LanePool {
@@ -158,9 +179,8 @@ function startPool(
   return warm.start({ job: 'check', address, config, masterKey, index: index.memory, settings }, () => undefined);
 }
 
-/** Entries of the snapshots' trees, each once and marked as visited. */
-function treesOf(snapshots: readonly StoredSnapshot[], index: BlobIndex, settings: CheckLaneSettings, findings: Findings): number[] {
-  const visited = new Int32Array(settings.visited);
+/** Entries of the snapshots' trees, each once. */
+function treesOf(snapshots: readonly StoredSnapshot[], index: BlobIndex, findings: Findings): number[] {
   const roots = new Set<number>();
   for (const { id, tree } of snapshots) {
     const entry = index.find(tree, 'tree');
@@ -170,7 +190,6 @@ function treesOf(snapshots: readonly StoredSnapshot[], index: BlobIndex, setting
       findings.add({ kind: 'tree-missing', message, file: `snapshots/${id}`, missing: { kind: 'tree', id: tree } });
     }
   }
-  for (const entry of roots) (visited[entry >>> 5] as number) |= 1 << (entry & 31);
   return [...roots];
 }
 
@@ -201,7 +220,7 @@ async function readPacks(
 }
 
 /** @returns a function that ends the reports, with a last one. */
-function reportProgress({ report }: CheckOptions, settings: CheckLaneSettings, packs: readonly StoredPack[]): () => void {
+function reportProgress({ report }: Pick<CheckOptions, 'report'>, settings: CheckLaneSettings, packs: readonly StoredPack[]): () => void {
   const progress = new BigInt64Array(settings.progress);
   const packBytes = packs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   const count = (word: number) => Number(Atomics.load(progress, word));
