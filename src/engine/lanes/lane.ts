@@ -11,6 +11,7 @@ const jobs: Record<LaneJob, () => Promise<{ createLane: (context: LaneContext) =
   backup: () => import('../backup/lane.ts'),
   restore: () => import('../restore/lane.ts'),
   check: () => import('../maintenance/check-lane.ts'),
+  prune: () => import('../maintenance/prune-lane.ts'),
   copy: () => import('../maintenance/copy-lane.ts'),
 };
 

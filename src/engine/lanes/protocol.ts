@@ -6,7 +6,7 @@ import type { Repository } from '../../repository/repository.ts';
 import type { StorageAddress } from '../../storage/storage.ts';
 
 /** The kinds of work that a lane can be started for. */
-export type LaneJob = 'backup' | 'restore' | 'check' | 'copy';
+export type LaneJob = 'backup' | 'restore' | 'check' | 'prune' | 'copy';
 
 /** A repository, for a lane to open. */
 export type LaneRepository = {

@@ -1,0 +1,133 @@
+import type { WarmLanes } from '../../engine/lanes/pool.ts';
+import { type PruneResult, prune } from '../../engine/maintenance/prune.ts';
+import {
+  defaultLimits,
+  type MaxUnused,
+  type PlannedPack,
+  type PruneLimits,
+  type PrunePlanSummary,
+} from '../../engine/maintenance/prune-plan.ts';
+import { exitCodes, HoldfastError } from '../../model/errors.ts';
+import { shortId } from '../../model/ids.ts';
+import { formatDuration, formatSize, parseSize } from '../../model/quantities.ts';
+import type { Command, CommandContext } from '../command.ts';
+import { configureLanes, type LaneOptions, parseLanes } from '../lane-options.ts';
+import type { Output } from '../output/output.ts';
+import { formatCount, formatPercent } from '../output/units.ts';
+import { findProject, laneEntry, systemClock, withRepository, withWarmLanes } from '../session.ts';
+
+type Options = LaneOptions & {
+  maxUnused?: string;
+  maxRepackSize?: string;
+  repackSmall?: boolean;
+  repackUncompressed?: boolean;
+  repackCacheableOnly?: boolean;
+  dryRun?: boolean;
+};
+
+export const command: Command<Options> = {
+  configure(commander) {
+    commander
+      .option('--max-unused <limit>', 'how much unused data may stay: a share (`5%`), a size (`500M`), or `unlimited`', '5%')
+      .option('--max-repack-size <size>', 'write at most this much anew (`10Gi`); `0`: only remove whole packs')
+      .option('--repack-small', 'join packs below 80% of the usual size')
+      .option('--repack-uncompressed', 'compress what old programs stored uncompressed')
+      .option('--repack-cacheable-only', 'write only packs of metadata anew')
+      .option('-n, --dry-run', 'write and remove nothing; print the plan (with --verbose pack by pack)');
+    configureLanes(commander);
+    commander.addHelpText('after', '\nRemoves what no snapshot needs. Nobody else can work on the repository meanwhile.');
+  },
+
+  async run(context) {
+    const limits = parseLimits(context.options);
+    const { lanes } = parseLanes(context.options);
+    await withWarmLanes('prune', lanes, (warm) => pruneWith(context, limits, lanes, warm));
+    return exitCodes.done;
+  },
+};
+
+/** @throws `usage` */
+function parseLimits({ maxUnused, maxRepackSize, repackSmall, repackUncompressed, repackCacheableOnly }: Options): PruneLimits {
+  return {
+    maxUnused: maxUnused === undefined ? defaultLimits.maxUnused : parseMaxUnused(maxUnused),
+    maxRepackBytes: maxRepackSize === undefined ? defaultLimits.maxRepackBytes : sizeOf('--max-repack-size', maxRepackSize),
+    repackSmall: repackSmall ?? false,
+    repackUncompressed: repackUncompressed ?? false,
+    repackCacheableOnly: repackCacheableOnly ?? false,
+  };
+}
+
+function parseMaxUnused(text: string): MaxUnused {
+  if (text === 'unlimited') return 'unlimited';
+  const percent = /^(\d+(?:\.\d+)?)%$/.exec(text)?.[1];
+  if (percent === undefined) return { bytes: sizeOf('--max-unused', text) };
+  if (Number(percent) >= 100) throw new HoldfastError('usage', `--max-unused takes less than 100%, or \`unlimited\`, not ${text}`);
+  return { percent: Number(percent) };
+}
+
+function sizeOf(option: string, text: string): number {
+  const bytes = parseSize(text);
+  if (bytes === undefined) throw new HoldfastError('usage', `${option} takes a size such as 500M or 10Gi, not ${JSON.stringify(text)}`);
+  return bytes;
+}
+
+async function pruneWith(context: CommandContext<Options>, limits: PruneLimits, lanes: number, warm: WarmLanes): Promise<void> {
+  const { output, options } = context;
+  const dryRun = options.dryRun ?? false;
+  const configuration = await findProject(context);
+  // A dry run reads what a prune would read; whoever works beside it makes the plan at worst a little older.
+  await withRepository(context, configuration, dryRun ? 'shared' : 'exclusive', async ({ repository, address, label, signal }) => {
+    output.note(`${dryRun ? 'Planning to prune' : 'Pruning'} ${label}`);
+    const result = await prune({
+      repository,
+      address,
+      laneEntry,
+      warmLanes: warm,
+      lanes,
+      limits,
+      dryRun,
+      onPlan: (summary, packs) => showPlan(output, summary, packs, dryRun),
+      report: output.report,
+      clock: systemClock,
+      signal,
+    });
+    if (!dryRun) showResult(output, result);
+  });
+}
+
+function showPlan(output: Output, plan: PrunePlanSummary, packs: Iterable<PlannedPack>, dryRun: boolean): void {
+  output.document({ event: 'prune-plan', dryRun, plan });
+  if (output.verbose) for (const pack of packs) showPack(output, pack);
+  const say = dryRun ? output.line : output.note;
+  for (const line of planLines(plan)) say(line);
+}
+
+function showPack(output: Output, pack: PlannedPack): void {
+  output.document({ event: 'prune-pack', ...pack });
+  const { action, kind, sizeBytes, unusedBytes } = pack;
+  output.note(`${action} ${shortId(pack.pack)}: ${kind ?? 'unknown'}, ${formatSize(sizeBytes)}, ${formatSize(unusedBytes)} unused`);
+}
+
+function planLines({ packs, blobs, bytes, indexFiles }: PrunePlanSummary): string[] {
+  const left = bytes.total - bytes.free;
+  return [
+    `used:    ${formatCount(blobs.used, 'blob')}; unused: ${formatCount(blobs.unused)}, stored twice: ${formatCount(blobs.duplicate)}`,
+    `keep:    ${formatCount(packs.keep, 'pack')}`,
+    `repack:  ${formatCount(packs.repack, 'pack')} (${formatSize(bytes.repack)}), from which ${formatCount(blobs.repack, 'blob')} are copied`,
+    `remove:  ${formatCount(packs.remove, 'pack')}, and ${formatCount(packs.unreferenced)} (${formatSize(bytes.unreferenced)}) that no index names`,
+    ...(packs.missing > 0
+      ? [`forget:  ${formatCount(packs.missing, 'pack')} that the index names, that are missing, and that nothing needs`]
+      : []),
+    `index:   ${formatCount(indexFiles.obsolete)} of ${formatCount(indexFiles.total, 'file')} are replaced`,
+    `frees:   ${formatSize(bytes.free)} of ${formatSize(bytes.total)}; ${formatSize(bytes.unusedLeft)} unused stay (${formatPercent(bytes.unusedLeft, left)})`,
+  ];
+}
+
+function showResult(output: Output, result: PruneResult): void {
+  const { plan: _, ...done } = result;
+  output.document({ event: 'pruned', result: done });
+  const { packsRemoved, packsWritten, bytesFreed, bytesWritten, durationMs } = done;
+  const written = packsWritten === 0 ? '' : `, ${formatCount(packsWritten, 'pack')} written (${formatSize(bytesWritten)})`;
+  const freed = bytesFreed >= 0 ? `${formatSize(bytesFreed)} freed` : `${formatSize(-bytesFreed)} more than before`;
+  output.line(`${freed}: ${formatCount(packsRemoved, 'pack')} removed${written} in ${formatDuration(durationMs)}`);
+}
