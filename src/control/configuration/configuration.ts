@@ -1,3 +1,6 @@
+import type { RetentionPolicy } from '../../engine/maintenance/retention.ts';
+import type { BrakeSettings } from '../../engine/maintenance/snapshot-evidence.ts';
+
 /** What a `holdfast.yaml` says, resolved: every default filled in, paths absolute, durations in milliseconds, sizes in bytes. */
 export type Configuration = {
   /** Absolute path of the file. */
@@ -11,7 +14,7 @@ export type Configuration = {
   repositories: RepositoryConfiguration[];
   schedules: ScheduleConfiguration[];
   /** The project's; a volume's own is in the volume. */
-  retention: RetentionPolicy;
+  retention: RetentionConfiguration;
   /** The project's; a volume's own are in the volume. */
   objectives: Objectives;
   /** Undefined when drills are switched off. */
@@ -38,7 +41,7 @@ export type VolumeConfiguration = {
   /** Whether folders with a valid `CACHEDIR.TAG` are left out. */
   excludeCaches: boolean;
   oneFileSystem: boolean;
-  retention: RetentionPolicy;
+  retention: RetentionConfiguration;
   objectives: Objectives;
 };
 
@@ -69,22 +72,8 @@ export type ScheduleConfiguration = {
   action: { kind: 'backup'; to: string } | { kind: 'copy'; from: string; to: string };
 };
 
-export type RetentionPolicy = {
-  /** How many of the newest are kept, whatever their age. */
-  last: number;
-  /** For how many of the hours, days, ... that have a snapshot the newest one is kept. */
-  hourly: number;
-  daily: number;
-  weekly: number;
-  monthly: number;
-  yearly: number;
-  /** Everything younger is kept; undefined means no such rule. */
-  withinMs: number | undefined;
-  /** How long snapshots of classes `manual` and `guard` are kept. */
-  manualMs: number;
-  /** Snapshots with one of these tags are kept for ever. */
-  tags: string[];
-};
+/** Which snapshots are kept, and when one looks so wrong that it must not push out others. */
+export type RetentionConfiguration = RetentionPolicy & { brake: BrakeSettings };
 
 export type Objectives = {
   /** Recovery point objective: how much may be lost. */

@@ -6,6 +6,7 @@ export const defaults = {
   /** `to` is the first repository. */
   schedules: { hourly: { cron: '0 * * * *' } },
   retention: { last: 1, hourly: 24, daily: 7, weekly: 4, monthly: 12, yearly: 0, manual: '90d' },
+  brake: { enabled: true, shrink: 50, churn: 90, unreadable: 0, torn: true },
   objectives: { rpo: '1h', rto: '4h' },
   drills: { enabled: true, cron: '0 4 * * 0' },
 } as const;

@@ -73,9 +73,15 @@ test('the reference deployment, every value resolved', async () => {
     weekly: 4,
     monthly: 12,
     yearly: 0,
-    withinMs: undefined,
+    within: undefined,
+    withinHourly: undefined,
+    withinDaily: undefined,
+    withinWeekly: undefined,
+    withinMonthly: undefined,
+    withinYearly: undefined,
     manualMs: 90 * 86_400_000,
     tags: [],
+    brake: { enabled: true, shrinkPercent: 50, churnPercent: 90, unreadable: 0, torn: true },
   });
   assert.deepEqual(configuration.objectives, { rpoMs: 3_600_000, rtoMs: 4 * 3_600_000 });
   assert.deepEqual(configuration.drills, { cron: '0 4 * * 0', timeZone: undefined });
@@ -138,9 +144,25 @@ volumes:
   assert.deepEqual(own?.exclude, ['node_modules', '!node_modules']);
   assert.deepEqual([own?.excludeIfPresent, own?.excludeCaches, own?.oneFileSystem], [['.nobackup'], false, true]);
   assert.deepEqual([plain?.exclude, plain?.excludeCaches, plain?.oneFileSystem], [['node_modules'], true, false]);
-  assert.deepEqual([own?.retention.daily, own?.retention.withinMs, own?.retention.tags], [3, 172_800_000, ['release']]);
+  assert.deepEqual([own?.retention.daily, own?.retention.within?.days, own?.retention.tags], [3, 2, ['release']]);
   assert.deepEqual([plain?.retention.daily, plain?.retention.tags], [30, []]);
   assert.deepEqual(own?.objectives, { rpoMs: 900_000, rtoMs: 7_200_000 });
+});
+
+test('retention counts, spans and the brake; a volume overrides the brake key by key', () => {
+  const { retention, volumes } = parse(`
+retention: { hourly: unlimited, daily: -1, withinMonthly: 1y6mo, tags: ['a,b'], brake: { shrink: off, unreadable: 3 } }
+volumes:
+  own: { retention: { brake: { torn: false, shrink: 20 } } }
+  calm: { retention: { brake: { enabled: false } } }`);
+  assert.deepEqual([retention.hourly, retention.daily, retention.weekly], [-1, -1, 4]);
+  assert.deepEqual(retention.withinMonthly, { years: 1, months: 6, days: 0, hours: 0 });
+  const brake = { enabled: true, shrinkPercent: undefined, churnPercent: 90, unreadable: 3, torn: true };
+  assert.deepEqual(retention.brake, brake);
+  assert.deepEqual(volumes[0]?.retention.brake, { ...brake, shrinkPercent: 20, torn: false });
+  assert.deepEqual(volumes[1]?.retention.brake, { ...brake, enabled: false });
+  const only = { last: 0, hourly: 0, daily: 0, weekly: 0, monthly: 0, withinYearly: '2y' };
+  parse(`volumes: { a: }\nretention: ${JSON.stringify(only)}`);
 });
 
 test('sources, places and passwords are resolved against the folder of the file', () => {
@@ -209,6 +231,11 @@ test('values say what was expected and what was found', () => {
   onlyMistake('volumes: { a: }\nobjectives: { rpo: 60 }', '2:20', 'a duration such as', 'found `60`');
   onlyMistake('volumes: { a: }\nobjectives: { rpo: 0h }', '2:20', 'more than nothing');
   onlyMistake('volumes: { a: }\nretention: { daily: "7" }', '2:21', 'a whole number', 'found the text `7`');
+  onlyMistake('volumes: { a: }\nretention: { daily: -2 }', '2:21', '`unlimited`', 'found `-2`');
+  onlyMistake('volumes: { a: }\nretention: { within: 6m }', '2:22', 'h, d, w, mo, y', 'found `6m`');
+  onlyMistake('volumes: { a: }\nretention: { withinDaily: 0d }', '2:27', 'more than nothing');
+  onlyMistake('volumes: { a: }\nretention: { brake: { shrink: 101 } }', '2:31', 'from 1 to 100, or `off`', 'found `101`');
+  onlyMistake('volumes: { a: }\nretention: { brake: { shrunk: 10 } }', '2:23', 'unknown key `shrunk`', 'did you mean `shrink`?');
   onlyMistake('volumes: { a: }\ndrills:', '2:1', 'a mapping', 'found nothing');
   onlyMistake('volumes: { a: }\nretention: { last: 0, hourly: 0, daily: 0, weekly: 0, monthly: 0 }', '2:12', 'keep no scheduled snapshot');
   onlyMistake('volumes: { a: }\nrepositories: { r: {} }', '2:17', 'the key `url` is missing');

@@ -95,6 +95,7 @@ function schedules(document: SourceDocument, root: Mapping): Mistake[] {
   return mistakes;
 }
 
+const spans = ['within', 'withinHourly', 'withinDaily', 'withinWeekly', 'withinMonthly', 'withinYearly'] as const;
 const counts = ['last', 'hourly', 'daily', 'weekly', 'monthly', 'yearly'] as const;
 
 function retention(document: SourceDocument, root: Mapping): Mistake[] {
@@ -105,7 +106,10 @@ function retention(document: SourceDocument, root: Mapping): Mistake[] {
     if (isMapping(override)) places.push({ path: ['volumes', name, 'retention'], policy: { ...own, ...mapping(override) } });
   }
   return places
-    .filter(({ policy }) => policy.within === undefined && counts.every((unit) => (policy[unit] ?? defaults.retention[unit]) === 0))
+    .filter(
+      ({ policy }) =>
+        spans.every((rule) => policy[rule] === undefined) && counts.every((unit) => (policy[unit] ?? defaults.retention[unit]) === 0),
+    )
     .map(({ path }) => at(document, path, 'this would keep no scheduled snapshot at all: expected one count above 0, or `within`'));
 }
 

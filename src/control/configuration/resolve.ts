@@ -1,11 +1,13 @@
 import { basename, dirname } from 'node:path';
+import type { BrakeSettings } from '../../engine/maintenance/snapshot-evidence.ts';
 import { parseDuration, parseSize } from '../../model/quantities.ts';
+import { parseSpan, type Span } from '../../model/span.ts';
 import type {
   Configuration,
   DrillConfiguration,
   Objectives,
   RepositoryConfiguration,
-  RetentionPolicy,
+  RetentionConfiguration,
   ScheduleConfiguration,
   VolumeConfiguration,
   VolumeSource,
@@ -56,7 +58,7 @@ function resolveVolume(name: string, volume: VolumeInFile, project: Configuratio
     excludeIfPresent: [...(project.excludeIfPresent ?? []), ...(volume.excludeIfPresent ?? [])],
     excludeCaches: volume.excludeCaches ?? project.excludeCaches ?? defaults.volume.excludeCaches,
     oneFileSystem: volume.oneFileSystem ?? project.oneFileSystem ?? defaults.volume.oneFileSystem,
-    retention: resolveRetention({ ...project.retention, ...volume.retention }),
+    retention: resolveRetention(mergeRetention(project.retention, volume.retention)),
     objectives: resolveObjectives({ ...project.objectives, ...volume.objectives }),
   };
 }
@@ -96,17 +98,39 @@ function resolveSchedule(
   return { name, cron, timeZone, action: copy === undefined ? { kind: 'backup', to } : { kind: 'copy', ...copy } };
 }
 
-function resolveRetention(policy: RetentionInFile): RetentionPolicy {
-  const { within, manual, tags = [], ...counts } = policy;
-  const { manual: defaultManual, ...defaultCounts } = defaults.retention;
+const spanRules = ['within', 'withinHourly', 'withinDaily', 'withinWeekly', 'withinMonthly', 'withinYearly'] as const;
+const countRules = ['last', 'hourly', 'daily', 'weekly', 'monthly', 'yearly'] as const;
+
+function resolveRetention(given: RetentionInFile): RetentionConfiguration {
+  const counts = countRules.map((rule) => {
+    const count = given[rule] ?? defaults.retention[rule];
+    return [rule, count === 'unlimited' ? -1 : count];
+  });
+  const spans = spanRules.map((rule) => [rule, given[rule] === undefined ? undefined : parseSpan(given[rule])]);
   return {
-    ...defaultCounts,
-    ...counts,
-    withinMs: within === undefined ? undefined : milliseconds(within),
-    manualMs: milliseconds(manual ?? defaultManual),
-    tags,
+    ...(Object.fromEntries(counts) as Record<(typeof countRules)[number], number>),
+    ...(Object.fromEntries(spans) as Record<(typeof spanRules)[number], Span | undefined>),
+    manualMs: milliseconds(given.manual ?? defaults.retention.manual),
+    tags: given.tags ?? [],
+    brake: resolveBrake(given.brake ?? {}),
   };
 }
+
+/** Key by key, those of the brake too. */
+const mergeRetention = (project: RetentionInFile = {}, volume: RetentionInFile = {}): RetentionInFile => ({
+  ...project,
+  ...volume,
+  brake: { ...project.brake, ...volume.brake },
+});
+
+function resolveBrake(given: NonNullable<RetentionInFile['brake']>): BrakeSettings {
+  const { enabled, shrink, churn, unreadable, torn } = { ...defaults.brake, ...given };
+  const unlessOff = (value: number | 'off') => (value === 'off' ? undefined : value);
+  return { enabled, shrinkPercent: unlessOff(shrink), churnPercent: unlessOff(churn), unreadable: unlessOff(unreadable), torn };
+}
+
+/** The policy and the brake of a file that says nothing about them. */
+export const defaultRetention = (): RetentionConfiguration => resolveRetention({});
 
 function resolveObjectives(objectives: ObjectivesInFile): Objectives {
   const { rpo, rto } = { ...defaults.objectives, ...objectives };

@@ -64,7 +64,8 @@ function found(path: Path, value: unknown, issue: z.core.$ZodIssue): string {
     return issue.message === nameExpectation ? `the ${typeof value} \`${value}\` (in quotes it would be text)` : `\`${value}\``;
   }
   if (value === '') return 'an empty text';
-  return issue.code === 'invalid_type' ? `the text ${quoted(value)}` : quoted(value);
+  // A number in quotes looks right until one knows that it is text.
+  return issue.code === 'invalid_type' || /^-?\d+$/.test(value) ? `the text ${quoted(value)}` : quoted(value);
 }
 
 type AnySchema = { _zod: { def: { type: string; shape?: Record<string, AnySchema>; innerType?: AnySchema; valueType?: AnySchema } } };

@@ -1,5 +1,6 @@
 import * as z from 'zod/mini';
 import { durationPattern, parseDuration, parseSize, sizePattern } from '../../model/quantities.ts';
+import { isEmptySpan, parseSpan, spanPattern } from '../../model/span.ts';
 import { cronMistake } from './cron-syntax.ts';
 import { defaults } from './defaults.ts';
 
@@ -33,11 +34,6 @@ const named = <S extends z.ZodMiniType>(value: S, expected: string) => z.record(
 const text = (expected: string) => z.string({ error: expected }).check(z.minLength(1, expected));
 const texts = (expected: string) => z.array(text(expected), { error: `a list, each ${expected}` });
 const truth = () => z.boolean({ error: '`true` or `false`' });
-const count = () => {
-  const expected = 'a whole number, 0 or more';
-  return z.int({ error: expected }).check(z.gte(0, expected));
-};
-
 const durationExpectation = 'a duration such as `15m`, `1h`, `90d`';
 const duration = () =>
   z.string({ error: durationExpectation }).check(
@@ -92,21 +88,71 @@ const exclusion = {
   }),
 };
 
+const spanExpectation = 'a time such as `7d`, `6mo`, `1y6mo` (h, d, w, mo, y)';
+const span = () =>
+  z.string({ error: spanExpectation }).check(
+    z.regex(spanPattern, { error: spanExpectation, abort: true }),
+    z.refine((value) => {
+      const parsed = parseSpan(value);
+      return parsed !== undefined && !isEmptySpan(parsed);
+    }, `${spanExpectation}, more than nothing`),
+  );
+
+/** A whole number, or a word for all or none. */
+const numberOr = <Word extends 'off' | 'unlimited'>(word: Word, least: number, most: number, numbers: string) => {
+  const error = `${numbers}, or \`${word}\``;
+  return z.union([z.int({ error }).check(z.gte(least, error), z.lte(most, error)), z.literal(word)], { error });
+};
+const percent = () => numberOr('off', 1, 100, 'a whole number from 1 to 100');
+/** -1 is what `unlimited` is resolved to, and what restic takes. */
+const keptCount = () => numberOr('unlimited', -1, Number.MAX_SAFE_INTEGER, 'a whole number, 0 or more');
+
 const kept = (unit: string, value: number) =>
-  key(count(), { description: `For how many ${unit} that have a snapshot the newest is kept.`, default: value });
+  key(keptCount(), { description: `For how many ${unit} that have a snapshot the newest is kept.`, default: value });
+const keptWithin = (unit: string) => key(span(), { description: `The newest of each ${unit} is kept for so long.` });
+
+const brake = () =>
+  z.strictObject(
+    {
+      enabled: key(truth(), {
+        description: 'Whether snapshots that look wrong are kept from pushing out others.',
+        default: defaults.brake.enabled,
+      }),
+      shrink: key(percent(), {
+        description: 'Wrong with less than so many percent of the bytes or files that were usual.',
+        default: defaults.brake.shrink,
+      }),
+      churn: key(percent(), {
+        description: 'Wrong when so many percent are new at once, in a volume that changes little.',
+        default: defaults.brake.churn,
+      }),
+      unreadable: key(numberOr('off', 0, Number.MAX_SAFE_INTEGER, 'a whole number, 0 or more'), {
+        description: 'Wrong with more files than that that could not be read.',
+        default: defaults.brake.unreadable,
+      }),
+      torn: key(truth(), { description: 'Whether `torn` is wrong.', default: defaults.brake.torn }),
+    },
+    mapping('when a snapshot looks wrong'),
+  );
 
 const retention = () =>
   z.strictObject(
     {
-      last: key(count(), { description: 'How many of the newest are kept, whatever their age.', default: defaults.retention.last }),
+      last: key(keptCount(), { description: 'How many of the newest are kept, whatever their age.', default: defaults.retention.last }),
       hourly: kept('hours', defaults.retention.hourly),
       daily: kept('days', defaults.retention.daily),
       weekly: kept('weeks', defaults.retention.weekly),
       monthly: kept('months', defaults.retention.monthly),
       yearly: kept('years', defaults.retention.yearly),
-      within: key(duration(), { description: 'Everything younger is kept.' }),
+      within: key(span(), { description: 'Everything is kept that is younger than that, seen from the newest.' }),
+      withinHourly: keptWithin('hour'),
+      withinDaily: keptWithin('day'),
+      withinWeekly: keptWithin('week'),
+      withinMonthly: keptWithin('month'),
+      withinYearly: keptWithin('year'),
       manual: key(duration(), { description: 'How long manual and guard snapshots are kept.', default: defaults.retention.manual }),
-      tags: key(texts('a tag'), { description: 'Snapshots with one of these tags are kept for ever.' }),
+      tags: key(texts('a tag'), { description: 'Snapshots with one of these tags are kept for ever; `a,b` means both.' }),
+      brake: key(brake(), { description: 'When a snapshot looks wrong, so that it must not push out others.' }),
     },
     mapping('how many snapshots are kept'),
   );
