@@ -2,6 +2,7 @@ import type { Command as CommanderCommand } from 'commander';
 import type { GlobalOptions } from './global-options.ts';
 import type { Output } from './output/output.ts';
 import type { Sink } from './output/sink.ts';
+import type { Keyboard } from './prompt.ts';
 
 /** What a command is given. It takes everything from here, and nothing from `process`, so that it can be run in-process. */
 export type CommandContext<Options = Record<string, unknown>> = {
@@ -16,6 +17,8 @@ export type CommandContext<Options = Record<string, unknown>> = {
   /** Absolute; relative paths on the command line start here. `--directory` is applied already. */
   cwd: string;
   environment: NodeJS.ProcessEnv;
+  /** Undefined where nobody can be asked. */
+  stdin?: Keyboard;
   stdout: Sink;
   stderr: Sink;
   /** All commands of the program. */

@@ -8,6 +8,10 @@ export type GlobalOptions = {
   /** A URL, or the name of a repository in holdfast.yaml. */
   repository?: string;
   passwordFile?: string;
+  /** A shell command whose first line of output is the password. */
+  passwordCommand?: string;
+  /** How long to wait while others hold the repository; without it, not at all. */
+  retryLock?: string;
   /** Another file than `holdfast.yaml`. */
   config?: string;
   /** Work as if started in this directory. */
@@ -22,6 +26,8 @@ export const globalOptions: readonly { flags: string; description: string }[] = 
   { flags: '-v, --verbose', description: 'print more' },
   { flags: '-r, --repository <url|name>', description: 'work on this repository' },
   { flags: '-p, --password-file <file>', description: "read the repository's password from this file" },
+  { flags: '--password-command <command>', description: "run this to get the repository's password" },
+  { flags: '--retry-lock <duration>', description: 'wait so long while others hold the repository (`10m`)' },
   { flags: '-c, --config <file>', description: 'use this file instead of holdfast.yaml' },
   { flags: '-C, --directory <directory>', description: 'work as if started in this directory' },
   { flags: '--no-color', description: 'print without colours' },

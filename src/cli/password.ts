@@ -8,28 +8,49 @@ import { HoldfastError } from '../model/errors.ts';
 export type PasswordSources = {
   /** `--password-file`. */
   file: string | undefined;
+  /** `--password-command`. */
+  command?: string;
   environment: NodeJS.ProcessEnv;
+  /** What the environment calls the password beside `PASSWORD`: `FROM_` for the source of a copy. */
+  role?: 'FROM_' | 'NEW_';
   /** What holdfast.yaml says of the repository. */
-  configured: { passwordFile: string | undefined; passwordCommand: string[] | undefined } | undefined;
+  configured?: { passwordFile: string | undefined; passwordCommand: string[] | undefined };
   /** Relative paths start here. */
   cwd: string;
+  /** Asks somebody; undefined when nobody is there. */
+  ask?: () => Promise<Buffer>;
 };
 
 /**
- * The first source that there is, in this order: the option, HOLDFAST_PASSWORD_FILE, HOLDFAST_PASSWORD, holdfast.yaml, and what restic
- * uses: RESTIC_PASSWORD_FILE, RESTIC_PASSWORD. White space around a password is not part of it, as with restic.
+ * The first source that there is, in this order: the options, HOLDFAST_PASSWORD_FILE, HOLDFAST_PASSWORD_COMMAND, HOLDFAST_PASSWORD,
+ * holdfast.yaml, what restic uses (RESTIC_PASSWORD_FILE, RESTIC_PASSWORD_COMMAND, RESTIC_PASSWORD), and whoever sits at the terminal. White
+ * space around a password is not part of it, as with restic.
  * @throws `password-missing` when there is none, or it cannot be read.
  */
-export async function findPassword({ file, environment, configured, cwd }: PasswordSources): Promise<Buffer> {
+export async function findPassword(sources: PasswordSources): Promise<Buffer> {
+  const { file, command, environment, role = '', configured, cwd, ask } = sources;
   if (file !== undefined) return readPasswordFile(resolve(cwd, file));
-  if (environment.HOLDFAST_PASSWORD_FILE) return readPasswordFile(resolve(cwd, environment.HOLDFAST_PASSWORD_FILE));
-  if (environment.HOLDFAST_PASSWORD) return Buffer.from(environment.HOLDFAST_PASSWORD);
+  if (command !== undefined) return runPasswordCommand(inShell(command), cwd);
+  const ours = await fromEnvironment(environment, `HOLDFAST_${role}`, cwd);
+  if (ours !== undefined) return ours;
   if (configured?.passwordFile !== undefined) return readPasswordFile(configured.passwordFile);
   if (configured?.passwordCommand !== undefined) return runPasswordCommand(configured.passwordCommand, cwd);
-  if (environment.RESTIC_PASSWORD_FILE) return readPasswordFile(resolve(cwd, environment.RESTIC_PASSWORD_FILE));
-  if (environment.RESTIC_PASSWORD) return Buffer.from(environment.RESTIC_PASSWORD);
+  const restics = await fromEnvironment(environment, `RESTIC_${role}`, cwd);
+  if (restics !== undefined) return restics;
+  if (ask !== undefined) return ask();
   throw new HoldfastError('password-missing', 'no password was given for the repository');
 }
+
+async function fromEnvironment(environment: NodeJS.ProcessEnv, prefix: string, cwd: string): Promise<Buffer | undefined> {
+  const file = environment[`${prefix}PASSWORD_FILE`];
+  if (file) return readPasswordFile(resolve(cwd, file));
+  const command = environment[`${prefix}PASSWORD_COMMAND`];
+  if (command) return runPasswordCommand(inShell(command), cwd);
+  const password = environment[`${prefix}PASSWORD`];
+  return password ? Buffer.from(password) : undefined;
+}
+
+const inShell = (command: string): string[] => ['/bin/sh', '-c', command];
 
 async function readPasswordFile(path: string): Promise<Buffer> {
   let text: string;

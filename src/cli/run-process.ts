@@ -1,3 +1,4 @@
+import { isatty } from 'node:tty';
 import { exitCodes, HoldfastError } from '../model/errors.ts';
 import type { CommandEntry } from './command.ts';
 import { run } from './run.ts';
@@ -31,6 +32,8 @@ export async function runProcess(commands?: readonly CommandEntry[]): Promise<vo
   process.stderr.on('error', () => undefined);
 
   const exitCode = await run(process.argv.slice(2), {
+    // Only where it may be needed: asking for it opens it.
+    ...(isatty(0) && isatty(2) ? { stdin: process.stdin } : {}),
     stdout: process.stdout,
     stderr: {
       write: (text: string) => readerGone || process.stderr.write(text),

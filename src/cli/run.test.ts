@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { exitCodes, HoldfastError } from '../model/errors.ts';
 import type { Command, CommandContext, CommandEntry } from './command.ts';
 import { commandTable } from './command-table.ts';
+import { globalOptions } from './global-options.ts';
 import { run } from './run.ts';
 
 const entry = (name: string, command: Command, onLoad = () => {}): CommandEntry => ({
@@ -36,6 +37,15 @@ test('--help lists the commands and loads none of them', async () => {
   const none = commandTable.map((row) => entry(row.name, failing(Error), () => assert.fail(`${row.name} was loaded`)));
   const { exit, stdout, stderr } = await transcript(['--help'], none);
   assert.deepEqual({ exit, stderr }, { exit: exitCodes.done, stderr: '' });
+  const rows = [
+    ...[{ flags: '-V, --version', description: 'print the version' }, ...globalOptions],
+    { flags: '-h, --help', description: 'print help' },
+    ...commandTable.map(({ name }) => ({ flags: name, description: `what ${name} does` })),
+  ];
+  const width = Math.max(...rows.map(({ flags }) => flags.length));
+  const lines = rows.map(({ flags, description }) => `  ${flags.padEnd(width)}  ${description}\n`);
+  const options = lines.slice(0, globalOptions.length + 2).join('');
+  const commands = lines.slice(globalOptions.length + 2).join('');
   assert.equal(
     stdout,
     `Usage: holdfast [options] COMMAND [...]
@@ -43,28 +53,9 @@ test('--help lists the commands and loads none of them', async () => {
 Backs up, restores and checks container volumes.
 
 Options:
-  -V, --version                print the version
-  --json                       print one JSON document or event a line
-  -q, --quiet                  print nothing but the result
-  -v, --verbose                print more
-  -r, --repository <url|name>  work on this repository
-  -p, --password-file <file>   read the repository's password from this file
-  -c, --config <file>          use this file instead of holdfast.yaml
-  -C, --directory <directory>  work as if started in this directory
-  --no-color                   print without colours
-  -h, --help                   print help
-
+${options}
 Commands:
-  init                         what init does
-  backup                       what backup does
-  snapshots                    what snapshots does
-  ls                           what ls does
-  restore                      what restore does
-  check                        what check does
-  volumes                      what volumes does
-  unlock                       what unlock does
-  completion                   what completion does
-
+${commands}
 Run \`holdfast COMMAND --help\` for the options of a command.
 `,
   );

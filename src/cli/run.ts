@@ -6,10 +6,13 @@ import { commandTable } from './command-table.ts';
 import { type GlobalOptions, globalOptions } from './global-options.ts';
 import type { Output } from './output/output.ts';
 import type { Sink } from './output/sink.ts';
+import type { Keyboard } from './prompt.ts';
 import { packageVersion } from './version.ts';
 
 /** What a run of the program takes from its process. */
 export type CliEnvironment = {
+  /** Where secrets can be asked for. */
+  stdin?: Keyboard;
   stdout: Sink;
   stderr: Sink;
   environment: NodeJS.ProcessEnv;
@@ -38,6 +41,7 @@ export async function run(argv: readonly string[], environment: CliEnvironment):
       signal: environment.signal,
       cwd: resolve(environment.cwd, global.directory ?? '.'),
       environment: environment.environment,
+      ...(environment.stdin === undefined ? {} : { stdin: environment.stdin }),
       stdout: environment.stdout,
       stderr: environment.stderr,
       commands: environment.commands ?? commandTable,

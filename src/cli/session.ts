@@ -2,18 +2,21 @@
 import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import type { Configuration, VolumeConfiguration } from '../control/configuration/configuration.ts';
+import type { Configuration, RepositoryConfiguration, VolumeConfiguration } from '../control/configuration/configuration.ts';
 import { type WarmLanes, warmLanes } from '../engine/lanes/pool.ts';
 import type { LaneJob } from '../engine/lanes/protocol.ts';
 import type { Clock } from '../model/clock.ts';
 import { HoldfastError } from '../model/errors.ts';
-import { lockRepository } from '../repository/locks.ts';
+import { parseDuration } from '../model/quantities.ts';
 import { openRepository, type Repository } from '../repository/repository.ts';
+import { waitForLock } from '../repository/wait-for-lock.ts';
 import type { StorageAddress } from '../storage/storage.ts';
 import { addressOf } from './address.ts';
 import type { CommandContext } from './command.ts';
 import { openStorage } from './compose.ts';
-import { findPassword } from './password.ts';
+import { displayText } from './output/text.ts';
+import { findPassword, type PasswordSources } from './password.ts';
+import { askSecret, terminalOf } from './prompt.ts';
 
 export const systemClock: Clock = {
   now: () => new Date(),
@@ -72,7 +75,7 @@ export type Session = {
   repository: Repository;
   /** What lanes open the storage by. */
   address: StorageAddress;
-  /** Name in holdfast.yaml, or the URL. */
+  /** Name in holdfast.yaml, or where the storage is. */
   label: string;
   /** Aborts at interruption, and when the lock is lost. */
   signal: AbortSignal;
@@ -88,19 +91,73 @@ export async function withRepository<Result>(
   lock: LockKind,
   work: (session: Session) => Promise<Result>,
 ): Promise<Result> {
-  const { address, label, password } = await chooseRepository(context, configuration);
+  return withOpened(context, chooseRepository(context, configuration), lock, context.signal, work);
+}
+
+/** The other repository of commands that work on two: what `--from` and its like say. */
+export type OtherRepository = { named: string | undefined; passwordFile?: string; passwordCommand?: string };
+
+/**
+ * Opens two repositories, the source first, and locks both; the signal of both sessions aborts when either lock is lost. The source is what
+ * `from` names, or HOLDFAST_FROM_REPOSITORY or RESTIC_FROM_REPOSITORY; the destination what `to` names, or what all commands work on.
+ * @throws `usage` when nothing names a source, or both are the same.
+ */
+export async function withTwoRepositories<Result>(
+  context: Context,
+  configuration: Configuration | undefined,
+  { from, to }: { from: OtherRepository; to: string | undefined },
+  lock: LockKind,
+  work: (source: Session, destination: Session) => Promise<Result>,
+): Promise<Result> {
+  const destination = chooseRepository(context, configuration, to);
+  const source = chooseSource(context, configuration, from);
+  if (source.address.url === destination.address.url)
+    throw new HoldfastError('usage', 'the source and the destination are the same repository');
+  return withOpened(context, source, lock, context.signal, (opened) =>
+    withOpened(context, destination, lock, opened.signal, (second) => work({ ...opened, signal: second.signal }, second)),
+  );
+}
+
+/** Reads what a new repository takes from another one. @throws what opening it throws. */
+export async function withSource<Result>(
+  context: Context,
+  configuration: Configuration | undefined,
+  from: OtherRepository,
+  work: (source: Session) => Promise<Result>,
+): Promise<Result> {
+  return withOpened(context, chooseSource(context, configuration, from), 'none', context.signal, work);
+}
+
+async function withOpened<Result>(
+  context: Context,
+  { address, name, password }: ChosenRepository,
+  lock: LockKind,
+  signal: AbortSignal,
+  work: (session: Session) => Promise<Result>,
+): Promise<Result> {
   const storage = await openStorage(address);
   try {
-    const repository = await openRepository(storage, await password);
-    return await withLock({ repository, address, label, signal: context.signal }, lock, work);
+    const repository = await openRepository(storage, await password());
+    return await withLock(context, { repository, address, label: name ?? storage.location, signal }, lock, work);
   } finally {
     await storage.close?.();
   }
 }
 
-async function withLock<Result>(session: Session, lock: LockKind, work: (session: Session) => Promise<Result>): Promise<Result> {
+async function withLock<Result>(
+  { global, output }: Context,
+  session: Session,
+  lock: LockKind,
+  work: (session: Session) => Promise<Result>,
+): Promise<Result> {
   if (lock === 'none') return work(session);
-  const held = await lockRepository(session.repository, { exclusive: lock === 'exclusive', clock: systemClock });
+  const held = await waitForLock(session.repository, {
+    exclusive: lock === 'exclusive',
+    clock: systemClock,
+    patienceMs: parsePatience(global.retryLock),
+    signal: session.signal,
+    onWait: ({ message }) => output.note(`${displayText(message)}: waiting`),
+  });
   let result: Result;
   try {
     result = await work({ ...session, signal: AbortSignal.any([session.signal, held.lost]) });
@@ -113,23 +170,60 @@ async function withLock<Result>(session: Session, lock: LockKind, work: (session
   return result;
 }
 
-type ChosenRepository = { address: StorageAddress; label: string; password: Promise<Buffer> };
+/** `--retry-lock`; without it, nobody waits. */
+function parsePatience(text: string | undefined): number {
+  const patienceMs = text === undefined ? 0 : parseDuration(text);
+  if (patienceMs !== undefined) return patienceMs;
+  throw new HoldfastError('usage', `--retry-lock takes a duration, not ${JSON.stringify(text)}`, {
+    remedy: 'for example: --retry-lock 10m',
+  });
+}
+
+/** `name` is that in holdfast.yaml. The password is asked for once the storage is there. */
+type ChosenRepository = { address: StorageAddress; name: string | undefined; password: () => Promise<Buffer> };
 
 /** @throws `configuration-missing` when nothing names a repository. */
-async function chooseRepository(context: Context, configuration: Configuration | undefined): Promise<ChosenRepository> {
+function chooseRepository(context: Context, configuration: Configuration | undefined, to?: string): ChosenRepository {
   const { cwd, environment, global } = context;
-  const named = global.repository ?? environment.HOLDFAST_REPOSITORY;
-  const configured =
-    named === undefined ? configuration?.repositories[0] : configuration?.repositories.find((repository) => repository.name === named);
-  const restic = configured === undefined ? (named ?? environment.RESTIC_REPOSITORY) : undefined;
-  if (configured === undefined && restic === undefined) {
+  const named = to ?? global.repository ?? environment.HOLDFAST_REPOSITORY;
+  const configured = configuredRepository(configuration, named);
+  const url = configured?.url ?? named ?? environment.RESTIC_REPOSITORY;
+  if (url === undefined)
     throw new HoldfastError('configuration-missing', `there is no holdfast.yaml in ${cwd} or above, and no repository was named`);
-  }
-  const url = configured?.url ?? absoluteUrl(restic as string, cwd);
-  const password = findPassword({ file: global.passwordFile, environment, configured, cwd });
-  // Awaited later; a failure must not count as unhandled until then.
-  password.catch(() => undefined);
-  return { address: addressOf(url), label: configured?.name ?? url, password };
+  return chosen(context, configured, url, { file: global.passwordFile, command: global.passwordCommand });
+}
+
+function chooseSource(
+  context: Context,
+  configuration: Configuration | undefined,
+  { named: option, passwordFile, passwordCommand }: OtherRepository,
+): ChosenRepository {
+  const { environment } = context;
+  const named = option ?? environment.HOLDFAST_FROM_REPOSITORY ?? environment.RESTIC_FROM_REPOSITORY;
+  if (named === undefined) throw new HoldfastError('usage', 'no source was named', { remedy: 'name a repository with --from' });
+  const configured = configuration?.repositories.find(({ name }) => name === named);
+  return chosen(context, configured, configured?.url ?? named, { file: passwordFile, command: passwordCommand, role: 'FROM_' });
+}
+
+function configuredRepository(configuration: Configuration | undefined, named: string | undefined): RepositoryConfiguration | undefined {
+  return named === undefined ? configuration?.repositories[0] : configuration?.repositories.find(({ name }) => name === named);
+}
+
+function chosen(
+  context: Context,
+  configured: RepositoryConfiguration | undefined,
+  url: string,
+  given: Pick<PasswordSources, 'file' | 'command' | 'role'>,
+): ChosenRepository {
+  const { cwd, environment } = context;
+  const terminal = terminalOf(context);
+  const question = `password of ${configured === undefined ? `the ${given.role === undefined ? '' : 'source '}repository` : configured.name}`;
+  const ask = terminal && (() => askSecret(terminal, question));
+  return {
+    address: addressOf(absoluteUrl(url, cwd)),
+    name: configured?.name,
+    password: () => findPassword({ ...given, environment, configured, cwd, ask }),
+  };
 }
 
 /** A path is resolved; a URL stays. */
