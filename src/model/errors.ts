@@ -80,6 +80,8 @@ export const catalogue = {
   'file-missing': entry('a file of the repository is missing', 'run `holdfast check` to learn which snapshots are affected'),
   'snapshot-missing': entry('no snapshot matches', 'run `holdfast snapshots`'),
   'snapshot-ambiguous': entry('several snapshots match this id', 'give more characters of the id'),
+  'key-missing': entry('no key matches, or several do', 'run `holdfast key list`'),
+  'key-needed': entry('this key must not be removed', 'open the repository with another key to remove this one'),
   'path-missing': entry('there is no such path in the snapshot', 'run `holdfast ls SNAPSHOT`'),
   'unsafe-name': entry('a name in the repository would lead out of the target', 'treat the repository as tampered with'),
   storage: entry('the storage of the repository failed', 'see the cause; nothing that was stored before is lost', exitCodes.failed, true),

@@ -2,27 +2,26 @@
 import { randomBytes } from 'node:crypto';
 import { decodeConfig, encodeConfig, type RepositoryConfig } from '../format/config-file.ts';
 import { sha256Hex } from '../format/kernel/sha256.ts';
-import { createKeyFile, type KeyOwner, openKeyFile, parseKeyFile, randomSealKey, type ScryptCost } from '../format/key-file.ts';
+import { randomSealKey } from '../format/key-file.ts';
 import { createSeal, type Seal, type SealKey } from '../format/seal.ts';
 import { openJson, sealJson } from '../format/sealed-json.ts';
 import { HoldfastError } from '../model/errors.ts';
 import type { FileKind, Storage } from '../storage/storage.ts';
+import { type FoundKey, findKey, type NewKey, storeKey } from './keys.ts';
 
 /** An opened repository: where it is, what it is, and the key that opens everything in it. Holds no state of its own. */
 export type Repository = {
   storage: Storage;
   config: RepositoryConfig;
   masterKey: SealKey;
+  /** Name of the key file that it was opened with; undefined in lanes, which get the master key itself. */
+  keyName?: string;
   seal: Seal;
 };
 
-export type NewRepository = {
-  password: Buffer;
-  /** How dear a guess at the password is; see format/key-file.ts. */
-  cost: ScryptCost;
+/** The key is the first of the repository. */
+export type NewRepository = NewKey & {
   chunkerPolynomial: bigint;
-  owner: KeyOwner;
-  now: Date;
   /** Default 2. */
   formatVersion?: 1 | 2;
 };
@@ -38,7 +37,7 @@ export async function createRepository(storage: Storage, options: NewRepository)
     if (await holdsAny(storage, kind)) throw new HoldfastError('repository-exists', `there is a repository at ${storage.location} already`);
   }
   await storage.create();
-  const masterKey = (await holdsAny(storage, 'keys'))
+  const { name: keyName, masterKey } = (await holdsAny(storage, 'keys'))
     ? await keyOfUnfinished(storage, options.password)
     : await storeNewKey(storage, options);
   const seal = createSeal(masterKey);
@@ -48,20 +47,18 @@ export async function createRepository(storage: Storage, options: NewRepository)
     chunkerPolynomial: options.chunkerPolynomial,
   };
   await storage.write({ kind: 'config', name: '' }, [seal.seal(encodeConfig(config))]);
-  return { storage, config, masterKey, seal };
+  return { storage, config, masterKey, keyName, seal };
 }
 
-async function storeNewKey(storage: Storage, { password, cost, owner, now }: NewRepository): Promise<SealKey> {
+async function storeNewKey(storage: Storage, options: NewRepository): Promise<FoundKey> {
   const masterKey = randomSealKey();
-  const keyBytes = Buffer.from(JSON.stringify(await createKeyFile(password, masterKey, cost, owner, now)));
-  await storage.write({ kind: 'keys', name: sha256Hex(keyBytes) }, [keyBytes]);
-  return masterKey;
+  return { name: await storeKey(storage, masterKey, options), masterKey };
 }
 
 /** A key without a configuration: a second one beside it would later open the repository with the wrong master key. */
-async function keyOfUnfinished(storage: Storage, password: Buffer): Promise<SealKey> {
+async function keyOfUnfinished(storage: Storage, password: Buffer): Promise<FoundKey> {
   try {
-    return await findMasterKey(storage, password);
+    return await findKey(storage, password);
   } catch (cause) {
     if (!(cause instanceof HoldfastError) || cause.code !== 'wrong-password') throw cause;
     throw new HoldfastError('repository-exists', `there are keys of another repository at ${storage.location}`, { cause });
@@ -85,10 +82,10 @@ async function holdsAny(storage: Storage, kind: FileKind): Promise<boolean> {
 /** @throws `no-repository`, `wrong-password`, `damaged`, `unsupported-format`, `storage`. */
 export async function openRepository(storage: Storage, password: Buffer): Promise<Repository> {
   const sealedConfig = await readConfig(storage);
-  const masterKey = await findMasterKey(storage, password);
+  const { name: keyName, masterKey } = await findKey(storage, password);
   const seal = createSeal(masterKey);
   const config = decodeConfig(openJson(seal, sealedConfig));
-  return { storage, config, masterKey, seal };
+  return { storage, config, masterKey, keyName, seal };
 }
 
 async function readConfig(storage: Storage): Promise<Buffer> {
@@ -98,23 +95,6 @@ async function readConfig(storage: Storage): Promise<Buffer> {
     if (!(cause instanceof HoldfastError) || cause.code !== 'file-missing') throw cause;
     throw new HoldfastError('no-repository', `there is no repository at ${storage.location}`, { cause });
   }
-}
-
-/** Tries every key file. A damaged one is no obstacle while another opens. */
-async function findMasterKey(storage: Storage, password: Buffer): Promise<SealKey> {
-  let tried = 0;
-  let damage: unknown;
-  for await (const { name } of storage.list('keys')) {
-    try {
-      const key = await openKeyFile(parseKeyFile(await storage.read({ kind: 'keys', name })), password);
-      if (key) return key;
-      tried++;
-    } catch (error) {
-      damage = error;
-    }
-  }
-  if (tried === 0 && damage !== undefined) throw damage;
-  throw new HoldfastError('wrong-password', `none of the keys of ${storage.location} opens with this password`);
 }
 
 /** A JSON file (snapshot, index, lock) as it is stored, and the name under which: its hash. */
