@@ -9,6 +9,7 @@ export const commandTable: readonly CommandEntry[] = [
   { name: 'restore', summary: 'restore volumes, or parts of them', load: () => import('./commands/restore.ts') },
   { name: 'check', summary: 'verify that the repository is sound', load: () => import('./commands/check.ts') },
   { name: 'prune', summary: 'remove what no snapshot needs', load: () => import('./commands/prune.ts') },
+  { name: 'repair', summary: 'mend a damaged repository, as far as it can be', load: () => import('./commands/repair.ts') },
   { name: 'volumes', summary: 'list the volumes of the project and their state', load: () => import('./commands/volumes.ts') },
   { name: 'unlock', summary: 'remove locks that dead processes left behind', load: () => import('./commands/unlock.ts') },
   { name: 'completion', summary: 'print a completion script for a shell', load: () => import('./commands/completion.ts') },
