@@ -1,0 +1,85 @@
+/** A storage in a bucket of S3, or of a server that speaks like it, in restic's layout. */
+import { DeleteObjectCommand, GetObjectCommand, HeadObjectCommand } from '@aws-sdk/client-s3';
+import { HoldfastError } from '../model/errors.ts';
+import { checkedLength, readBody } from './s3-body.ts';
+import { createBucket, listObjects, removeUploads } from './s3-bucket.ts';
+import { connectS3 } from './s3-connection.ts';
+import { headersOf, keyOf, nameIn } from './s3-place.ts';
+import { parseS3Address } from './s3-settings.ts';
+import { createUpload } from './s3-upload.ts';
+import type { FileRef, Storage, StorageAddress } from './storage.ts';
+
+/**
+ * Opens a bucket, or a prefix in one; options are explained in docs/configuration.md. It connects with the first operation, and tries
+ * nothing again but steps of uploads in parts.
+ * @throws `usage` for a URL or options that cannot be used.
+ */
+export function createS3Storage(address: Pick<StorageAddress, 'url' | 'options'>): Storage {
+  const settings = parseS3Address(address);
+  const { bucket, prefix, location } = settings;
+  const connection = connectS3(settings);
+  const { perform } = connection;
+  const upload = createUpload(connection, bucket);
+
+  /** The object of a file, and its name for messages. */
+  function objectOf(file: FileRef) {
+    const Key = keyOf(settings, file);
+    return { target: { Bucket: bucket, Key }, subject: `${location}/${Key.slice(prefix === '' ? 0 : prefix.length + 1)}` };
+  }
+
+  async function sizeOf(file: FileRef): Promise<number> {
+    const { target, subject } = objectOf(file);
+    return perform('read', subject, async (client) => checkedLength(await client.send(new HeadObjectCommand(target)), subject));
+  }
+
+  return {
+    location,
+    create: () => createBucket(connection, settings),
+
+    async *list(kind) {
+      for await (const page of listObjects(connection, settings, kind)) {
+        for (const { Key = '', Size = 0 } of page) {
+          const name = nameIn(settings, kind, Key);
+          if (name !== undefined) yield { name, sizeBytes: Size };
+        }
+      }
+    },
+
+    async read(file, range) {
+      const { target, subject } = objectOf(file);
+      // There is no way to ask for no bytes.
+      if (range?.length === 0) return sizeOf(file).then(() => Buffer.alloc(0));
+      const Range = range && `bytes=${range.offset}-${range.offset + range.length - 1}`;
+      return perform('read', subject, async (client) =>
+        readBody(await client.send(new GetObjectCommand({ ...target, Range })), subject, range),
+      );
+    },
+
+    sizeOf,
+
+    async write(file, parts) {
+      const { target, subject } = objectOf(file);
+      try {
+        await upload({ key: target.Key, subject, headers: headersOf(settings, file) }, parts);
+      } catch (error) {
+        // Nothing but the bucket can be missing.
+        if (!isMissing(error)) throw error;
+        throw new HoldfastError('no-repository', `cannot write ${subject}: there is no such bucket`, { file: subject });
+      }
+    },
+
+    async remove(file) {
+      const { target, subject } = objectOf(file);
+      try {
+        await perform('remove', subject, (client) => client.send(new DeleteObjectCommand(target)));
+      } catch (error) {
+        if (!isMissing(error)) throw error;
+      }
+    },
+
+    removeLeftovers: (olderThanMs) => removeUploads(connection, settings, olderThanMs),
+    close: async () => connection.close(),
+  };
+}
+
+const isMissing = (error: unknown): boolean => error instanceof HoldfastError && error.code === 'file-missing';
