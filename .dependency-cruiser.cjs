@@ -105,6 +105,18 @@ module.exports = {
       'Foreign functions are declared where they can be audited: the kernels and the POSIX source.',
     ),
     confined('cipher-vendor', 'sodium-native', '^src/format/', 'Sealing is the format’s business; nothing else touches ciphers.'),
+    confined(
+      'http-vendor',
+      'undici',
+      '^src/storage/rest[^/]*$',
+      'One storage speaks HTTP by itself; the others take the contract or their vendor.',
+    ),
+    confined(
+      's3-vendor',
+      '@aws-sdk',
+      '^src/storage/s3[^/]*[.]ts$',
+      'The SDK is large: it is loaded with the storage that needs it, and nowhere else.',
+    ),
     confined('command-line-vendor', 'commander', '^src/cli/', 'Only the command line parses a command line.'),
   ],
   options: {
