@@ -8,6 +8,9 @@ import type { Storage, StorageAddress } from '../storage/storage.ts';
 const schemes: Record<string, (address: StorageAddress) => Storage | Promise<Storage>> = {
   local: ({ url }) => createLocalStorage(resolve(url.slice('local:'.length))),
   file: ({ url }) => createLocalStorage(resolve(url.replace(/^file:(\/\/)?/, ''))),
+  s3: async (address) => (await import('../storage/s3.ts')).createS3Storage(address),
+  rest: async (address) => (await import('../storage/rest.ts')).createRestStorage(address),
+  rclone: async (address) => (await import('../storage/rclone.ts')).createRcloneStorage(address),
 };
 
 /**

@@ -1,0 +1,49 @@
+/**
+ * `rclone:` storages: whatever rclone reaches, through an rclone that serves restic's REST protocol to this process.
+ * Settings: docs/configuration.md.
+ */
+import { HoldfastError } from '../model/errors.ts';
+import { processTransport } from './rclone-process.ts';
+import { readRestOptions } from './rest-options.ts';
+import { createRestProtocol } from './rest-protocol.ts';
+import type { Storage, StorageAddress } from './storage.ts';
+
+const optionNames = ['connections', 'timeout', 'program', 'args'] as const;
+/** restic's: with the second, Backblaze's B2 really removes what is removed. */
+const defaultArgs = 'serve restic --stdio --b2-hard-delete';
+
+/**
+ * @param address `rclone:remote:path`. Options: `program` (default `rclone`; words, as of a shell: `ssh user@host rclone`), `args`
+ * (default `serve restic --stdio --b2-hard-delete`; the remote is put behind them), `connections` (at a time; default 5), `timeout` (of
+ * silence; default 5m).
+ * @throws `usage` for a URL or an option that cannot be used.
+ */
+export function createRcloneStorage({ url, options = {} }: StorageAddress): Storage {
+  const remote = url.replace(/^rclone:/, '');
+  const remedy = 'write it as rclone:remote:path; `rclone listremotes` tells the remotes';
+  if (remote === '' || remote.startsWith('-')) throw new HoldfastError('usage', 'this names no remote of rclone', { remedy });
+  const { connections, idleTimeoutMs, given } = readRestOptions('rclone', options, optionNames);
+  const [program, ...before] = words(given.program ?? 'rclone');
+  if (program === undefined) throw new HoldfastError('usage', 'option program names no program');
+  const args = [...before, ...words(given.args ?? defaultArgs), remote];
+  const location = `rclone:${shown(remote)}`;
+  const transport = processTransport({ program, args, location, secrets: secretsOf(remote) });
+  return createRestProtocol({ transport, location, connections, idleTimeoutMs });
+}
+
+/** Words are separated by blanks; quotes, of either kind, keep blanks. */
+function words(text: string): string[] {
+  return [...text.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(([, double, single, bare]) => double ?? single ?? bare ?? '');
+}
+
+/** Connection strings (`remote,key=value:path`) may hold passwords. */
+const settingsPattern = /^(:?[^:,/]+),((?:[^:"']|"[^"]*"|'[^']*')*):/;
+
+const shown = (remote: string): string => remote.replace(settingsPattern, '$1,***:');
+
+const secretsOf = (remote: string): string[] => {
+  const settings = settingsPattern.exec(remote)?.[2] ?? '';
+  return [...settings.matchAll(/=(?:"([^"]*)"|'([^']*)'|([^,]*))/g)]
+    .map(([, double, single, bare]) => double ?? single ?? bare ?? '')
+    .filter((value) => value.length > 3);
+};

@@ -1,0 +1,172 @@
+/**
+ * A storage behind restic's REST protocol, version 2, over any transport.
+ * Source: restic, doc/REST_backend.rst.
+ */
+import { HoldfastError } from '../model/errors.ts';
+import { receiveInto, receiveWhole } from './rest-bodies.ts';
+import { failureOf } from './rest-failures.ts';
+import { filesOfListing } from './rest-listing.ts';
+import { drain, type ExchangeRequest, exchange, lengthOf, type RestResponse, type RestTransport } from './rest-transport.ts';
+import { takeTurns } from './rest-turns.ts';
+import type { FileKind, FileRef, ReadRange, Storage } from './storage.ts';
+
+const namePattern = /^[0-9a-f]{64}$/;
+const acceptsVersion2 = { accept: 'application/vnd.x.restic.rest.v2' };
+/** About three million files. */
+const longestListingBytes = 256 * 1024 * 1024;
+/** No file of a repository that is read as a whole is that long. */
+const longestFileBytes = 1024 * 1024 * 1024;
+
+export type RestProtocolOptions = {
+  transport: RestTransport;
+  /** Where the repository is, for messages; without secrets. */
+  location: string;
+  /** Exchanges at a time; others wait. */
+  connections: number;
+  /** The longest that an exchange may stand still. */
+  idleTimeoutMs: number;
+};
+
+export function createRestProtocol({ transport, location, connections, idleTimeoutMs }: RestProtocolOptions): Storage {
+  const turn = takeTurns(connections);
+  const separator = location.endsWith('/') ? '' : '/';
+  const subjectOf = (path: string) => `${location}${separator}${path}`;
+
+  /** One exchange about a file or folder, when it is its turn. */
+  const ask = <Result>(request: ExchangeRequest, read: (response: RestResponse, subject: string) => Promise<Result>): Promise<Result> => {
+    const subject = subjectOf(request.path.replace(/\?.*/, ''));
+    return turn(() => exchange({ transport, subject, idleTimeoutMs }, request, (response) => read(response, subject)));
+  };
+
+  /** @throws `file-missing`, `storage`. */
+  const sizeOf = (path: string): Promise<number> =>
+    ask({ method: 'HEAD', path }, async (response, subject) => {
+      await drain(response);
+      if (response.status !== 200) throw failureOf(response, 'read', subject);
+      return contentLength(response) ?? fail(subject, 'the server does not say how long it is');
+    });
+
+  async function readWhole(path: string): Promise<Buffer> {
+    return ask({ method: 'GET', path, headers: acceptsVersion2 }, async (response, subject) => {
+      if (response.status === 200) return receiveWhole(response, longestFileBytes, subject);
+      await drain(response);
+      throw failureOf(response, 'read', subject);
+    });
+  }
+
+  async function readRange(path: string, range: ReadRange): Promise<Buffer> {
+    const { offset, length, into } = range;
+    if (length === 0) {
+      if ((await sizeOf(path)) < offset) throw tooShort(subjectOf(path));
+      return into?.subarray(0, 0) ?? Buffer.alloc(0);
+    }
+    const headers = { ...acceptsVersion2, range: `bytes=${offset}-${offset + length - 1}` };
+    return ask({ method: 'GET', path, headers }, async (response, subject) => {
+      if (response.status === 206 || response.status === 200) {
+        checkRange(response, range, subject);
+        return receiveInto(response, length, into, subject);
+      }
+      await drain(response);
+      throw response.status === 416 ? tooShort(subject) : failureOf(response, 'read', subject);
+    });
+  }
+
+  /** Whether what could not be replaced is what was to be stored. Names are hashes of content; that of the configuration is not. */
+  async function isStored(file: FileRef, path: string, parts: readonly Uint8Array[]): Promise<boolean> {
+    if (file.kind === 'config') return (await readWhole(path)).equals(Buffer.concat(parts));
+    return (await sizeOf(path)) === lengthOf(parts);
+  }
+
+  return {
+    location,
+
+    create: () =>
+      ask({ method: 'POST', path: '?create=true', parts: [] }, async (response) => {
+        await drain(response);
+        if (!isDone(response)) throw failureOf(response, 'create', location);
+      }),
+
+    async *list(kind) {
+      const path = `${kind}/`;
+      // Received as a whole first: a listing that breaks off must not begin, and no connection waits for who uses it.
+      const listing = await ask({ method: 'GET', path, headers: acceptsVersion2 }, async (response, subject) => {
+        if (response.status === 200) return receiveWhole(response, longestListingBytes, subject);
+        await drain(response);
+        if (response.status === 404 && !isRclone(response)) return undefined;
+        throw response.status === 404 ? fail(subject, 'the server answered 404 Not Found') : failureOf(response, 'list', subject);
+      });
+      if (listing !== undefined) yield* filesOfListing(listing, subjectOf(path));
+    },
+
+    async read(file, range) {
+      const path = pathOf(file);
+      return range === undefined ? readWhole(path) : readRange(path, range);
+    },
+
+    async sizeOf(file) {
+      return sizeOf(pathOf(file));
+    },
+
+    async write(file, parts) {
+      const path = pathOf(file);
+      const refused = await ask({ method: 'POST', path, headers: octets, parts }, async (response, subject) => {
+        await drain(response);
+        if (isDone(response)) return undefined;
+        // Nothing is missing: a 404 is the server's way to say that the repository's folders are not there.
+        if (response.status === 404) throw fail(subject, 'cannot be written: the server answered 404 Not Found');
+        return failureOf(response, 'write', subject);
+      });
+      if (refused === undefined) return;
+      // A server that only appends refuses what is there already; a reply that got lost makes us send it again.
+      if (refused.code === 'storage-denied' && (await isStored(file, path, parts).catch(() => false))) return;
+      throw refused;
+    },
+
+    async remove(file) {
+      await ask({ method: 'DELETE', path: pathOf(file) }, async (response, subject) => {
+        await drain(response);
+        if (!isDone(response) && response.status !== 404) throw failureOf(response, 'remove', subject);
+      });
+    },
+
+    close: () => transport.close(),
+  };
+}
+
+const octets = { 'content-type': 'application/octet-stream' };
+
+function pathOf({ kind, name }: FileRef): string {
+  if (kind === 'config') return 'config';
+  if (!namePattern.test(name)) throw new HoldfastError('internal', `no file of a repository is named ${JSON.stringify(name)}`);
+  return `${kind satisfies FileKind}/${name}`;
+}
+
+const isDone = ({ status }: RestResponse): boolean => status >= 200 && status < 300;
+
+/** rclone answers 404 for failures of what is behind it too; a folder that is not there it lists as empty. */
+const isRclone = (response: RestResponse): boolean => response.header('server')?.startsWith('rclone/') === true;
+
+function contentLength(response: RestResponse): number | undefined {
+  const text = response.header('content-length');
+  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+}
+
+/** Holds what a server says it sends against what was asked for. @throws `damaged` when the file is too short; `storage`. */
+function checkRange(response: RestResponse, { offset, length }: ReadRange, subject: string): void {
+  const end = offset + length;
+  if (response.status === 200) {
+    const total = contentLength(response);
+    if (total !== undefined && total < end) throw tooShort(subject);
+    if (offset !== 0 || total !== length) throw fail(subject, 'the server does not give parts of files');
+    return;
+  }
+  const [, first, last, total] = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(response.header('content-range') ?? '') ?? [];
+  if (total !== undefined && total !== '*' && Number(total) < end) throw tooShort(subject);
+  if (Number(first) !== offset || Number(last) !== end - 1) throw fail(subject, 'the server sent another part than was asked for');
+}
+
+const tooShort = (subject: string) => new HoldfastError('damaged', `${subject} is too short`, { file: subject });
+
+function fail(subject: string, what: string): never {
+  throw new HoldfastError('storage', `${subject}: ${what}`, { file: subject });
+}
