@@ -152,8 +152,8 @@ function mayPass(error: HoldfastError): boolean {
 /** Deeper chains are no help to anyone, and a cycle must not hang. */
 const maxCauses = 8;
 
-function causesOf(error: Error): { code?: unknown }[] {
-  const found: { code?: unknown }[] = [];
+function causesOf(error: Error): (Error & { code?: unknown })[] {
+  const found: (Error & { code?: unknown })[] = [];
   for (let cause: unknown = error.cause; cause instanceof Error && found.length < maxCauses; cause = cause.cause) found.push(cause);
   return found;
 }
