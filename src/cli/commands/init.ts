@@ -1,7 +1,5 @@
-import { randomBytes } from 'node:crypto';
-import { constants } from 'node:fs';
-import { mkdir, open, stat } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import type { Configuration, RepositoryConfiguration } from '../../control/configuration/configuration.ts';
 import { loadConfiguration } from '../../control/configuration/load.ts';
 import { namePattern } from '../../control/configuration/schema.ts';
@@ -9,18 +7,20 @@ import { discoverCompose } from '../../control/discovery/compose.ts';
 import { type DiscoveredProject, directoryProject } from '../../control/discovery/discovered.ts';
 import { starterConfiguration } from '../../control/discovery/starter.ts';
 import { randomPolynomial } from '../../format/kernel/chunker.ts';
-import { passwordCost, randomKeyCost } from '../../format/key-file.ts';
 import { exitCodes, HoldfastError } from '../../model/errors.ts';
 import { processOwner } from '../../repository/process-owner.ts';
 import { createRepository, openRepository } from '../../repository/repository.ts';
 import type { Storage } from '../../storage/storage.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { openStorage } from '../compose.ts';
+import { configureFrom, type FromOptions, sourceOf } from '../from-options.ts';
+import { costOf, makeKeyFile } from '../key-material.ts';
+import { writeNewFile } from '../new-file.ts';
 import { displayText } from '../output/text.ts';
 import { findPassword } from '../password.ts';
-import { absoluteUrl, findProject } from '../session.ts';
+import { absoluteUrl, findProject, withSource } from '../session.ts';
 
-type Options = { volume: string[]; repositoryVersion?: string };
+type Options = FromOptions & { volume: string[]; repositoryVersion?: string; copyChunkerParams?: boolean };
 
 export const command: Command<Options> = {
   configure(commander) {
@@ -31,7 +31,9 @@ export const command: Command<Options> = {
         (value: string, previous: string[]) => [...previous, value],
         [],
       )
-      .option('--repository-version <n>', 'repository format, 1 or 2', '2');
+      .option('--repository-version <n>', 'repository format, 1 or 2', '2')
+      .option('--copy-chunker-params', 'cut files like the repository that --from names, so that a copy and a backup find the same chunks');
+    configureFrom(commander);
     commander.addHelpText(
       'after',
       '\nWrites holdfast.yaml for what it finds here, makes a random key (holdfast.key) and creates the repository. With a holdfast.yaml, creates the\nrepository that it names. --repository is a path or URL here.',
@@ -41,6 +43,7 @@ export const command: Command<Options> = {
   async run(context) {
     const formatVersion = parseVersion(context.options.repositoryVersion ?? '2');
     const existing = await findProject(context);
+    const polynomial = await polynomialToCopy(context, existing);
     const file = resolve(context.cwd, context.global.config ?? 'holdfast.yaml');
     if (existing !== undefined && existing.file === file && context.options.volume.length > 0) {
       throw new HoldfastError('usage', `there is a ${existing.file} already`, {
@@ -59,11 +62,20 @@ export const command: Command<Options> = {
     const configured = repositoryOf(configuration, context);
     const storage = await openStorage({ url: configured.url });
     const key = await provideKey(context, configured);
-    const created = await createOrOpen(storage, key, formatVersion);
+    const created = await createOrOpen(storage, key, formatVersion, polynomial);
     tell(context, { configuration, configured, found, key, created, file });
     return exitCodes.done;
   },
 };
+
+/** The polynomial of another repository, so that the two cut files into the same chunks; undefined for one of its own. */
+async function polynomialToCopy(context: CommandContext<Options>, configuration: Configuration | undefined): Promise<bigint | undefined> {
+  const { options } = context;
+  if (options.copyChunkerParams)
+    return withSource(context, configuration, sourceOf(options), async ({ repository }) => repository.config.chunkerPolynomial);
+  if (options.from === undefined) return undefined;
+  throw new HoldfastError('usage', '--from is for --copy-chunker-params alone', { remedy: 'give both, or neither' });
+}
 
 function parseVersion(text: string): 1 | 2 {
   if (text === '1') return 1;
@@ -102,22 +114,7 @@ function repositoryToName({ global, cwd }: CommandContext<Options>): string | un
 }
 
 async function writeConfiguration(found: DiscoveredProject, repository: string | undefined, file: string): Promise<void> {
-  await writeNew(file, starterConfiguration(found, repository === undefined ? {} : { repository }), 0o644);
-}
-
-/** Never replaces a file. */
-async function writeNew(path: string, text: string, mode: number): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
-  const handle = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, mode).catch((cause: NodeJS.ErrnoException) => {
-    const message = cause.code === 'EEXIST' ? `there is a ${path} already` : `cannot write ${path}: ${cause.message}`;
-    throw new HoldfastError('target-unwritable', message, { file: path, cause });
-  });
-  try {
-    await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+  await writeNewFile(file, starterConfiguration(found, repository === undefined ? {} : { repository }), 0o644);
 }
 
 /** The repository to create: the one that --repository names, or the first. */
@@ -131,34 +128,31 @@ function repositoryOf(configuration: Configuration, { global, cwd }: CommandCont
   return configured;
 }
 
-/** Keys that Holdfast makes begin with this: they are known to be random, so that deriving from them need not be dear. */
-const keyPrefix = 'holdfast-key-';
-
-type Key = { password: Buffer; random: boolean; madeAt: string | undefined };
+type Key = { password: Buffer; madeAt: string | undefined };
 
 /** The password of the new repository: what is there already, else a key file with 256 random bits. */
 async function provideKey(context: CommandContext<Options>, configured: RepositoryConfiguration): Promise<Key> {
   const { global, environment, cwd } = context;
-  const file = global.passwordFile === undefined ? configured.passwordFile : resolve(cwd, global.passwordFile);
-  const fromEnvironment =
-    global.passwordFile === undefined && (environment.HOLDFAST_PASSWORD_FILE ?? environment.HOLDFAST_PASSWORD) !== undefined;
-  if (file !== undefined && !fromEnvironment && !(await stat(file).catch(() => undefined))) {
-    const text = keyPrefix + randomBytes(32).toString('base64url');
-    await writeNew(file, `${text}\n`, 0o600);
-    return { password: Buffer.from(text), random: true, madeAt: file };
-  }
-  const password = await findPassword({ file: global.passwordFile, environment, configured, cwd });
-  return { password, random: password.toString().startsWith(keyPrefix) && password.length >= keyPrefix.length + 43, madeAt: undefined };
+  const { passwordFile, passwordCommand } = global;
+  const file = passwordFile === undefined ? configured.passwordFile : resolve(cwd, passwordFile);
+  const { HOLDFAST_PASSWORD_FILE, HOLDFAST_PASSWORD_COMMAND, HOLDFAST_PASSWORD } = environment;
+  const given = passwordCommand ?? HOLDFAST_PASSWORD_FILE ?? HOLDFAST_PASSWORD_COMMAND ?? HOLDFAST_PASSWORD;
+  const makes = passwordFile !== undefined || given === undefined;
+  if (file !== undefined && makes && !(await stat(file).catch(() => undefined))) return { password: await makeKeyFile(file), madeAt: file };
+  return {
+    password: await findPassword({ file: passwordFile, command: passwordCommand, environment, configured, cwd }),
+    madeAt: undefined,
+  };
 }
 
 /** @returns whether the repository was created; false when it was there and this key opens it. */
-async function createOrOpen(storage: Storage, key: Key, formatVersion: 1 | 2): Promise<boolean> {
+async function createOrOpen(storage: Storage, { password }: Key, formatVersion: 1 | 2, polynomial: bigint | undefined): Promise<boolean> {
   const { username, hostname } = processOwner();
   try {
     await createRepository(storage, {
-      password: key.password,
-      cost: key.random ? randomKeyCost : passwordCost,
-      chunkerPolynomial: randomPolynomial(),
+      password,
+      cost: costOf(password),
+      chunkerPolynomial: polynomial ?? randomPolynomial(),
       owner: { username, hostname },
       now: new Date(),
       formatVersion,
@@ -166,8 +160,9 @@ async function createOrOpen(storage: Storage, key: Key, formatVersion: 1 | 2): P
     return true;
   } catch (error) {
     if (!(error instanceof HoldfastError) || error.code !== 'repository-exists') throw error;
-    await openRepository(storage, key.password);
-    return false;
+    const { config } = await openRepository(storage, password);
+    if (polynomial === undefined || polynomial === config.chunkerPolynomial) return false;
+    throw error;
   }
 }
 
