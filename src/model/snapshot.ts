@@ -66,11 +66,12 @@ export type Snapshot = {
 
 export type StoredSnapshot = Snapshot & { id: SnapshotId };
 
-const tagNames = ['project', 'volume', 'run', 'class', 'consistency'] as const;
+/** Names of the tags that carry a snapshot's identity, as `name=value`. */
+export const identityTagNames = ['project', 'volume', 'run', 'class', 'consistency'] as const;
 
 /** Tags as `key=value`; commas, which restic's command line splits at, cannot occur in names that the configuration accepts. */
 export function tagsFromIdentity(identity: SnapshotIdentity): string[] {
-  return tagNames.map((name) => `${name}=${identity[name]}`);
+  return identityTagNames.map((name) => `${name}=${identity[name]}`);
 }
 
 /** The identity that the tags carry, or undefined for a snapshot that Holdfast did not write. */

@@ -1,4 +1,5 @@
 import { basename, dirname, relative } from 'node:path';
+import { countRules, spanRules } from '../../engine/maintenance/retention.ts';
 import { defaults } from './defaults.ts';
 import { type Mistake, quoted, suggestion } from './mistakes.ts';
 import { remoteSchemes, repositoryPlace, resolvePath } from './repository-url.ts';
@@ -95,9 +96,6 @@ function schedules(document: SourceDocument, root: Mapping): Mistake[] {
   return mistakes;
 }
 
-const spans = ['within', 'withinHourly', 'withinDaily', 'withinWeekly', 'withinMonthly', 'withinYearly'] as const;
-const counts = ['last', 'hourly', 'daily', 'weekly', 'monthly', 'yearly'] as const;
-
 function retention(document: SourceDocument, root: Mapping): Mistake[] {
   const own = mapping(root.retention);
   const places: { path: Path; policy: Mapping }[] = [{ path: ['retention'], policy: own }];
@@ -108,7 +106,8 @@ function retention(document: SourceDocument, root: Mapping): Mistake[] {
   return places
     .filter(
       ({ policy }) =>
-        spans.every((rule) => policy[rule] === undefined) && counts.every((unit) => (policy[unit] ?? defaults.retention[unit]) === 0),
+        spanRules.every((rule) => policy[rule] === undefined) &&
+        countRules.every((unit) => (policy[unit] ?? defaults.retention[unit]) === 0),
     )
     .map(({ path }) => at(document, path, 'this would keep no scheduled snapshot at all: expected one count above 0, or `within`'));
 }

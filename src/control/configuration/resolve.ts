@@ -1,4 +1,5 @@
 import { basename, dirname } from 'node:path';
+import { type CountRule, countRules, type SpanRule, spanRules } from '../../engine/maintenance/retention.ts';
 import type { BrakeSettings } from '../../engine/maintenance/snapshot-evidence.ts';
 import { parseDuration, parseSize } from '../../model/quantities.ts';
 import { parseSpan, type Span } from '../../model/span.ts';
@@ -98,9 +99,6 @@ function resolveSchedule(
   return { name, cron, timeZone, action: copy === undefined ? { kind: 'backup', to } : { kind: 'copy', ...copy } };
 }
 
-const spanRules = ['within', 'withinHourly', 'withinDaily', 'withinWeekly', 'withinMonthly', 'withinYearly'] as const;
-const countRules = ['last', 'hourly', 'daily', 'weekly', 'monthly', 'yearly'] as const;
-
 function resolveRetention(given: RetentionInFile): RetentionConfiguration {
   const counts = countRules.map((rule) => {
     const count = given[rule] ?? defaults.retention[rule];
@@ -108,8 +106,8 @@ function resolveRetention(given: RetentionInFile): RetentionConfiguration {
   });
   const spans = spanRules.map((rule) => [rule, given[rule] === undefined ? undefined : parseSpan(given[rule])]);
   return {
-    ...(Object.fromEntries(counts) as Record<(typeof countRules)[number], number>),
-    ...(Object.fromEntries(spans) as Record<(typeof spanRules)[number], Span | undefined>),
+    ...(Object.fromEntries(counts) as Record<CountRule, number>),
+    ...(Object.fromEntries(spans) as Record<SpanRule, Span | undefined>),
     manualMs: milliseconds(given.manual ?? defaults.retention.manual),
     tags: given.tags ?? [],
     brake: resolveBrake(given.brake ?? {}),

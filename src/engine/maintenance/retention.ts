@@ -48,7 +48,13 @@ export type Decision = {
 /** The policy of a group; undefined when nothing of it is to be forgotten. */
 export type PolicyFor = (group: SnapshotGroup) => RetentionPolicy | undefined;
 
-const counted = ['last', 'hourly', 'daily', 'weekly', 'monthly', 'yearly'] as const;
+/** Names of the rules that count. */
+export const countRules = ['last', 'hourly', 'daily', 'weekly', 'monthly', 'yearly'] as const;
+/** Names of the rules that keep for a time. */
+export const spanRules = ['within', 'withinHourly', 'withinDaily', 'withinWeekly', 'withinMonthly', 'withinYearly'] as const;
+export type CountRule = (typeof countRules)[number];
+export type SpanRule = (typeof spanRules)[number];
+
 const countedWithin = [
   ['withinHourly', 'hourly'],
   ['withinDaily', 'daily'],
@@ -59,8 +65,8 @@ const countedWithin = [
 
 /** Whether a policy would keep no scheduled snapshot of any kind, which nobody means. */
 export function keepsNothing(policy: RetentionPolicy): boolean {
-  const spans = [policy.within, ...countedWithin.map(([rule]) => policy[rule])];
-  return policy.tags.length === 0 && counted.every((rule) => policy[rule] === 0) && spans.every((span) => !span || isEmptySpan(span));
+  const spans = spanRules.map((rule) => policy[rule]);
+  return policy.tags.length === 0 && countRules.every((rule) => policy[rule] === 0) && spans.every((span) => !span || isEmptySpan(span));
 }
 
 /**
@@ -144,10 +150,8 @@ function subtract({ snapshot, sec }: Timed, { years, months, days, hours }: Span
   return Number.isNaN(limitSec) ? Number.NEGATIVE_INFINITY : limitSec;
 }
 
-type CountedRule = (typeof counted)[number];
-
 /** In which hour, day, ... a time lies, in the zone that it is written in. Of `last`, each is its own. */
-function bucketOf(rule: CountedRule, time: string, place: number): string {
+function bucketOf(rule: CountRule, time: string, place: number): string {
   if (rule === 'last') return String(place);
   if (rule === 'hourly') return `${time.slice(0, 10)} ${time.slice(11, 13)}h`;
   if (rule === 'daily') return time.slice(0, 10);
@@ -170,7 +174,7 @@ function weekOf(time: string): string {
 /** A function that is asked for each snapshot in turn, from the newest to the oldest of `total`, and says which counting rules keep it. */
 function countingRules(policy: RetentionPolicy, latest: Timed | undefined, total: number): (timed: Timed) => string[] {
   const rules = [
-    ...counted.map((rule) => ({ rule, left: policy[rule], span: undefined as Span | undefined, previous: '' })),
+    ...countRules.map((rule) => ({ rule, left: policy[rule], span: undefined as Span | undefined, previous: '' })),
     ...countedWithin
       .map(([key, rule]) => ({ rule, left: -1, span: policy[key], previous: '' }))
       .filter(({ span }) => span && !isEmptySpan(span)),

@@ -1,0 +1,65 @@
+/** Options that choose among the snapshots of a repository, for commands that change snapshots. */
+import { posix } from 'node:path';
+import type { Command as CommanderCommand } from 'commander';
+import type { Configuration } from '../control/configuration/configuration.ts';
+import { HoldfastError } from '../model/errors.ts';
+import { identityFromTags, type StoredSnapshot } from '../model/snapshot.ts';
+import { findById } from '../repository/snapshots.ts';
+
+export type FilterOptions = { all?: boolean; project?: string[]; volume?: string[]; host?: string[]; tag?: string[]; path?: string[] };
+
+/** For options that may be given several times. */
+export const collect = (value: string, before: string[] = []): string[] => [...before, value];
+
+export function configureFilter(commander: CommanderCommand): void {
+  commander
+    .option('-a, --all', 'of all projects and other tools, not of the project of holdfast.yaml alone')
+    .option('--project <name>', 'only of this project', collect)
+    .option('--volume <name>', 'only of this volume', collect)
+    .option('--host <name>', 'only of this host', collect)
+    .option('--tag <tag[,tag...]>', 'only with all these tags; given again: or all those', collect)
+    .option('--path <path>', 'only of this absolute path', collect);
+}
+
+/** Whether anything but the project of `holdfast.yaml` was asked for. */
+export const isFiltered = ({ all, project, volume, host, tag, path }: FilterOptions): boolean =>
+  all === true || [project, volume, host, tag, path].some((given) => given !== undefined);
+
+/**
+ * A test for the snapshots that options mean. Each option that is given must hold; of values that are given for one, any is enough, but
+ * all paths. With a `holdfast.yaml`, snapshots are those of its project, unless `--all` or `--project` says otherwise.
+ */
+export function filterOf(
+  options: FilterOptions,
+  configuration: Configuration | undefined,
+  cwd: string,
+): (snapshot: StoredSnapshot) => boolean {
+  const { all, volume, host, tag } = options;
+  const projects = options.project ?? (all || configuration === undefined ? undefined : [configuration.project]);
+  const paths = options.path?.map((path) => posix.resolve(cwd, path));
+  const tagLists = tag?.map((list) => list.split(',').map((text) => text.trim()));
+  return (snapshot) => {
+    const identity = identityFromTags(snapshot.tags);
+    if (projects && !(identity && projects.includes(identity.project))) return false;
+    if (volume && !(identity && volume.includes(identity.volume))) return false;
+    if (host && !host.includes(snapshot.hostname)) return false;
+    if (paths && !paths.every((path) => snapshot.paths.includes(path))) return false;
+    return (
+      tagLists === undefined ||
+      tagLists.some((list) => list.every((text) => (text === '' ? snapshot.tags.length === 0 : snapshot.tags.includes(text))))
+    );
+  };
+}
+
+const idPattern = /^[0-9a-f]{1,64}$/;
+
+/** The snapshots of ids or their beginnings, each once. @throws `snapshot-missing`, `snapshot-ambiguous`; `usage` for what is no id. */
+export function snapshotsOfIds(snapshots: readonly StoredSnapshot[], ids: readonly string[]): StoredSnapshot[] {
+  const found = ids.map((id) => {
+    if (idPattern.test(id)) return findById(snapshots, id);
+    throw new HoldfastError('usage', `${JSON.stringify(id)} is not the id of a snapshot`, {
+      remedy: 'run `holdfast snapshots` for ids; volumes are chosen with --volume',
+    });
+  });
+  return [...new Set(found)];
+}
