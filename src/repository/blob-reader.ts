@@ -5,7 +5,7 @@ import type { BlobKind } from '../format/pack-header.ts';
 import { type Seal, sealOverheadBytes } from '../format/seal.ts';
 import { HoldfastError } from '../model/errors.ts';
 import type { BlobId, PackId } from '../model/ids.ts';
-import type { Storage } from '../storage/storage.ts';
+import type { FileRef, Storage } from '../storage/storage.ts';
 import type { BlobIndex } from './blob-index.ts';
 
 /** The narrow role that readers of snapshots need. */
@@ -68,6 +68,8 @@ export function createBlobReader({ storage, seal, index, windows: maxWindows = 8
   const sealedScratch = scratchOf(reuse);
   const plainScratch = scratchOf(reuse);
 
+  const packOfTrees = (pack: number): FileRef => ({ kind: 'data', name: index.packId(pack), holds: 'trees' });
+
   function windowAt(pack: number, offset: number, length: number): Window {
     const found = windows.findIndex((w) => w.pack === pack && w.offset === offset);
     const window = found >= 0 ? (windows.splice(found, 1)[0] as Window) : readWindow(pack, offset, length);
@@ -77,7 +79,7 @@ export function createBlobReader({ storage, seal, index, windows: maxWindows = 8
   }
 
   function readWindow(pack: number, offset: number, length: number): Window {
-    const bytes = storage.read({ kind: 'data', name: index.packId(pack) }, { offset, length });
+    const bytes = storage.read(packOfTrees(pack), { offset, length });
     const window = { pack, offset, bytes };
     bytes.catch(() => {
       const at = windows.indexOf(window);
@@ -90,7 +92,7 @@ export function createBlobReader({ storage, seal, index, windows: maxWindows = 8
   async function sealedAt(pack: number, offset: number, length: number): Promise<Buffer> {
     const start = offset - (offset % windowBytes);
     const end = Math.min(start + windowBytes, index.packEnd(pack));
-    if (offset + length > end) return storage.read({ kind: 'data', name: index.packId(pack) }, { offset, length });
+    if (offset + length > end) return storage.read(packOfTrees(pack), { offset, length });
     const bytes = await windowAt(pack, start, end - start).bytes;
     const copy = sealedScratch(length);
     bytes.copy(copy, 0, offset - start, offset - start + length);
@@ -140,7 +142,7 @@ function requirePlace(index: BlobIndex, entry: number, id: BlobId): { pack: Pack
   return place;
 }
 
-/** Reads a blob from the first of its places that holds it intact. */
+/** Reads a blob from the first of its places that holds it intact, from the storage itself whatever a cache may hold. */
 export async function readAnyCopy(
   { storage, seal, index }: { storage: Storage; seal: Seal; index: BlobIndex },
   kind: BlobKind,

@@ -231,6 +231,6 @@ export async function storePack(
 ): Promise<StoredPack> {
   const tail = sealedHeader(seal, entries);
   const id = createHash('sha256').update(body).update(tail).digest('hex') as PackId;
-  await storage.write({ kind: 'data', name: id }, [body, tail]);
+  await storage.write({ kind: 'data', name: id, ...(kind === 'tree' ? { holds: 'trees' } : {}) }, [body, tail]);
   return { id, kind, entries, sizeBytes: body.length + tail.length };
 }

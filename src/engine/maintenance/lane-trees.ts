@@ -40,7 +40,8 @@ export function createTreeChecker(
   async function readRange({ pack, offset, end }: Range): Promise<Buffer | HoldfastError> {
     const length = end - offset;
     try {
-      return await storage.read({ kind: 'data', name: pack }, { offset, length, ...(length <= buffer.length ? { into: buffer } : {}) });
+      const range = { offset, length, ...(length <= buffer.length ? { into: buffer } : {}) };
+      return await storage.read({ kind: 'data', name: pack, holds: 'trees' }, range);
     } catch (error) {
       if (error instanceof HoldfastError) return error;
       throw error;
