@@ -1,13 +1,12 @@
-import { statModeFromGo } from '../../format/file-mode.ts';
 import { exitCodes, HoldfastError } from '../../model/errors.ts';
-import type { TreeNode } from '../../model/node.ts';
-import { displayRaw, type RawString, rawFromText } from '../../model/raw-bytes.ts';
+import { displayRaw, rawFromText } from '../../model/raw-bytes.ts';
 import { createBlobReader } from '../../repository/blob-reader.ts';
 import { findNode, type ListedNode, listTree } from '../../repository/list-tree.ts';
 import { loadIndex } from '../../repository/load-index.ts';
 import { listSnapshots } from '../../repository/snapshots.ts';
 import { chooseSnapshots } from '../choose-snapshots.ts';
 import type { Command } from '../command.ts';
+import { entryDocument, longLine } from '../output/listing.ts';
 import { findProject, systemClock, withRepository } from '../session.ts';
 
 type Options = { at?: string; recursive?: boolean; long?: boolean };
@@ -41,8 +40,8 @@ export const command: Command<Options> = {
       const at = rawFromText(path.replace(/^\/+|\/+$/g, ''));
       const node = await findNode(blobs, choice.snapshot.tree, at);
       const show = (listed: ListedNode) => {
-        output.document(documentOf(listed));
-        output.line(options.long ? longLine(listed) : displayRaw(listed.path));
+        output.document(entryDocument(listed.path, listed.node));
+        output.line(options.long ? longLine(listed.path, listed.node) : displayRaw(listed.path));
       };
       if (node !== undefined && node.type !== 'dir') return show({ path: at, node });
       const tree = node === undefined ? choice.snapshot.tree : node.subtree;
@@ -55,44 +54,3 @@ export const command: Command<Options> = {
     return exitCodes.done;
   },
 };
-
-const typeLetters: Record<string, string> = { dir: 'd', symlink: 'l', dev: 'b', chardev: 'c', fifo: 'p', socket: 's' };
-
-function longLine({ path, node }: ListedNode): string {
-  const owner = `${node.user || node.uid} ${node.group || node.gid}`;
-  const link = node.linkTarget === undefined ? '' : ` -> ${displayRaw(node.linkTarget)}`;
-  return `${modeText(node)} ${owner.padEnd(12)} ${String(node.size).padStart(12)} ${node.mtime.slice(0, 19).replace('T', ' ')} ${displayRaw(path)}${link}`;
-}
-
-/** As `ls -l` shows it. */
-function modeText(node: TreeNode): string {
-  const mode = statModeFromGo(node.mode);
-  const letters = [...'rwxrwxrwx'].map((letter, i) => ((mode >> (8 - i)) & 1 ? letter : '-'));
-  const special = (bit: number, at: number, letter: string) => {
-    if (mode & bit) letters[at] = letters[at] === '-' ? letter.toUpperCase() : letter;
-  };
-  special(0o4000, 2, 's');
-  special(0o2000, 5, 's');
-  special(0o1000, 8, 't');
-  return `${typeLetters[node.type] ?? '-'}${letters.join('')}`;
-}
-
-/** One line of `--json`. A path that is not UTF-8 is shown escaped, and exactly in `path_base64`. */
-function documentOf({ path, node }: ListedNode): object {
-  const { type, mode, mtime, uid, gid, user, group, size, linkTarget } = node;
-  return {
-    path: displayRaw(path),
-    ...(isPlain(path) ? {} : { path_base64: Buffer.from(path, 'latin1').toString('base64') }),
-    type,
-    mode: statModeFromGo(mode),
-    mtime,
-    uid,
-    gid,
-    user,
-    group,
-    size: Number(size),
-    ...(linkTarget === undefined ? {} : { linkTarget: displayRaw(linkTarget) }),
-  };
-}
-
-const isPlain = (path: RawString): boolean => rawFromText(displayRaw(path)) === path;

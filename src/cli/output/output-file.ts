@@ -1,0 +1,53 @@
+/** A file that a command writes its result to. */
+import { randomBytes } from 'node:crypto';
+import { open, rename, rm } from 'node:fs/promises';
+import { pipeline } from 'node:stream/promises';
+import { HoldfastError } from '../../model/errors.ts';
+
+export type OutputFile = {
+  /** Absolute. */
+  readonly path: string;
+  /** Bytes that were written. */
+  readonly sizeBytes: number;
+  /**
+   * Writes all, flushes it, and puts it in its place: until then, and after a failure, there is no file of that name, or the one from before.
+   * @throws `target-full`, `target-unwritable`, and what the bytes throw.
+   */
+  write(bytes: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>;
+};
+
+/** Only the user may read what comes from a repository. @throws `target-unwritable`. */
+export async function openOutputFile(path: string): Promise<OutputFile> {
+  const temporary = `${path}.${randomBytes(6).toString('hex')}.partial`;
+  const handle = await open(temporary, 'wx', 0o600).catch((error: NodeJS.ErrnoException) => {
+    throw outputFailure(error, path);
+  });
+  let sizeBytes = 0;
+  return {
+    path,
+    get sizeBytes() {
+      return sizeBytes;
+    },
+    async write(bytes, signal) {
+      const stream = handle.createWriteStream({ flush: true });
+      try {
+        await pipeline(bytes, stream, { signal });
+        sizeBytes = stream.bytesWritten;
+        await rename(temporary, path);
+      } catch (error) {
+        await rm(temporary, { force: true });
+        throw outputFailure(error, path);
+      }
+    },
+  };
+}
+
+/** What a failure to write to a path (or to `standard output`) means. Other errors stay as they are. */
+export function outputFailure(error: unknown, path: string): unknown {
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  if (error instanceof HoldfastError || syscall === undefined) return error;
+  const remedy = 'choose another place with --output';
+  if (code === 'ENOSPC' || code === 'EDQUOT')
+    return new HoldfastError('target-full', `no room to write ${path}`, { file: path, remedy, cause: error });
+  return new HoldfastError('target-unwritable', `cannot write ${path} (${code})`, { file: path, remedy, cause: error });
+}
