@@ -12,11 +12,9 @@ import {
 import { HoldfastError } from '../model/errors.ts';
 import { regionOf, type S3Connection } from './s3-connection.ts';
 import { detailsOf } from './s3-failures.ts';
-import { folderOf, nameIn } from './s3-place.ts';
+import { folderOf, longLivedKinds, nameIn } from './s3-place.ts';
 import type { S3Settings } from './s3-settings.ts';
 import type { FileKind } from './storage.ts';
-
-const kinds: readonly FileKind[] = ['keys', 'snapshots', 'index', 'data'];
 
 /** Makes the bucket when it is missing. Whether it is there, and may be used, need not be known to those who may not look. */
 export async function createBucket({ perform }: S3Connection, settings: S3Settings): Promise<void> {
@@ -110,4 +108,4 @@ export async function removeUploads({ perform }: S3Connection, settings: S3Setti
 }
 
 /** At the root of a bucket there may be others' uploads. */
-const isOurs = (settings: S3Settings, key: string): boolean => kinds.some((kind) => nameIn(settings, kind, key) !== undefined);
+const isOurs = (settings: S3Settings, key: string): boolean => longLivedKinds.some((kind) => nameIn(settings, kind, key) !== undefined);

@@ -15,6 +15,9 @@ const dayMs = 24 * 60 * 60 * 1000;
 /** Objects of these classes must be asked for hours before they can be read. */
 const archiveClasses = ['GLACIER', 'DEEP_ARCHIVE'];
 
+/** Kinds whose files stay, beside the configuration: all but locks. */
+export const longLivedKinds: readonly FileKind[] = ['keys', 'snapshots', 'index', 'data'];
+
 /** Of a kind's files, with a slash at the end. Not for `config`. */
 export const folderOf = ({ prefix }: S3Settings, kind: FileKind): string => `${prefix === '' ? '' : `${prefix}/`}${kind}/`;
 
@@ -39,7 +42,6 @@ export function headersOf(settings: S3Settings, { kind, holds }: FileRef, now = 
       (mayBeArchived || !archiveClasses.includes(storageClass)) && {
         StorageClass: storageClass as NonNullable<ObjectHeaders['StorageClass']>,
       }),
-    // Locks of the repository come and go.
     ...(objectLock !== undefined &&
       kind !== 'locks' && { ObjectLockMode: objectLock.mode, ObjectLockRetainUntilDate: retainUntil(settings, now) }),
     ...(serverSideEncryption !== undefined && { ServerSideEncryption: serverSideEncryption.algorithm }),

@@ -1,6 +1,5 @@
 /** Puts a file into a bucket: in one request, or in parts when it is long. The server checks what arrives against checksums. */
 import { hash } from 'node:crypto';
-import { setTimeout } from 'node:timers/promises';
 import {
   AbortMultipartUploadCommand,
   type CompletedPart,
@@ -11,19 +10,16 @@ import {
   type S3Client,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
-import { catalogue, HoldfastError } from '../model/errors.ts';
 import type { S3Connection } from './s3-connection.ts';
 import { detailsOf } from './s3-failures.ts';
 import type { ObjectHeaders } from './s3-place.ts';
+import { fewAtOnce, persistently } from './s3-steps.ts';
 
 /** Longer files are sent in parts: a broken connection then costs one part. */
 const singleBytes = 32 * 1024 * 1024;
 const partBytes = 16 * 1024 * 1024;
 /** Of one file at the same time. */
 const partsAtOnce = 3;
-/** Waits before a step of a long upload is tried again; what lasts longer is left to whoever tries the whole file again. */
-const stepWaitsMs = [100, 500, 2000];
-
 /** `subject` names the file in messages. */
 type Target = { key: string; subject: string; headers: ObjectHeaders };
 type Sum = { ChecksumSHA256: string } | { ContentMD5: string };
@@ -72,14 +68,15 @@ export function createUpload({ perform }: S3Connection, bucket: string): Upload 
     );
     const upload = { Bucket: bucket, Key: key, UploadId };
     try {
-      const done = await inParallel(pieces, async (piece, index): Promise<CompletedPart> => {
+      const done: CompletedPart[] = [];
+      await fewAtOnce(pieces.entries(), partsAtOnce, async ([index, piece]) => {
         const Body = joined(piece);
         const PartNumber = index + 1;
         const sum = sumOf(Body);
         const { ETag } = await step((client) =>
           client.send(new UploadPartCommand({ ...upload, PartNumber, Body, ContentLength: Body.length, ...sum })),
         );
-        return { PartNumber, ETag, ...('ChecksumSHA256' in sum && sum) };
+        done[index] = { PartNumber, ETag, ...('ChecksumSHA256' in sum && sum) };
       });
       await complete(target, upload, done);
     } catch (error) {
@@ -131,41 +128,6 @@ function piecesOf(parts: readonly Uint8Array[]): Uint8Array[][] {
     }
   }
   return pieces;
-}
-
-/** Works on a few at a time; after a failure nothing more is begun, and what was begun has ended when this rejects. */
-async function inParallel<Item, Result>(items: readonly Item[], work: (item: Item, index: number) => Promise<Result>): Promise<Result[]> {
-  const results: Result[] = [];
-  const waiting = items.entries();
-  let failed = false;
-  const worker = async () => {
-    for (const [index, item] of waiting) {
-      if (failed) return;
-      try {
-        results[index] = await work(item, index);
-      } catch (error) {
-        failed = true;
-        throw error;
-      }
-    }
-  };
-  const workers = Array.from({ length: partsAtOnce }, worker);
-  await Promise.allSettled(workers);
-  await Promise.all(workers);
-  return results;
-}
-
-/** Tries again what may pass. */
-async function persistently<Result>(step: () => Promise<Result>): Promise<Result> {
-  for (const waitMs of stepWaitsMs) {
-    try {
-      return await step();
-    } catch (error) {
-      if (!(error instanceof HoldfastError) || !catalogue[error.code].retryable) throw error;
-      await setTimeout(Math.max(waitMs, Math.min(error.retryAfterMs ?? 0, 10_000)));
-    }
-  }
-  return step();
 }
 
 /** Servers that don't know the header say so in various ways; some say only that something is not implemented. */
