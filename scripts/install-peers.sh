@@ -13,6 +13,7 @@ packages=(
   git zstd strace # corpora, frames, system calls counted
   redis-server    # a real dump for the demo
   rclone openssl  # servers of storages, and certificates for them
+  radosgw ceph-mon ceph-osd # a real S3: signatures, policies, object lock
 )
 
 if [ "$(id -u)" -ne 0 ]; then

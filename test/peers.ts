@@ -25,6 +25,14 @@ const packages = {
   'redis-server': 'redis-server',
   rclone: 'rclone',
   openssl: 'openssl',
+  ceph: 'ceph-common',
+  'ceph-authtool': 'ceph-common',
+  'ceph-mon': 'ceph-mon',
+  'ceph-osd': 'ceph-osd',
+  monmaptool: 'ceph-base',
+  radosgw: 'radosgw',
+  'radosgw-admin': 'radosgw',
+  setpriv: 'util-linux',
 } as const;
 
 export type PeerName = keyof typeof packages;
