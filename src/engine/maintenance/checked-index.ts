@@ -30,6 +30,8 @@ export type IndexFileState = {
   name: string;
   /** `damaged` for good; `unreadable` when the storage failed, which may pass. */
   state: 'good' | 'damaged' | 'unreadable';
+  /** What is wrong with one that is not good. */
+  reason?: string;
   /** It holds what no index file should: impossible places, a pack twice, the `supersedes` of old versions. */
   flawed: boolean;
   /** The packs that it names by their numbers, and how many different places it gives for each. */
@@ -60,6 +62,7 @@ export class CheckedIndex {
       } catch (error) {
         if (!(error instanceof HoldfastError)) throw error;
         state.state = error.code === 'storage' ? 'unreadable' : 'damaged';
+        state.reason = error.message;
         findings.add({
           kind: error.code === 'storage' ? 'unreadable' : 'index-damaged',
           message: `index file: ${error.message}`,

@@ -80,7 +80,7 @@ export function refuseUnreadable(checked: CheckedIndex): void {
   const unreadable = checked.states.find(({ state }) => state === 'unreadable');
   if (unreadable === undefined) return;
   const file = `index/${unreadable.name}`;
-  throw new HoldfastError('storage', `the storage failed to read ${file}`, {
+  throw new HoldfastError('storage', `the storage failed to read ${file}: ${unreadable.reason}`, {
     file,
     remedy: 'nothing was changed; run again when the storage works',
   });

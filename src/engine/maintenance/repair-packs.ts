@@ -112,7 +112,7 @@ export async function loadSoundIndex(repository: Repository): Promise<CheckedInd
   const damaged = checked.states.find(({ state }) => state === 'damaged');
   if (damaged === undefined) return checked;
   const file = `index/${damaged.name}`;
-  throw new HoldfastError('damaged', `${file} is damaged: what it says could be missed`, {
+  throw new HoldfastError('damaged', `an index file is damaged, and what it said is not known: ${damaged.reason}`, {
     file,
     remedy: 'run `holdfast repair index` first, then this again',
   });
