@@ -65,13 +65,13 @@ export class ContentQueue {
     }
     this.ranges.push({ pack, offset, end: offset + length, wants: [want], bytes: undefined });
     this.bytes += length;
-    this.startRanges();
+    this.startRanges(false);
   }
 
   /** Says that nothing more comes: what is on its way can be fetched as it is. */
   finish(): void {
     this.finished = true;
-    this.startRanges();
+    this.startRanges(false);
   }
 
   /**
@@ -82,7 +82,7 @@ export class ContentQueue {
     const range = this.ranges[0];
     const want = range?.wants[0];
     if (range === undefined || want === undefined) throw new HoldfastError('internal', 'a blob was asked for that nobody wanted');
-    this.startRanges();
+    this.startRanges(true);
     if (this.last?.id !== want.id) this.last = { id: want.id, plain: await this.open(range, want) };
     const { plain } = this.last;
     this.blobs--;
@@ -96,9 +96,10 @@ export class ContentQueue {
   }
 
   /** Starts the first ranges. The last may still grow: it waits until it is needed. */
-  private startRanges(): void {
+  private startRanges(firstIsNeeded: boolean): void {
     for (const [i, range] of this.ranges.slice(0, rangesAhead).entries()) {
-      if (range.bytes !== undefined || (i > 0 && i === this.ranges.length - 1 && !this.finished)) continue;
+      const grows = i === this.ranges.length - 1 && !this.finished;
+      if (range.bytes !== undefined || (grows && !(i === 0 && firstIsNeeded))) continue;
       const { pack, offset, end } = range;
       const { storage } = this.o.repository;
       range.bytes = storage.read({ kind: 'data', name: this.o.index.packId(pack) }, { offset, length: end - offset });
@@ -160,7 +161,8 @@ export async function* withContentAhead<Item>(
         else {
           const { done, value } = await source.next();
           ended = done === true;
-          if (!ended) planned.push({ item: value, content: contentOf(value) ?? [] });
+          if (ended) continue;
+          planned.push({ item: value, content: contentOf(value) ?? [] });
           at = 0;
         }
       } catch (error) {
