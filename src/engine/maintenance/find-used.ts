@@ -6,11 +6,13 @@ import { createBlobReader } from '../../repository/blob-reader.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { Lane } from '../lanes/pool.ts';
 import { findAffected } from './affected.ts';
+import type { Damage } from './damage.ts';
 import { setBit } from './entry-bits.ts';
 import { Findings } from './findings.ts';
 import type { PruneIndex } from './prune-index.ts';
 import { walkTrees } from './walk-trees.ts';
 
+const repairFirst = 'run `holdfast check`; prune again when the repository is repaired, or the snapshots are forgotten that cannot be';
 /** Named in an error; more are counted. */
 const snapshotsNamed = 10;
 
@@ -25,7 +27,10 @@ export type FindUsedOptions = {
   checkStopped: () => void;
 };
 
-/** @throws `damaged` naming the snapshots when something that they need is missing or cannot be read: who knows what that would need? */
+/**
+ * Anything that is missing or cannot be read ends it: who knows what that would need?
+ * @throws `damaged` naming the snapshots; `storage`.
+ */
 export async function findUsedBlobs(options: FindUsedOptions): Promise<void> {
   const { index, snapshots, lanes, used } = options;
   const findings = new Findings();
@@ -41,11 +46,14 @@ export async function findUsedBlobs(options: FindUsedOptions): Promise<void> {
   for (const entry of roots) setBit(used, entry);
   if (findings.errorCount === 0) {
     await walkTrees(lanes, [...roots], (damages) => {
-      for (const damage of damages) findings.add(damage);
+      for (const damage of damages) if (!isOvercome(damage)) findings.add(damage);
     });
   }
   if (findings.errorCount > 0) throw await damagedError(options, findings);
 }
+
+/** The storage failed once, and the tree was read all the same. */
+const isOvercome = ({ kind, tree }: Damage): boolean => kind === 'unreadable' && tree === undefined;
 
 async function damagedError({ repository, index, snapshots, checkStopped }: FindUsedOptions, findings: Findings): Promise<HoldfastError> {
   const { storage, seal } = repository;
@@ -56,8 +64,9 @@ async function damagedError({ repository, index, snapshots, checkStopped }: Find
   const more = findings.errorCount > 1 ? ` (and ${findings.errorCount - 1} more errors)` : '';
   const list = affected.slice(0, snapshotsNamed).join(', ') + (affected.length > snapshotsNamed ? ', ...' : '');
   const snapshotsHit = affected.length === 0 ? '' : `; affected: ${affected.length} snapshots (${list})`;
-  return new HoldfastError('damaged', `${first?.message}${more}${snapshotsHit}; nothing was removed`, {
+  const code = findings.errors.every(({ kind }) => kind === 'unreadable') ? 'storage' : 'damaged';
+  return new HoldfastError(code, `${first?.message}${more}${snapshotsHit}; nothing was removed`, {
     ...(first?.file === undefined ? {} : { file: first.file }),
-    remedy: 'run `holdfast check`; prune again when the repository is repaired, or the snapshots are forgotten that cannot be',
+    ...(code === 'storage' ? {} : { remedy: repairFirst }),
   });
 }
