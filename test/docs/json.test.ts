@@ -1,6 +1,6 @@
 /** The JSON that docs/cli.md shows has the members that the programs write. */
 import assert from 'node:assert/strict';
-import { chmodSync, globSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, globSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { checkout, type Shell, shopShell } from './transcript.ts';
@@ -43,6 +43,9 @@ function everything({ folder, run }: Shell): Record<string, Document[]> {
   };
   damage(folder);
   said.events?.push(...ask('check --read-data'), ...ask('restore database --to ./damaged'), ...ask('backup nosuch'));
+  said.repair = [...ask('repair packs --damaged'), ...ask('repair snapshots --forget')];
+  for (const file of globSync('holdfast-repository/index/*', { cwd: folder })) rmSync(join(folder, file));
+  said.repair.push(...ask('repair index'));
   return said;
 }
 
