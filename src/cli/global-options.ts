@@ -12,6 +12,13 @@ export type GlobalOptions = {
   passwordCommand?: string;
   /** How long to wait while others hold the repository; without it, not at all. */
   retryLock?: string;
+  /** Sizes: bytes a second. */
+  limitUpload?: string;
+  limitDownload?: string;
+  /** Folder of the caches of metadata. */
+  cacheDir?: string;
+  /** False with `--no-cache`. */
+  cache?: boolean;
   /** Another file than `holdfast.yaml`. */
   config?: string;
   /** Work as if started in this directory. */
@@ -28,6 +35,10 @@ export const globalOptions: readonly { flags: string; description: string }[] = 
   { flags: '-p, --password-file <file>', description: "read the repository's password from this file" },
   { flags: '--password-command <command>', description: "run this to get the repository's password" },
   { flags: '--retry-lock <duration>', description: 'wait so long while others hold the repository (`10m`)' },
+  { flags: '--limit-upload <size>', description: 'send at most so much a second to storages (`10M`)' },
+  { flags: '--limit-download <size>', description: 'fetch at most so much a second from storages' },
+  { flags: '--cache-dir <directory>', description: 'keep the cache of metadata here' },
+  { flags: '--no-cache', description: 'use no cache of metadata' },
   { flags: '-c, --config <file>', description: 'use this file instead of holdfast.yaml' },
   { flags: '-C, --directory <directory>', description: 'work as if started in this directory' },
   { flags: '--no-color', description: 'print without colours' },

@@ -3,4 +3,4 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { runLane } from '../engine/lanes/lane.ts';
 import { openStorage } from './compose.ts';
 
-if (parentPort) runLane(parentPort, workerData, openStorage);
+if (parentPort) runLane(parentPort, workerData, (address) => openStorage(address, true));

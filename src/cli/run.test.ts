@@ -122,7 +122,7 @@ test('a command gets its operands, its options, and the global ones from before 
   assert.equal(exit, exitCodes.incomplete);
   assert.deepEqual(context?.operands, ['a', 'b']);
   assert.deepEqual(context?.options, { dryRun: true });
-  assert.deepEqual(context?.global, { quiet: true, json: true, directory: 'sub', repository: 'local', color: false });
+  assert.deepEqual(context?.global, { quiet: true, json: true, directory: 'sub', repository: 'local', color: false, cache: true });
   assert.equal(context?.cwd, '/srv/sub');
   assert.deepEqual([context?.output.json, context?.output.quiet, context?.output.verbose], [true, true, false]);
 });

@@ -8,12 +8,12 @@ import type { LaneJob } from '../engine/lanes/protocol.ts';
 import type { Clock } from '../model/clock.ts';
 import { HoldfastError } from '../model/errors.ts';
 import { parseDuration } from '../model/quantities.ts';
-import { openRepository, type Repository } from '../repository/repository.ts';
+import type { Repository } from '../repository/repository.ts';
 import { waitForLock } from '../repository/wait-for-lock.ts';
 import type { StorageAddress } from '../storage/storage.ts';
-import { addressOf } from './address.ts';
+import { addressOf, cacheRootOf } from './address.ts';
 import type { CommandContext } from './command.ts';
-import { openStorage } from './compose.ts';
+import { openRepositoryAt, type RepositoryPlace } from './open-repository.ts';
 import { displayText } from './output/text.ts';
 import { findPassword, type PasswordSources } from './password.ts';
 import { askSecret, terminalOf } from './prompt.ts';
@@ -84,14 +84,15 @@ export type Session = {
 /** `none` for reading what may change meanwhile, `shared` for work that a prune must wait for. */
 export type LockKind = 'none' | 'shared' | 'exclusive';
 
-/** Opens the repository, locks it, works, and unlocks it whatever happens. */
+/** Opens the repository, locks it, works, and unlocks it whatever happens. With `freshCache`, nothing comes from an earlier run's cache. */
 export async function withRepository<Result>(
   context: Context,
   configuration: Configuration | undefined,
   lock: LockKind,
   work: (session: Session) => Promise<Result>,
+  { freshCache = false }: Pick<RepositoryPlace, 'freshCache'> = {},
 ): Promise<Result> {
-  return withOpened(context, chooseRepository(context, configuration), lock, context.signal, work);
+  return withOpened(context, { ...chooseRepository(context, configuration), freshCache }, lock, context.signal, work);
 }
 
 /** The other repository of commands that work on two: what `--from` and its like say. */
@@ -130,17 +131,16 @@ export async function withSource<Result>(
 
 async function withOpened<Result>(
   context: Context,
-  { address, name, password }: ChosenRepository,
+  { name, ...place }: ChosenRepository,
   lock: LockKind,
   signal: AbortSignal,
   work: (session: Session) => Promise<Result>,
 ): Promise<Result> {
-  const storage = await openStorage(address);
+  const { repository, address, close } = await openRepositoryAt(place, { signal, report: context.output.report });
   try {
-    const repository = await openRepository(storage, await password());
-    return await withLock(context, { repository, address, label: name ?? storage.location, signal }, lock, work);
+    return await withLock(context, { repository, address, label: name ?? repository.storage.location, signal }, lock, work);
   } finally {
-    await storage.close?.();
+    await close();
   }
 }
 
@@ -180,7 +180,7 @@ function parsePatience(text: string | undefined): number {
 }
 
 /** `name` is that in holdfast.yaml. The password is asked for once the storage is there. */
-type ChosenRepository = { address: StorageAddress; name: string | undefined; password: () => Promise<Buffer> };
+type ChosenRepository = RepositoryPlace & { name: string | undefined };
 
 /** @throws `configuration-missing` when nothing names a repository. */
 function chooseRepository(context: Context, configuration: Configuration | undefined, to?: string): ChosenRepository {
@@ -219,8 +219,10 @@ function chosen(
   const terminal = terminalOf(context);
   const question = `password of ${configured === undefined ? `the ${given.role === undefined ? '' : 'source '}repository` : configured.name}`;
   const ask = terminal && (() => askSecret(terminal, question));
+  const sources = { url: absoluteUrl(url, cwd), global: context.global, environment, configured, cwd };
   return {
-    address: addressOf(absoluteUrl(url, cwd)),
+    address: addressOf(sources),
+    cacheRoot: cacheRootOf(sources),
     name: configured?.name,
     password: () => findPassword({ ...given, environment, configured, cwd, ask }),
   };

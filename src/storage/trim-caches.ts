@@ -12,15 +12,17 @@ const repositoryPattern = /^[0-9a-f]{64}$/;
 export type TrimOptions = { nowMs: number /** Of packs of trees a repository. Default 2 GiB. */; maxBytes?: number };
 
 /**
- * Removes caches below `root` of repositories that were not opened for 30 days, unfinished files that are a day old, and of the packs in
+ * Removes caches below `root` of repositories that were not opened for 30 days, what killed processes left a day ago, and of the packs in
  * each cache the least recently used until they are within `maxBytes`. Never fails: a cache that is not trimmed is trimmed the next time.
  */
 export async function trimCaches(root: string, { nowMs, maxBytes = mostBytes }: TrimOptions): Promise<void> {
   for (const name of await namesIn(root)) {
-    if (!repositoryPattern.test(name)) continue;
+    const forOneRun = name.startsWith('fresh-');
+    if (!repositoryPattern.test(name) && !forOneRun) continue;
     const folder = join(root, name);
     const usedMs = await timeOf(folder);
-    if (usedMs !== undefined && nowMs - usedMs > unusedMs) await rm(folder, { recursive: true, force: true }).catch(() => undefined);
+    if (usedMs !== undefined && nowMs - usedMs > (forOneRun ? dayMs : unusedMs))
+      await rm(folder, { recursive: true, force: true }).catch(() => undefined);
     else await trim(folder, nowMs, maxBytes);
   }
 }

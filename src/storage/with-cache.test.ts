@@ -159,10 +159,10 @@ test('nor is one that may not be read', async (t) => {
 
 test('caches of repositories that are not used go, and the packs that are longest unused', async (t) => {
   const root = scratch(t);
-  const [old, current] = ['01'.repeat(32), '02'.repeat(32)];
+  const [old, current, left] = ['01'.repeat(32), '02'.repeat(32), 'fresh-xyz'];
   const nowMs = Date.now();
   const days = (n: number) => new Date(nowMs - n * 86_400_000);
-  for (const name of [old, current, 'something-else']) mkdirSync(join(root, name, 'data'), { recursive: true });
+  for (const name of [old, current, left, 'something-else']) mkdirSync(join(root, name, 'data'), { recursive: true });
   for (const [i, name] of ['a', 'b', 'c', 'd'].entries()) {
     const path = join(root, current, 'data', name.repeat(64));
     writeFileSync(path, Buffer.alloc(100));
@@ -171,7 +171,7 @@ test('caches of repositories that are not used go, and the packs that are longes
   const stray = join(root, current, 'data', `${'e'.repeat(64)}-tmp-0123`);
   writeFileSync(stray, '');
   utimesSync(stray, days(2), days(2));
-  for (const name of [old, 'something-else']) utimesSync(join(root, name), days(31), days(31));
+  for (const name of [old, left, 'something-else']) utimesSync(join(root, name), days(31), days(31));
   await trimCaches(root, { nowMs, maxBytes: 250 });
   assert.deepEqual(readdirSync(root).sort(), [current, 'something-else']);
   assert.deepEqual(readdirSync(join(root, current, 'data')).sort(), ['c'.repeat(64), 'd'.repeat(64)]);

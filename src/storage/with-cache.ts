@@ -56,17 +56,14 @@ export function withCache(storage: Storage, folder: string): Storage {
     for (const name of gone) await cache.drop({ kind, name });
   }
 
-  const { begin, removeLeftovers, close } = storage;
   return {
-    location: storage.location,
-    create: () => storage.create(),
+    ...storage,
     list,
     read(file, range) {
       if (isWhole(file.kind) && range === undefined) return readWhole(file);
       if (file.kind === 'data' && file.holds === 'trees' && range !== undefined) return readTrees(file, range);
       return storage.read(file, range);
     },
-    sizeOf: (file) => storage.sizeOf(file),
     async write(file, parts) {
       await storage.write(file, parts);
       if (isWhole(file.kind) || file.holds === 'trees') await cache.keep(file, parts);
@@ -75,9 +72,6 @@ export function withCache(storage: Storage, folder: string): Storage {
       await storage.remove(file);
       if (isWhole(file.kind) || file.kind === 'data') await cache.drop(file);
     },
-    ...(begin && { begin: () => begin.call(storage) }),
-    ...(removeLeftovers && { removeLeftovers: (olderThanMs: number) => removeLeftovers.call(storage, olderThanMs) }),
-    ...(close && { close: () => close.call(storage) }),
   };
 }
 

@@ -56,27 +56,21 @@ export function withLimit(storage: Storage, { upload, download, clock, stopped =
     };
   }
 
-  const { begin, removeLeftovers, close } = storage;
+  const { begin } = storage;
   return {
-    location: storage.location,
-    create: () => storage.create(),
-    list: (kind) => storage.list(kind),
+    ...storage,
     async read(file, range) {
       if (range) await pay(download, range.length, file.kind);
       const bytes = await storage.read(file, range);
       if (!range) await pay(download, bytes.length, file.kind);
       return bytes;
     },
-    sizeOf: (file) => storage.sizeOf(file),
     async write(file, parts) {
       const bytes = parts.reduce((sum, part) => sum + part.length, 0);
       await pay(upload, bytes, file.kind);
       await storage.write(file, parts);
     },
-    remove: (file) => storage.remove(file),
     ...(begin && { begin: async () => limited(await begin.call(storage)) }),
-    ...(removeLeftovers && { removeLeftovers: (olderThanMs: number) => removeLeftovers.call(storage, olderThanMs) }),
-    ...(close && { close: () => close.call(storage) }),
   };
 }
 

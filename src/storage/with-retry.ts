@@ -124,9 +124,9 @@ export function withRetry(storage: Storage, { clock, random = Math.random, stopp
     }
   }
 
-  const { begin, removeLeftovers, close } = storage;
+  const { begin, removeLeftovers } = storage;
   return {
-    location: storage.location,
+    ...storage,
     create: () => perform('creating it', () => storage.create()),
     list,
     read: (file, range) => perform(`reading ${nameOf(file)}`, () => storage.read(file, range), 1),
@@ -137,7 +137,6 @@ export function withRetry(storage: Storage, { clock, random = Math.random, stopp
     ...(removeLeftovers && {
       removeLeftovers: (olderThanMs: number) => perform('tidying up', () => removeLeftovers.call(storage, olderThanMs)),
     }),
-    ...(close && { close: () => close.call(storage) }),
   };
 }
 

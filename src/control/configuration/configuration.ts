@@ -61,6 +61,11 @@ export type RepositoryConfiguration = {
   passwordFile: string | undefined;
   /** Program and arguments; its first line of output is the password. */
   passwordCommand: string[] | undefined;
+  /** Settings of the kind of storage, with `connections`. */
+  options: Readonly<Record<string, string>>;
+  limits: { uploadBytesPerSecond: number | undefined; downloadBytesPerSecond: number | undefined };
+  /** Whether metadata is cached on this host, where the storage is not local. */
+  cache: boolean;
 };
 
 export type ScheduleConfiguration = {

@@ -1,6 +1,7 @@
 /** What a careful operator would choose, as it would be written in the file. Schema, resolution and documentation take it from here. */
 export const defaults = {
   volume: { criticality: 'critical', sensitive: false, excludeCaches: false, oneFileSystem: true },
+  repository: { cache: true },
   repositories: { local: { url: './holdfast-repository' } },
   passwordFile: './holdfast.key',
   /** `to` is the first repository. */

@@ -38,6 +38,9 @@ function onlyMistake(text: string, place: string, ...parts: string[]): void {
   for (const part of parts) assert.ok(found[0]?.includes(part), `${found[0]} does not say ${part}`);
 }
 
+/** A repository without settings of its storage. */
+const plain = { options: {}, limits: { uploadBytesPerSecond: undefined, downloadBytesPerSecond: undefined }, cache: true };
+
 test('the reference deployment, every value resolved', async () => {
   const reference = new URL('../../../examples/auto-claude/holdfast.yaml', import.meta.url);
   const configuration = parse(await readFile(reference, 'utf8'));
@@ -54,12 +57,13 @@ test('the reference deployment, every value resolved', async () => {
   );
   assert.deepEqual([claude?.sensitive, redis?.criticality, redis?.app], [true, 'moderate', 'redis']);
   assert.deepEqual(configuration.repositories, [
-    { name: 'local', url: '/srv/app/holdfast-repository', passwordFile: '/srv/app/holdfast.key', passwordCommand: undefined },
+    { name: 'local', url: '/srv/app/holdfast-repository', passwordFile: '/srv/app/holdfast.key', passwordCommand: undefined, ...plain },
     {
       name: 'offsite',
       url: 's3://auto-claude-backups/prod?region=eu-west-1',
       passwordFile: '/srv/app/holdfast.key',
       passwordCommand: undefined,
+      ...plain,
     },
   ]);
   assert.deepEqual(configuration.schedules, [
@@ -110,7 +114,7 @@ test('one volume is enough: everything else has a default', () => {
   assert.equal(configuration.retention.daily, 7);
   assert.deepEqual(configuration.objectives, { rpoMs: 3_600_000, rtoMs: 14_400_000 });
   assert.deepEqual(configuration.repositories, [
-    { name: 'local', url: '/srv/app/holdfast-repository', passwordFile: '/srv/app/holdfast.key', passwordCommand: undefined },
+    { name: 'local', url: '/srv/app/holdfast-repository', passwordFile: '/srv/app/holdfast.key', passwordCommand: undefined, ...plain },
   ]);
   assert.deepEqual(configuration.schedules, [
     { name: 'hourly', cron: '0 * * * *', timeZone: undefined, action: { kind: 'backup', to: 'local' } },
@@ -313,6 +317,8 @@ test('a secret in the file is refused and never repeated', () => {
   for (const text of [
     `volumes: { a: }\nrepositories: { r: { url: "s4://k:${secret}@h" , passwordFile: [${secret}], passwordCommand: { a: ${secret} } } }`,
     `volumes: { a: }\nrepositories: { r: { url: { a: ${secret} }, passwordFile: ${secret}, passwordCommand: [echo, ${secret}], PASSWORD: ${secret} } }`,
+    `volumes: { a: }\nrepositories: { r: { url: x, options: { accessKey: [${secret}], region: { a: ${secret} } } } }`,
+    `volumes: { a: }\nrepositories: { r: { url: x, options: ${secret} } }`,
     `volumes: { a: }\nrepositories: { r: { url: "x, passwordCommand: ${secret} } }`,
     `volumes: { a: }\nrepositories:\n  r: { url: x }\n   ${secret}: x ]`,
     `volumes: { a: }\npassphrase: "\\q${secret}"`,
@@ -392,4 +398,19 @@ test('files: found in the folder or above it, missing ones and wrong ones told a
 test('the committed JSON Schema is current', async () => {
   const committed = JSON.parse(await readFile(new URL('../../../docs/holdfast.schema.json', import.meta.url), 'utf8'));
   assert.deepEqual(committed, configurationJsonSchema(), 'run `node scripts/build-schema.ts`');
+});
+
+test('settings of a storage', () => {
+  const [repository] = parse(`volumes: { a: }
+repositories:
+  r:
+    url: s3:bucket
+    options: { region: eu-west-1, pathStyle: true, retainDays: 30 }
+    limits: { upload: 10M, download: 500000 }
+    connections: 8
+    cache: false
+`).repositories;
+  assert.deepEqual(repository?.options, { region: 'eu-west-1', pathStyle: 'true', retainDays: '30', connections: '8' });
+  assert.deepEqual(repository?.limits, { uploadBytesPerSecond: 10_000_000, downloadBytesPerSecond: 500_000 });
+  assert.equal(repository?.cache, false);
 });

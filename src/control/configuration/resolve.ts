@@ -18,6 +18,7 @@ import { repositoryPlace, resolvePath } from './repository-url.ts';
 import type { ConfigurationFile } from './schema.ts';
 
 type VolumeInFile = NonNullable<ConfigurationFile['volumes'][string]>;
+type RepositoryInFile = NonNullable<ConfigurationFile['repositories']>[string];
 type RetentionInFile = NonNullable<ConfigurationFile['retention']>;
 type ObjectivesInFile = NonNullable<ConfigurationFile['objectives']>;
 
@@ -50,7 +51,7 @@ function resolveVolume(name: string, volume: VolumeInFile, project: Configuratio
   return {
     name,
     path: volume.path,
-    sizeBytes: typeof volume.size === 'string' ? parseSize(volume.size) : volume.size,
+    sizeBytes: bytesOf(volume.size),
     criticality: volume.criticality ?? defaults.volume.criticality,
     sensitive: volume.sensitive ?? defaults.volume.sensitive,
     app: volume.app,
@@ -74,11 +75,7 @@ function resolveSource(source: VolumeInFile['source'], directory: string): Volum
   return { kind: 'by-name' };
 }
 
-function resolveRepository(
-  name: string,
-  repository: NonNullable<ConfigurationFile['repositories']>[string],
-  directory: string,
-): RepositoryConfiguration {
+function resolveRepository(name: string, repository: RepositoryInFile, directory: string): RepositoryConfiguration {
   const place = repositoryPlace(repository.url);
   const command = repository.passwordCommand;
   const passwordFile = command === undefined ? resolvePath(directory, repository.passwordFile ?? defaults.passwordFile) : undefined;
@@ -87,7 +84,22 @@ function resolveRepository(
     url: place.kind === 'local' ? resolvePath(directory, place.path) : repository.url,
     passwordFile,
     passwordCommand: typeof command === 'string' ? ['/bin/sh', '-c', command] : command,
+    options: resolveOptions(repository),
+    limits: {
+      uploadBytesPerSecond: bytesOf(repository.limits?.upload),
+      downloadBytesPerSecond: bytesOf(repository.limits?.download),
+    },
+    cache: repository.cache ?? defaults.repository.cache,
   };
+}
+
+/** Of a size that the schema has accepted. */
+const bytesOf = (size: string | number | undefined): number | undefined => (typeof size === 'string' ? parseSize(size) : size);
+
+/** Kinds of storage take all their settings as text. */
+function resolveOptions({ options = {}, connections }: RepositoryInFile): Record<string, string> {
+  const texts = Object.entries(options).map(([name, value]) => [name, String(value)]);
+  return Object.fromEntries(connections === undefined ? texts : [...texts, ['connections', String(connections)]]);
 }
 
 function resolveSchedule(

@@ -53,7 +53,7 @@ function label(path: Path): string {
 }
 
 /** Keys whose values may hold a secret, be it by mistake. */
-const confidential = new Set(['url', 'passwordFile', 'passwordCommand']);
+const confidential = new Set(['url', 'passwordFile', 'passwordCommand', 'options']);
 
 function found(path: Path, value: unknown, issue: z.core.$ZodIssue): string {
   if (value === null || value === undefined) return 'nothing';

@@ -200,6 +200,22 @@ const volume = z.strictObject(
   mapping("the volume's settings, or nothing"),
 );
 
+const optionExpectation = 'text, a number, `true` or `false`';
+const optionValue = () => z.union([z.string(), z.number(), z.boolean()], { error: optionExpectation });
+const rateExpectation = 'a size a second such as `500k`, `10M`, more than nothing';
+const rate = () =>
+  z.union(
+    [
+      z.int({ error: rateExpectation }).check(z.gte(1, rateExpectation)),
+      z.string({ error: rateExpectation }).check(
+        z.regex(sizePattern, { error: rateExpectation, abort: true }),
+        z.refine((value) => (parseSize(value) ?? 0) > 0, rateExpectation),
+      ),
+    ],
+    { error: rateExpectation },
+  );
+const connectionsExpectation = 'a whole number from 1 to 64';
+
 const commandExpectation = 'a shell command, or a list of a program and its arguments';
 const repository = z.strictObject(
   {
@@ -214,6 +230,26 @@ const repository = z.strictObject(
         description: 'A command that prints the password, instead of the file.',
       },
     ),
+    options: key(z.record(z.string(), optionValue(), { error: 'a mapping of names of options to their values' }), {
+      description: 'Settings of the kind of storage: region, endpoint, clientCertificate and so on.',
+    }),
+    limits: key(
+      z.strictObject(
+        {
+          upload: key(rate(), { description: 'So much is sent a second at most: 10M.' }),
+          download: key(rate(), { description: 'So much is fetched a second at most: 50M.' }),
+        },
+        mapping('`upload` and `download`'),
+      ),
+      { description: 'Bandwidth limits.' },
+    ),
+    connections: key(z.int({ error: connectionsExpectation }).check(z.gte(1, connectionsExpectation), z.lte(64, connectionsExpectation)), {
+      description: 'How many requests are under way at the same time, a thread; the kind of storage knows a default.',
+    }),
+    cache: key(truth(), {
+      description: 'Whether metadata of a remote repository is cached on this host.',
+      default: defaults.repository.cache,
+    }),
   },
   mapping('`url`, and `passwordFile` or `passwordCommand`'),
 );

@@ -1,0 +1,97 @@
+/** Opens a repository for a run: its storage, what is told of that, and its cache. */
+import { randomUUID } from 'node:crypto';
+import { mkdir, mkdtemp, rm, utimes } from 'node:fs/promises';
+import { join } from 'node:path';
+import { BroadcastChannel } from 'node:worker_threads';
+import type { Report } from '../model/events.ts';
+import { openRepository, type Repository } from '../repository/repository.ts';
+import type { RetryLink, Storage, StorageAddress } from '../storage/storage.ts';
+import { trimCaches } from '../storage/trim-caches.ts';
+import { withCache } from '../storage/with-cache.ts';
+import { openStorage, type ToldRetry } from './compose.ts';
+
+export type RepositoryPlace = {
+  address: StorageAddress;
+  /** Folder of all caches; undefined for none. */
+  cacheRoot: string | undefined;
+  /** Use a cache that is empty at first and removed at the end: for who wants to see what the storage really holds. */
+  freshCache?: boolean;
+  password: () => Promise<Buffer>;
+};
+
+export type OpenedRepository = {
+  repository: Repository;
+  /** What lanes open the storage by. */
+  address: StorageAddress;
+  /** Ends connections. Nothing may be under way. */
+  close(): Promise<void>;
+};
+
+/**
+ * Opens a repository. Retries of its storage, in all threads, are reported until it is closed; when the signal aborts, no thread waits for
+ * the storage any longer.
+ * @throws what opening the storage and the repository throw.
+ */
+export async function openRepositoryAt(
+  { address: given, cacheRoot, freshCache = false, password }: RepositoryPlace,
+  { signal, report }: { signal: AbortSignal; report: Report },
+): Promise<OpenedRepository> {
+  const { link, unlink } = createRetryLink(signal, report);
+  const address = { ...given, retries: link };
+  let storage: Storage | undefined;
+  try {
+    storage = await openStorage(address);
+    const { close } = storage;
+    const repository = await openRepository(storage, await password());
+    const cache = cacheRoot === undefined ? undefined : await openCache(cacheRoot, repository.config.id, freshCache);
+    return {
+      repository: cache === undefined ? repository : { ...repository, storage: withCache(storage, cache.folder) },
+      address: cache === undefined ? address : { ...address, cacheFolder: cache.folder },
+      async close() {
+        unlink();
+        await close?.();
+        await cache?.close();
+      },
+    };
+  } catch (error) {
+    unlink();
+    await storage?.close?.();
+    throw error;
+  }
+}
+
+function createRetryLink(signal: AbortSignal, report: Report): { link: RetryLink; unlink: () => void } {
+  const link: RetryLink = { stop: new SharedArrayBuffer(4), channel: `holdfast-retries-${randomUUID()}` };
+  const stop = () => Atomics.store(new Int32Array(link.stop), 0, 1);
+  signal.addEventListener('abort', stop);
+  if (signal.aborted) stop();
+  const channel = new BroadcastChannel(link.channel);
+  channel.onmessage = (message) => report({ event: 'storage-retry', ...((message as MessageEvent).data as ToldRetry) });
+  channel.unref();
+  const unlink = () => {
+    signal.removeEventListener('abort', stop);
+    channel.close();
+  };
+  return { link, unlink };
+}
+
+const directoryMode = 0o700;
+
+/** The cache of a repository; undefined when there can be none, which costs time only. */
+async function openCache(root: string, id: string, fresh: boolean): Promise<{ folder: string; close: () => Promise<void> } | undefined> {
+  // The id is what somebody has sealed; as the name of a folder it must be what ids are.
+  if (!/^[0-9a-f]{64}$/.test(id)) return undefined;
+  try {
+    await mkdir(root, { recursive: true, mode: directoryMode });
+    if (fresh) {
+      const folder = await mkdtemp(join(root, 'fresh-'));
+      return { folder, close: () => rm(folder, { recursive: true, force: true }) };
+    }
+    const folder = join(root, id);
+    await mkdir(folder, { recursive: true, mode: directoryMode });
+    await utimes(folder, new Date(), new Date());
+    return { folder, close: () => trimCaches(root, { nowMs: Date.now() }) };
+  } catch {
+    return undefined;
+  }
+}
