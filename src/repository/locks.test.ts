@@ -274,3 +274,67 @@ test('an old lock that could not be removed goes with the release', async (t) =>
   await held.release();
   assert.deepEqual(lockNames(), []);
 });
+
+/** What credentials that cannot remove anything make of a storage; counts the attempts. */
+function withoutRemoval({ repository }: Setup): { repository: Repository; attempts: () => number } {
+  let attempts = 0;
+  const remove = async () => {
+    attempts++;
+    throw new HoldfastError('storage-denied', 'cannot remove');
+  };
+  return { repository: { ...repository, storage: { ...repository.storage, hostFile: undefined, remove } }, attempts: () => attempts };
+}
+
+test('a lock that may not be removed is left to go stale, which is told once; it is refreshed all the same', async (t) => {
+  const setup = await setUp(t);
+  const { clock, lockNames } = setup;
+  const { repository, attempts } = withoutRemoval(setup);
+  const told: string[] = [];
+  const held = await lockRepository(repository, { exclusive: false, clock, onKept: ({ message }) => told.push(message) });
+  await clock.advance(61, held);
+  assert.equal(held.lost.aborted, false);
+  const refreshes = lockNames().length - 1;
+  assert.ok(refreshes >= 11);
+  assert.equal((await listLocks(repository, clock)).filter(({ stale }) => !stale).length, 6);
+  await held.release();
+  assert.deepEqual(told, ['cannot remove']);
+  assert.equal(attempts(), refreshes + 1, 'what was refused once is not tried again');
+});
+
+/** A clock that nobody sleeps by yet. */
+async function clockAfter(minutes: number): Promise<TestClock> {
+  const clock = new TestClock();
+  await clock.advance(minutes, { lost: new AbortController().signal, release: async () => undefined });
+  return clock;
+}
+
+test('a stale lock that may not be removed blocks nobody; a living one blocks as ever', async (t) => {
+  const setup = await setUp(t);
+  const { clock, lockNames } = setup;
+  const { repository } = withoutRemoval(setup);
+  const stale = await plantLock(repository, { ageMinutes: 31 });
+  await (await lockRepository(repository, { exclusive: true, clock })).release();
+  assert.equal(lockNames().length, 2);
+  assert.ok(lockNames().includes(stale));
+  await assert.rejects(lockRepository(repository, { exclusive: false, clock }), { code: 'locked' });
+  await (await lockRepository(repository, { exclusive: false, clock: await clockAfter(31) })).release();
+  // Whoever may, clears up.
+  await (await lockRepository(setup.repository, { exclusive: false, clock: await clockAfter(62) })).release();
+  assert.deepEqual(lockNames(), []);
+});
+
+test('many locks are read side by side', async (t) => {
+  const { repository, clock } = await setUp(t);
+  for (let age = 0; age < 40; age++) await plantLock(repository, { ageMinutes: age, exclusive: false, host: `host-${age}` });
+  let reading = 0;
+  let most = 0;
+  const read: Storage['read'] = async (file, range) => {
+    most = Math.max(most, ++reading);
+    const bytes = await repository.storage.read(file, range);
+    reading--;
+    return bytes;
+  };
+  const found = await listLocks({ ...repository, storage: { ...repository.storage, read } }, clock);
+  assert.equal(new Set(found.map(({ hostname: host }) => host)).size, 40);
+  assert.ok(most > 1 && most <= 8, `${most} at a time`);
+});

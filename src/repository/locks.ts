@@ -1,29 +1,29 @@
 /**
  * Locks, on storage exactly as restic's: sealed JSON in `locks/`, refreshed every five minutes, stale after thirty.
  *
- * Staleness is decided by evidence. Host names and process ids repeat in containers, so that "same host, no such process"
- * alone proves nothing: such a lock is stale when it has also missed a refresh. Any other lock is stale after thirty minutes.
+ * Whether a lock is stale is decided by evidence, see lock-life.ts.
+ *
+ * With credentials that may not remove anything, locks stay where they are: nobody minds those that are stale, and whoever may remove
+ * them does so at the next opportunity.
  */
-import { readFileSync } from 'node:fs';
-import { hostname } from 'node:os';
-import { decodeLock, encodeLock, type LockFile } from '../format/lock-file.ts';
-import { formatTime, parseTime } from '../format/time.ts';
+import { decodeLock, encodeLock, type LockEvidence, type LockFile } from '../format/lock-file.ts';
+import { formatTime } from '../format/time.ts';
 import type { Clock } from '../model/clock.ts';
 import { HoldfastError } from '../model/errors.ts';
 import type { Storage } from '../storage/storage.ts';
+import { lightBeacon } from './beacon.ts';
+import { evidenceWith, isStale, refreshMs, staleMs } from './lock-life.ts';
 import { processOwner } from './process-owner.ts';
 import { type Repository, readSealedJson, sealJsonFile } from './repository.ts';
 
-const refreshMs = 5 * 60 * 1000;
 /** How often a lock looks whether it is due: a machine that slept finds out a minute after it woke. */
 const pollMs = 60 * 1000;
-const staleMs = 30 * 60 * 1000;
 /** A lock that is not refreshed by then is given up, while there is time left to stop before others take it for stale. */
 const giveUpMs = staleMs - refreshMs;
-/** A refresh was missed, with a minute's grace for clocks and slow storages. */
-const missedRefreshMs = refreshMs + 60 * 1000;
 /** No file takes so long to write: what is older and unfinished was left behind. */
 const leftoverMs = 24 * 60 * 60 * 1000;
+/** Where locks cannot be removed there are many, and each is a round trip. */
+const readsAtOnce = 8;
 
 export type HeldLock = {
   /**
@@ -31,28 +31,39 @@ export type HeldLock = {
    * must stop, and must no longer rely on what the repository held.
    */
   readonly lost: AbortSignal;
-  /** Removes the lock. Harmless when called twice. @throws `storage`: then the lock goes stale by itself. */
+  /**
+   * Removes the lock, or leaves it to go stale where that is not allowed. Harmless when called twice.
+   * @throws `storage`: then the lock goes stale by itself.
+   */
   release(): Promise<void>;
 };
 
 export type FoundLock = LockFile & { name: string; stale: boolean };
 
-export type LockOptions = { exclusive: boolean; clock: Clock };
+export type LockOptions = {
+  exclusive: boolean;
+  clock: Clock;
+  /** Told, once, that the storage refuses to remove locks (`storage-denied`): they stay, and go stale by themselves. */
+  onKept?: (reason: HoldfastError) => void;
+};
 
 /**
  * Locks the repository. Stale locks are removed first, and with them the unfinished files that dead processes left behind.
  * @throws `locked` naming the holder; `storage`, `storage-full`.
  */
-export async function lockRepository(repository: Repository, { exclusive, clock }: LockOptions): Promise<HeldLock> {
+export async function lockRepository(repository: Repository, { exclusive, clock, onKept }: LockOptions): Promise<HeldLock> {
   const { storage } = repository;
+  let told = false;
   const robbed = await refuseConflicts(repository, exclusive, clock, undefined);
   if (robbed > 0) await storage.removeLeftovers?.(leftoverMs);
-  const first = await writeLock(repository, exclusive, clock);
+  // Before there is a lock that could be taken for one of a process that is dead.
+  const beacon = storage.hostFile === undefined ? undefined : lightBeacon(storage.hostFile);
+  const held = { exclusive, clock, ...evidenceWith(beacon) };
+  let first: string;
   try {
-    // Who else locked in the same moment either sees this lock or is seen now.
-    await refuseConflicts(repository, exclusive, clock, first);
+    first = await lockOnce(repository, held);
   } catch (error) {
-    await removeQuietly(storage, first);
+    beacon?.end();
     throw error;
   }
 
@@ -67,7 +78,9 @@ export async function lockRepository(repository: Repository, { exclusive, clock 
       if (ended.signal.aborted) return;
       ended.abort();
       await refreshing;
-      await Promise.all(names.map((name) => storage.remove({ kind: 'locks', name })));
+      // Before the locks go: those that stay are stale at once.
+      beacon?.end();
+      await Promise.all(names.map(removeOrKeep));
     },
   };
 
@@ -92,7 +105,7 @@ export async function lockRepository(repository: Repository, { exclusive, clock 
 
   /** Writes the lock anew before the old file is removed, so that there is always one. */
   async function renew(): Promise<void> {
-    const fresh = await writeLock(repository, exclusive, clock);
+    const fresh = await writeLock(repository, held);
     try {
       // Whoever took it for stale (this machine slept, say) may have begun to work as if we were dead.
       await storage.sizeOf({ kind: 'locks', name: names.at(-1) as string });
@@ -103,24 +116,55 @@ export async function lockRepository(repository: Repository, { exclusive, clock 
     }
     const old = names;
     names = [...old, fresh];
-    for (const name of old) if (await removeQuietly(storage, name)) names = names.filter((other) => other !== name);
+    for (const name of old) {
+      // What failed is tried again with the next refresh, and with the release.
+      if (await succeeds(removeOrKeep(name))) names = names.filter((other) => other !== name);
+    }
+  }
+
+  /** Removes a lock file of ours; where that is not allowed, it is left behind for good. @throws `storage`. */
+  async function removeOrKeep(name: string): Promise<void> {
+    try {
+      await storage.remove({ kind: 'locks', name });
+    } catch (error) {
+      if (!isDenied(error)) throw error;
+      if (!told) onKept?.(error);
+      told = true;
+    }
   }
 }
 
-/** @returns whether it is gone. */
-async function removeQuietly(storage: Storage, name: string): Promise<boolean> {
+const isDenied = (error: unknown): error is HoldfastError => error instanceof HoldfastError && error.code === 'storage-denied';
+
+const succeeds = (attempt: Promise<void>): Promise<boolean> =>
+  attempt.then(
+    () => true,
+    () => false,
+  );
+
+/** When it cannot be removed, it goes stale by itself. */
+async function removeQuietly(storage: Storage, name: string): Promise<void> {
+  await storage.remove({ kind: 'locks', name }).catch(() => undefined);
+}
+
+type NewLock = { exclusive: boolean; clock: Clock; evidence?: LockEvidence };
+
+async function lockOnce(repository: Repository, held: NewLock): Promise<string> {
+  const name = await writeLock(repository, held);
   try {
-    await storage.remove({ kind: 'locks', name });
-    return true;
-  } catch {
-    return false;
+    // Who else locked in the same moment either sees this lock or is seen now.
+    await refuseConflicts(repository, held.exclusive, held.clock, name);
+    return name;
+  } catch (error) {
+    await removeQuietly(repository.storage, name);
+    throw error;
   }
 }
 
-async function writeLock(repository: Repository, exclusive: boolean, clock: Clock): Promise<string> {
+async function writeLock(repository: Repository, { exclusive, clock, evidence }: NewLock): Promise<string> {
   const nowMs = clock.now().getTime();
   const time = formatTime(Math.floor(nowMs / 1000), (nowMs % 1000) * 1e6);
-  const lock = { time, exclusive, pid: process.pid, ...processOwner() };
+  const lock = { time, exclusive, pid: process.pid, ...processOwner(), ...(evidence === undefined ? {} : { evidence }) };
   const file = sealJsonFile(repository, encodeLock(lock));
   try {
     await repository.storage.write({ kind: 'locks', name: file.name }, [file.sealed]);
@@ -148,38 +192,31 @@ const refuseUnreadable: OnUnreadableLock = (name, cause) => {
  * @throws `locked` for one that cannot be read, unless `onUnreadable` takes it; `storage`.
  */
 export async function listLocks(repository: Repository, clock: Clock, onUnreadable = refuseUnreadable): Promise<FoundLock[]> {
+  const names: string[] = [];
+  for await (const { name } of repository.storage.list('locks')) names.push(name);
   const found: FoundLock[] = [];
-  for await (const { name } of repository.storage.list('locks')) {
-    try {
-      const lock = decodeLock(await readSealedJson(repository, 'locks', name), name);
-      found.push({ ...lock, name, stale: isStale(lock, clock) });
-    } catch (error) {
-      if (!(error instanceof HoldfastError) || (error.code !== 'file-missing' && error.code !== 'damaged')) throw error;
-      if (error.code === 'damaged') onUnreadable(name, error);
+  const readNext = async (): Promise<void> => {
+    for (let name = names.pop(); name !== undefined; name = names.pop()) {
+      const lock = await readLock(repository, name, onUnreadable).catch((error: unknown) => {
+        // The other readers stop too.
+        names.length = 0;
+        throw error;
+      });
+      if (lock !== undefined) found.push({ ...lock, name, stale: isStale(lock, clock.now().getTime(), repository.storage.hostFile) });
     }
-  }
+  };
+  await Promise.all(Array.from({ length: readsAtOnce }, readNext));
   return found;
 }
 
-function isStale(lock: LockFile, clock: Clock): boolean {
-  const ageMs = clock.now().getTime() - parseTime(lock.time).sec * 1000;
-  if (ageMs > staleMs) return true;
-  return ageMs > missedRefreshMs && lock.hostname === hostname() && !processLives(lock.pid);
-}
-
-/** A process that has ended but was not waited for (a zombie) holds no lock. */
-function processLives(pid: number): boolean {
+/** @returns undefined for one that has gone, or that `onUnreadable` took. */
+async function readLock(repository: Repository, name: string, onUnreadable: OnUnreadableLock): Promise<LockFile | undefined> {
   try {
-    process.kill(pid, 0);
+    return decodeLock(await readSealedJson(repository, 'locks', name), name);
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-  try {
-    // `pid (name) state ...`; the name may hold anything, the last parenthesis ends it.
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    return !/^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2));
-  } catch {
-    return true;
+    if (!(error instanceof HoldfastError) || (error.code !== 'file-missing' && error.code !== 'damaged')) throw error;
+    if (error.code === 'damaged') onUnreadable(name, error);
+    return undefined;
   }
 }
 
@@ -189,8 +226,7 @@ async function refuseConflicts(repository: Repository, exclusive: boolean, clock
   for (const lock of await listLocks(repository, clock)) {
     if (lock.name === own) continue;
     if (lock.stale) {
-      await repository.storage.remove({ kind: 'locks', name: lock.name });
-      removed++;
+      if (await removeStale(repository.storage, lock.name)) removed++;
       continue;
     }
     if (!exclusive && !lock.exclusive) continue;
@@ -201,4 +237,15 @@ async function refuseConflicts(repository: Repository, exclusive: boolean, clock
     );
   }
   return removed;
+}
+
+/** @returns whether it was removed: where that is not allowed it stays, and is as stale as before. @throws `storage`. */
+async function removeStale(storage: Storage, name: string): Promise<boolean> {
+  try {
+    await storage.remove({ kind: 'locks', name });
+    return true;
+  } catch (error) {
+    if (!isDenied(error)) throw error;
+    return false;
+  }
 }
