@@ -85,8 +85,8 @@ function jsonFromOwner(user: string, group: string): string {
   return lastOwner;
 }
 
-/** The JSON object of a node. Its times must be what `formatTime` returned or {@link nodeFromJson} accepted. */
-export function jsonFromNode(node: TreeNode): string {
+/** How the JSON object of a node begins: all that `stat` tells of the entry. */
+export function jsonHeadFromNode(node: TreeNode): string {
   const { mode, inode, deviceId, size, links } = node;
   let json = `{"name":${jsonFromName(node.name)},"type":"${node.type}"`;
   if (mode) json += `,"mode":${mode}`;
@@ -96,6 +96,12 @@ export function jsonFromNode(node: TreeNode): string {
   if (deviceId) json += `,"device_id":${deviceId}`;
   if (size) json += `,"size":${size}`;
   if (links) json += `,"links":${links}`;
+  return json;
+}
+
+/** The JSON object of a node. Its times must be what `formatTime` returned or {@link nodeFromJson} accepted. */
+export function jsonFromNode(node: TreeNode): string {
+  let json = jsonHeadFromNode(node);
   json += jsonFromRareFields(node);
   json += `,"content":${jsonFromContent(node.content)}`;
   if (node.subtree !== undefined) json += `,"subtree":"${node.subtree}"`;

@@ -1,5 +1,6 @@
 /** Lists a directory and compares it with the parent snapshot: what is unchanged, what must be read, what waits. */
 import { decodeTree, encodeTree } from '../../format/tree.ts';
+import { TreeScan } from '../../format/tree-scan.ts';
 import { HoldfastError } from '../../model/errors.ts';
 import type { BlobId } from '../../model/ids.ts';
 import type { TreeNode } from '../../model/node.ts';
@@ -25,16 +26,15 @@ const inlineFiles = 500;
 
 /** A directory whose tree isn't saved yet: `nodes` has holes where something is awaited. */
 type OpenDirectory = {
-  nodes: (TreeNode | undefined)[];
+  /** For an unchanged listing the trees that its subdirectories had: the parent's tree is read again if one has another now. */
+  nodes: (TreeNode | undefined)[] | { parentSubtrees: (BlobId | undefined)[] };
   /** Places of the subdirectories, in the order in which the main thread was told of them. */
   subdirectorySlots: number[];
   parentTree: BlobId | undefined;
-  /**
-   * While everything is as in the parent snapshot: the trees that the subdirectories had there, in the order of their slots. When they have
-   * them still, the parent's tree is this directory's, and need not be made again.
-   */
-  parentSubtrees: (BlobId | undefined)[] | undefined;
 };
+
+/** A directory in which every entry is written in the parent's tree as it would be written now. */
+type UnchangedListing = { subdirectories: Subdirectory[]; subdirectorySlots: number[]; files: number; bytes: number };
 
 /** What must be read, found while listing. */
 type FoundFile = { slot: number; name: RawString; sizeBytes: number };
@@ -58,8 +58,6 @@ export class DirectoryLane {
   private readonly o: DirectoryLaneOptions;
   private readonly open = new Map<number, OpenDirectory>();
   private readonly stat = new Stat();
-  /** Whether what was looked at last is in the parent snapshot to the letter. */
-  private asBefore = false;
   /** A directory that holds one of these is left out, but for them. */
   private readonly tagNames: ReadonlySet<RawString>;
 
@@ -83,8 +81,11 @@ export class DirectoryLane {
         );
       }
       const names = this.wanted(fd, path, listing.names.sort());
-      const parents = await this.parentNodes(parentTree);
+      const parent = await this.readParent(parentTree);
+      const unchanged = parent && this.matchParent(fd, path, names, parent);
+      if (unchanged) return this.takeOver(directory, parentTree as BlobId, unchanged);
       // A parent that could not be read is none: nothing of it may be taken over.
+      const parents = parent && this.decodeParent(parent);
       return await this.readListing({ directory, path, fd, names, parents: parents ?? [], parentTree: parents && parentTree });
     } finally {
       close(fd);
@@ -112,13 +113,18 @@ export class DirectoryLane {
     const open = this.open.get(directory);
     if (open === undefined) throw new HoldfastError('internal', `directory ${directory} was not listed by this lane`);
     this.open.delete(directory);
-    for (const { slot, node } of files) open.nodes[slot] = node && withBuffers(node);
+    const parentTree = open.parentTree as BlobId;
+    if ('parentSubtrees' in open.nodes && open.nodes.parentSubtrees.every((subtree, i) => subtree === subtrees[i]))
+      return this.saved(directory, parentTree, parentTree);
+    const nodes: (TreeNode | undefined)[] =
+      'parentSubtrees' in open.nodes ? decodeTree(await this.o.blobs.read('tree', parentTree)) : open.nodes;
+    for (const { slot, node } of files) nodes[slot] = node && withBuffers(node);
     for (const [i, slot] of open.subdirectorySlots.entries()) {
-      const node = open.nodes[slot] as TreeNode;
+      const node = nodes[slot] as TreeNode;
       const subtree = subtrees[i];
-      open.nodes[slot] = subtree === undefined ? undefined : { ...node, subtree };
+      nodes[slot] = subtree === undefined ? undefined : { ...node, subtree };
     }
-    return this.saveTree(directory, open);
+    return this.saveTree(directory, nodes, open.parentTree);
   }
 
   private openDirectory(path: RawString): number {
@@ -152,16 +158,68 @@ export class DirectoryLane {
     return length > 0 && isCacheDirTag(head.subarray(0, length));
   }
 
-  private async parentNodes(parentTree: BlobId | undefined): Promise<TreeNode[] | undefined> {
+  private async readParent(parentTree: BlobId | undefined): Promise<Buffer | undefined> {
     if (parentTree === undefined) return undefined;
     try {
-      return decodeTree(await this.o.blobs.read('tree', parentTree));
+      return await this.o.blobs.read('tree', parentTree);
     } catch (error) {
-      if (!(error instanceof HoldfastError)) throw error;
-      // A damaged parent costs time, not data: everything below is read as if it were new.
-      this.o.warn('part of the parent snapshot could not be read; run `holdfast check`');
-      return undefined;
+      return this.withoutParent(error);
     }
+  }
+
+  private decodeParent(parent: Buffer): TreeNode[] | undefined {
+    try {
+      return decodeTree(parent);
+    } catch (error) {
+      return this.withoutParent(error);
+    }
+  }
+
+  /** A damaged parent costs time, not data: everything below is read as if it were new. */
+  private withoutParent(error: unknown): undefined {
+    if (!(error instanceof HoldfastError)) throw error;
+    this.o.warn('part of the parent snapshot could not be read; run `holdfast check`');
+  }
+
+  /** Looks at all entries, and gives up at the first that is not as it was: most directories don't change. */
+  private matchParent(fd: number, path: RawString, names: readonly RawString[], parent: Buffer): UnchangedListing | undefined {
+    const { stat } = this;
+    const { volume, excludes, root, index } = this.o;
+    if (volume.changes.force) return undefined;
+    const scan = new TreeScan(parent);
+    const found: UnchangedListing = { subdirectories: [], subdirectorySlots: [], files: 0, bytes: 0 };
+    let slot = 0;
+    for (const name of names) {
+      if (statAt(fd, name, stat) < 0 || stat.device !== root.device) return undefined;
+      const node = nodeFromStat(name, stat, volume.withAtime);
+      const { type } = node;
+      if (type === 'socket' || type === 'irregular' || excludes.excludes(join(path, name), name, type === 'dir')) continue;
+      if (!scan.take(node)) return undefined;
+      if (type === 'dir') {
+        found.subdirectories.push({ name, parentTree: scan.subtree });
+        found.subdirectorySlots.push(slot);
+      } else if (type === 'file') {
+        if (!scan.content.every((id) => index.has(id, 'data'))) return undefined;
+        found.files++;
+        found.bytes += Number(stat.size);
+      }
+      slot++;
+    }
+    return scan.atEnd ? found : undefined;
+  }
+
+  private takeOver(
+    directory: number,
+    parentTree: BlobId,
+    { subdirectories, subdirectorySlots, files, bytes }: UnchangedListing,
+  ): TaskResult {
+    this.o.count('totalFilesProcessed', files);
+    this.o.count('filesUnmodified', files);
+    this.o.count('totalBytesProcessed', bytes);
+    if (subdirectories.length === 0) return this.saved(directory, parentTree, parentTree);
+    const nodes = { parentSubtrees: subdirectories.map((subdirectory) => subdirectory.parentTree) };
+    this.open.set(directory, { nodes, subdirectorySlots, parentTree });
+    return { result: 'listed', directory, subdirectories, files: [] };
   }
 
   private async readListing(listing: {
@@ -174,31 +232,28 @@ export class DirectoryLane {
   }): Promise<TaskResult> {
     const { directory, path, fd, names, parents, parentTree } = listing;
     const sorted = isSorted(parents);
-    const open: OpenDirectory = { nodes: [], subdirectorySlots: [], parentTree, parentSubtrees: sorted ? [] : undefined };
+    const nodes: (TreeNode | undefined)[] = [];
+    const subdirectorySlots: number[] = [];
     const subdirectories: Subdirectory[] = [];
     const found: FoundFile[] = [];
     const findParent = sorted ? inOrder(parents) : byName(parents);
     for (const name of names) {
       const parent = findParent(name);
-      const slot = open.nodes.length;
-      this.asBefore = false;
+      const slot = nodes.length;
       const node = this.look(fd, path, name, parent);
       if (node === undefined) continue;
-      open.nodes.push(node);
-      if (!this.asBefore) open.parentSubtrees = undefined;
+      nodes.push(node);
       if (node.type === 'file' && node.content === undefined) {
         found.push({ slot, name, sizeBytes: Number(node.size) });
-        open.nodes[slot] = undefined;
+        nodes[slot] = undefined;
       } else if (node.type === 'dir' && node.subtree === undefined) {
-        open.subdirectorySlots.push(slot);
-        open.parentSubtrees?.push(parent?.subtree);
+        subdirectorySlots.push(slot);
         subdirectories.push({ name, parentTree: parent?.type === 'dir' ? parent.subtree : undefined });
       }
     }
-    if (open.nodes.length !== parents.length) open.parentSubtrees = undefined;
-    const deferred = await this.readInline(fd, open, found);
-    if (subdirectories.length === 0 && deferred.length === 0) return this.saveTree(directory, open);
-    this.open.set(directory, open);
+    const deferred = await this.readInline(fd, nodes, found);
+    if (subdirectories.length === 0 && deferred.length === 0) return this.saveTree(directory, nodes, parentTree);
+    this.open.set(directory, { nodes, subdirectorySlots, parentTree });
     return { result: 'listed', directory, subdirectories, files: inGroups(deferred) };
   }
 
@@ -212,7 +267,6 @@ export class DirectoryLane {
     }
     if (parent !== undefined && this.isUnchanged(parent)) {
       if (this.o.excludes.excludes(join(path, name), name, parent.type === 'dir')) return undefined;
-      this.asBefore = true;
       if (parent.type === 'dir') return { ...parent, subtree: undefined };
       this.countUnmodified(parent);
       return parent;
@@ -258,7 +312,7 @@ export class DirectoryLane {
   }
 
   /** Reads files until there is enough for other lanes to help. @returns what is left to read. */
-  private async readInline(fd: number, open: OpenDirectory, found: FoundFile[]): Promise<FoundFile[]> {
+  private async readInline(fd: number, nodes: (TreeNode | undefined)[], found: FoundFile[]): Promise<FoundFile[]> {
     let bytes = 0;
     let files = 0;
     const deferred: FoundFile[] = [];
@@ -270,7 +324,7 @@ export class DirectoryLane {
         deferred.push(file);
       } else {
         const node = this.o.entries.readFile(fd, file.name);
-        open.nodes[file.slot] = node instanceof Promise ? await node : node;
+        nodes[file.slot] = node instanceof Promise ? await node : node;
         if (this.o.sink.full) await this.o.sink.settle();
       }
     }
@@ -283,11 +337,15 @@ export class DirectoryLane {
     return node;
   }
 
-  private async saveTree(directory: number, open: OpenDirectory): Promise<TaskResult> {
-    const { sink, count } = this.o;
-    const tree = asInParent(open) ?? sink.save('tree', encodeTree(open.nodes.filter((node) => node !== undefined)));
+  private async saveTree(directory: number, nodes: readonly (TreeNode | undefined)[], parentTree: BlobId | undefined): Promise<TaskResult> {
+    const { sink } = this.o;
+    const tree = sink.save('tree', encodeTree(nodes.filter((node) => node !== undefined)));
     if (sink.full) await sink.settle();
-    count(open.parentTree === undefined ? 'dirsNew' : open.parentTree === tree ? 'dirsUnmodified' : 'dirsChanged', 1);
+    return this.saved(directory, parentTree, tree);
+  }
+
+  private saved(directory: number, parentTree: BlobId | undefined, tree: BlobId): TaskResult {
+    this.o.count(parentTree === undefined ? 'dirsNew' : parentTree === tree ? 'dirsUnmodified' : 'dirsChanged', 1);
     return { result: 'saved', directory, tree };
   }
 }
@@ -303,12 +361,6 @@ const cacheDirTagName = 'CACHEDIR.TAG' as RawString;
 const lostAndFound = 'lost+found' as RawString;
 
 const join = (path: RawString, name: RawString): RawString => (path === '' ? name : `${path}/${name}`) as RawString;
-
-/** The parent's tree, when this directory's would be the same. */
-function asInParent({ parentTree, parentSubtrees, subdirectorySlots, nodes }: OpenDirectory): BlobId | undefined {
-  if (parentSubtrees === undefined) return undefined;
-  return subdirectorySlots.every((slot, i) => nodes[slot]?.subtree === parentSubtrees[i]) ? parentTree : undefined;
-}
 
 /** Trees of old writers may be unsorted. */
 const isSorted = (nodes: TreeNode[]): boolean => nodes.every((node, i) => i === 0 || (nodes[i - 1] as TreeNode).name < node.name);
