@@ -2,8 +2,9 @@
  * The transport of `rclone:` storages: HTTP/2 over the standard input and output of a child process that serves restic's REST
  * protocol there (`rclone serve restic --stdio`).
  */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { type ClientHttp2Session, connect, constants } from 'node:http2';
+import type { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HoldfastError } from '../model/errors.ts';
@@ -32,6 +33,8 @@ type Running = {
   session: ClientHttp2Session;
   /** Resolves when the child has ended, with what it said. */
   ended: Promise<HoldfastError>;
+  /** Keeps this process alive for a request; a child that has nothing to do does not. @returns what ends that. */
+  hold(): () => void;
 };
 
 /** Nothing is started before the first request; a child that ended is started anew by the next. */
@@ -63,19 +66,27 @@ export function processTransport(options: ProcessOptions): RestTransport {
 
   return {
     async request(request): Promise<RestResponse> {
-      const { session, ended } = await use();
+      const { session, ended, hold } = await use();
+      const release = hold();
       const explain = async (error: unknown) => (session.destroyed ? await lastWords(ended) : undefined) ?? error;
       try {
         const response = await send(session, request);
-        return { ...response, body: explained(response.body, explain) };
+        const cancel = () => {
+          response.cancel();
+          release();
+        };
+        return { ...response, body: explained(response.body, explain), cancel };
       } catch (error) {
-        throw await explain(error);
+        const reason = await explain(error);
+        release();
+        throw reason;
       }
     },
 
     async close() {
       const last = await running?.catch(() => undefined);
       running = undefined;
+      last?.hold();
       last?.session.destroy();
       await Promise.all(ending);
     },
@@ -111,7 +122,22 @@ async function start({ program, args, location, secrets }: ProcessOptions): Prom
     over = true;
     session.destroy();
   });
-  return { session, ended };
+  return { session, ended, hold: holderOf(child, ours) };
+}
+
+function holderOf(child: ChildProcess, socket: Socket): () => () => void {
+  const stderr = child.stderr as Socket;
+  const all = [child, socket, stderr];
+  let holders = 0;
+  for (const one of all) one.unref();
+  return () => {
+    if (++holders === 1) for (const one of all) one.ref();
+    let held = true;
+    return () => {
+      if (held && --holders === 0) for (const one of all) one.unref();
+      held = false;
+    };
+  };
 }
 
 function send(session: ClientHttp2Session, { method, path, headers, body, signal }: RestRequest): Promise<RestResponse> {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -83,6 +83,18 @@ if (requireServers()) {
       assert.doesNotMatch(`${error.message} ${storage.location} ${error.stack}`, /hunter22/);
       return true;
     });
+  });
+
+  test('a storage that was not closed keeps no process alive', (t) => {
+    const module = join(import.meta.dirname, '..', '..', 'src', 'storage', 'rclone.ts');
+    const code = `
+      const { createRcloneStorage } = await import(${JSON.stringify(module)});
+      const storage = createRcloneStorage({ url: ${JSON.stringify(`rclone:${scratch(t)}/store`)} });
+      await storage.create();
+      for await (const file of storage.list('data')) console.log(file);
+      console.log('listed');`;
+    const run = spawnSync(process.execPath, ['--input-type=module', '-e', code], { encoding: 'utf8', timeout: 20_000 });
+    assert.deepEqual([run.status, run.stdout, run.stderr], [0, 'listed\n', '']);
   });
 
   test('the child does not outlive a process that is killed', async (t) => {
