@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import type { TreeNode } from '../model/node.ts';
-import { decodeTree } from './tree.ts';
+import { decodeTree, encodeTree } from './tree.ts';
 import { TreeScan } from './tree-scan.ts';
 
 /** What restic 0.19.1 wrote of a directory full of awkward entries; see tree.test.ts. */
@@ -86,4 +86,16 @@ test('more or fewer entries than the tree holds are noticed', () => {
   assert.ok(empty.atEnd);
   assert.equal(empty.take(looked(nodes[0] as TreeNode)), false);
   assert.equal(new TreeScan(Buffer.from('{"nodes":null}\n')).atEnd, false);
+});
+
+test('an entry with more than stat tells, its attributes and its content is not recognised, and does not swallow those that follow', () => {
+  const symlink = nodes.find(({ type }) => type === 'symlink') as TreeNode;
+  const link = { ...symlink, name: 'a' as TreeNode['name'], error: 'attributes could not be read' };
+  const file = nodes.find(({ type, extendedAttributes }) => type === 'file' && extendedAttributes.length > 0) as TreeNode;
+  const strange = { ...file, name: 'a' as TreeNode['name'], unknown: { generic_attributes: { x: 1 } } };
+  const fifo = { ...(nodes.find(({ type }) => type === 'fifo') as TreeNode), name: 'b' as TreeNode['name'] };
+  for (const first of [link, strange, { ...file, error: 'x' }]) {
+    const scan = new TreeScan(encodeTree([first, fifo]));
+    assert.equal(scan.take(looked(first)) && scan.atEnd, false);
+  }
 });

@@ -9,6 +9,7 @@ const attributesStart = ',"extended_attributes":[';
 const attributesEnd = '],"content":';
 const content = ',"content":';
 const noContent = ',"content":null}';
+const nextEntry = '},{"name":';
 const noContentSubtree = ',"content":null,"subtree":"';
 const idLength = 64;
 
@@ -85,7 +86,7 @@ export class TreeScan {
   private takeOther(from: number, { type, device }: TreeNode): number {
     const { text } = this;
     if (type === 'symlink') {
-      const at = text.indexOf(noContent, from);
+      const at = this.findInEntry(noContent, from);
       return at < 0 || !text.startsWith(',"linktarget":', from) ? -1 : at + noContent.length;
     }
     const rest = device ? `,"device":${device}${noContent}` : noContent;
@@ -94,7 +95,14 @@ export class TreeScan {
 
   private afterAttributes(at: number): number {
     if (!this.text.startsWith(attributesStart, at)) return at;
-    const found = this.text.indexOf(attributesEnd, at);
+    const found = this.findInEntry(attributesEnd, at);
     return found < 0 ? this.text.length : found + 1;
+  }
+
+  /** Where `part` is in the entry that goes on at `from`; -1 when it isn't. */
+  private findInEntry(part: string, from: number): number {
+    const found = this.text.indexOf(part, from);
+    const next = this.text.indexOf(nextEntry, from);
+    return next >= 0 && next < found ? -1 : found;
   }
 }
