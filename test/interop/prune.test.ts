@@ -131,9 +131,10 @@ test('the same packs are freed as by newest restic', (t) => {
   if (program) compareChoices(t, program, '2', allChoices);
 });
 
+// Versions before 0.19 call only packs below 640 KiB small; with these options that makes no difference.
 test('the same packs are freed as by stock restic', (t) => {
   const program = requireRestic(t, 'stock');
-  if (program) compareChoices(t, program, '2', named('nothing unused', 'a little'));
+  if (program) compareChoices(t, program, '2', named('nothing unused', 'trees only'));
 });
 
 test('the same packs are freed as by restic, format 1', (t) => {

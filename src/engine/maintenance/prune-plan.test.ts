@@ -245,8 +245,8 @@ test('a copy that stays is relied upon whenever another copy goes', () => {
 });
 
 const pack = (name: string, blobs: Blob[]): Pack => ({ id: idOf(name), blobs, stored: 'whole' });
-const data = (number: number, length = 3 * mebibyte, compressed = true): Blob => ({ number, kind: 'data', length, compressed });
-const tree = (number: number, compressed = true): Blob => ({ number, kind: 'tree', length: 3 * mebibyte, compressed });
+const data = (number: number, length = 6 * mebibyte, compressed = true): Blob => ({ number, kind: 'data', length, compressed });
+const tree = (number: number, compressed = true): Blob => ({ number, kind: 'tree', length: 6 * mebibyte, compressed });
 
 /** What happens to each pack. */
 function actionsFor(packs: Pack[], used: number[], limits: Partial<PruneLimits> = {}, formatVersion: 1 | 2 = 2): string[] {
@@ -264,9 +264,9 @@ test('packs with the largest share of unused data go first, until what is left i
   const used = [1, 2, 3, 4, 5, 7];
   assert.deepEqual(actionsFor(packs, used), ['keep', 'repack', 'repack', 'remove']);
   assert.deepEqual(actionsFor(packs, used, { maxUnused: { percent: 25 } }), ['keep', 'keep', 'repack', 'remove']);
-  assert.deepEqual(actionsFor(packs, used, { maxUnused: { bytes: 4 * mebibyte } }), ['keep', 'keep', 'repack', 'remove']);
+  assert.deepEqual(actionsFor(packs, used, { maxUnused: { bytes: 8 * mebibyte } }), ['keep', 'keep', 'repack', 'remove']);
   assert.deepEqual(actionsFor(packs, used, { maxUnused: 'unlimited' }), ['keep', 'keep', 'keep', 'remove']);
-  assert.deepEqual(actionsFor(packs, used, { maxRepackBytes: 10 * mebibyte }), ['keep', 'keep', 'repack', 'remove']);
+  assert.deepEqual(actionsFor(packs, used, { maxRepackBytes: 20 * mebibyte }), ['keep', 'keep', 'repack', 'remove']);
   assert.deepEqual(actionsFor(packs, used, { maxRepackBytes: 0 }), ['keep', 'keep', 'keep', 'remove']);
   assert.deepEqual(actionsFor(packs, used, { repackCacheableOnly: true }), ['keep', 'keep', 'keep', 'remove']);
 });
@@ -283,7 +283,7 @@ test('packs that hold trees are cleaned whatever the limit, separated from data,
 });
 
 test('uncompressed data are compressed only when that is asked for', () => {
-  const packs = [pack('old', [data(1, 3 * mebibyte, false)]), pack('new', [data(2)])];
+  const packs = [pack('old', [data(1, 6 * mebibyte, false)]), pack('new', [data(2)])];
   assert.deepEqual(actionsFor(packs, [1, 2]), ['keep', 'keep']);
   assert.deepEqual(actionsFor(packs, [1, 2], { repackUncompressed: true, maxUnused: 'unlimited' }), ['repack', 'keep']);
 });
@@ -293,6 +293,9 @@ test('small packs are joined when there are ten', () => {
   const used = [...Array(20).keys()];
   assert.deepEqual(new Set(actionsFor(small(9), used)), new Set(['keep']));
   assert.deepEqual(new Set(actionsFor(small(10), used)), new Set(['repack']));
+  const beside = (bytes: number) => [...small(5), pack('beside', [data(30, bytes), data(31, 100)])];
+  assert.deepEqual(actionsFor(beside(mebibyte), [...used, 30], { maxUnused: 'unlimited' }).at(-1), 'repack');
+  assert.deepEqual(actionsFor(beside(4 * mebibyte), [...used, 30], { maxUnused: 'unlimited' }).at(-1), 'keep');
   const medium = Array.from({ length: 10 }, (_, i) => pack(`medium ${i}`, [data(i)]));
   assert.deepEqual(new Set(actionsFor(medium, used)), new Set(['keep']));
   assert.deepEqual(new Set(actionsFor(medium, used, { repackSmall: true })), new Set(['repack']));

@@ -16,7 +16,7 @@ export type PruneLimits = {
   maxUnused: MaxUnused;
   /** Stops before so many bytes of packs are repacked. Default: no limit. */
   maxRepackBytes: number;
-  /** Joins packs below 80% of the target size, not only very small ones. */
+  /** Joins packs below 80% of the target size, not only those below 80% of what is usual in the repository. */
   repackSmall: boolean;
   /** Compresses what an old program stored uncompressed. Trees are compressed in any case. Nothing in repositories of version 1. */
   repackUncompressed: boolean;
@@ -32,9 +32,13 @@ export const defaultLimits: PruneLimits = {
   repackCacheableOnly: false,
 };
 
-/** A pack smaller than this share of the target is very small; with `repackSmall`, than the other. */
-const verySmallShare = 1 / 25;
+/**
+ * Packs smaller than this share of what is usual are small. Usual is the size that all but 3% of the packs reach, or 4 MiB, the least that
+ * restic fills packs to (observed with restic 0.19.1; up to 0.18, only packs below 4% of the target were small).
+ */
 const smallShare = 4 / 5;
+const smallestPercent = 3;
+const minPackBytes = 4 * 1024 * 1024;
 /** So many small packs are worth joining; without it a single one would be written anew each time. */
 const fewestSmallPacks = 10;
 
@@ -141,7 +145,7 @@ export function* plannedPacks(index: PruneIndex, stored: StoredPacks, { actions,
 
 function decide({ index, stored, formatVersion, limits }: PlanPruneOptions, usage: PackUsage): PackAction[] {
   const { usedBlobs, unusedBlobs, unusedBytes, kinds, uncompressed } = usage;
-  const smallBytes = packTargetBytes * (limits.repackSmall ? smallShare : verySmallShare);
+  const smallBytes = smallShare * Math.max(minPackBytes, usualBytes(stored), limits.repackSmall ? packTargetBytes : 0);
   const sizeOf = (pack: number) => stored.sizes[pack] as number;
   const mustCompress = (pack: number) =>
     formatVersion >= 2 && uncompressed[pack] === 1 && (kinds[pack] === 'tree' || limits.repackUncompressed);
@@ -176,6 +180,12 @@ function decide({ index, stored, formatVersion, limits }: PlanPruneOptions, usag
     left -= unusedBytes[pack] as number;
   }
   return actions;
+}
+
+/** The size that all packs of the storage but the smallest 3% reach. */
+function usualBytes({ sizes, unreferenced }: StoredPacks): number {
+  const all = Float64Array.from([...sizes.filter((size) => size >= 0), ...unreferenced.map(({ sizeBytes }) => sizeBytes)]).sort();
+  return all[Math.floor((all.length * smallestPercent) / 100)] ?? 0;
 }
 
 /** Packs with trees first, then small ones, then those with the largest share of unused data. */
