@@ -6,10 +6,10 @@ import { jsonHeadFromNode } from './tree-node.ts';
 const start = '{"nodes":[';
 const end = ']}\n';
 const attributesStart = ',"extended_attributes":[';
-const attributesEnd = '],"content":';
+const attributes = /,"extended_attributes":\[(?:\{"name":"(?:[^"\\]|\\.)*","value":(?:null|"[\w+/=]*")\},?)*\]/y;
+const linkTarget = /,"linktarget":"(?:[^"\\]|\\.)*"(?:,"linktarget_raw":"[\w+/=]*")?/y;
 const content = ',"content":';
 const noContent = ',"content":null}';
-const nextEntry = '},{"name":';
 const noContentSubtree = ',"content":null,"subtree":"';
 const idLength = 64;
 
@@ -55,12 +55,12 @@ export class TreeScan {
     return taken > 0;
   }
 
-  // Each returns where the entry ends, or -1. A quote inside of a JSON string is escaped, so that what is looked for is in none.
+  // Each returns where the entry ends, or -1.
 
   private takeFile(from: number): number {
     const { text } = this;
     let at = this.afterAttributes(from);
-    if (!text.startsWith(content, at)) return -1;
+    if (at < 0 || !text.startsWith(content, at)) return -1;
     at += content.length;
     if (text[at] !== '[') return -1;
     const ids: BlobId[] = [];
@@ -77,32 +77,26 @@ export class TreeScan {
   private takeDirectory(from: number): number {
     const { text } = this;
     const at = this.afterAttributes(from);
-    if (!text.startsWith(noContentSubtree, at)) return -1;
+    if (at < 0 || !text.startsWith(noContentSubtree, at)) return -1;
     const idAt = at + noContentSubtree.length;
     this.subtree = parseBlobId(text.slice(idAt, idAt + idLength));
     return this.subtree !== undefined && text.startsWith('"}', idAt + idLength) ? idAt + idLength + 2 : -1;
   }
 
   private takeOther(from: number, { type, device }: TreeNode): number {
-    const { text } = this;
-    if (type === 'symlink') {
-      const at = this.findInEntry(noContent, from);
-      return at < 0 || !text.startsWith(',"linktarget":', from) ? -1 : at + noContent.length;
-    }
-    const rest = device ? `,"device":${device}${noContent}` : noContent;
-    return text.startsWith(rest, from) ? from + rest.length : -1;
+    const at = type === 'symlink' ? this.after(linkTarget, from) : from;
+    const rest = `${device ? `,"device":${device}` : ''}${noContent}`;
+    const restAt = this.afterAttributes(at);
+    return at >= 0 && this.text.startsWith(rest, restAt) ? restAt + rest.length : -1;
   }
 
   private afterAttributes(at: number): number {
-    if (!this.text.startsWith(attributesStart, at)) return at;
-    const found = this.findInEntry(attributesEnd, at);
-    return found < 0 ? this.text.length : found + 1;
+    return this.text.startsWith(attributesStart, at) ? this.after(attributes, at) : at;
   }
 
-  /** Where `part` is in the entry that goes on at `from`; -1 when it isn't. */
-  private findInEntry(part: string, from: number): number {
-    const found = this.text.indexOf(part, from);
-    const next = this.text.indexOf(nextEntry, from);
-    return next >= 0 && next < found ? -1 : found;
+  /** Where the sticky pattern ends that begins at `at`, or -1. */
+  private after(pattern: RegExp, at: number): number {
+    pattern.lastIndex = at;
+    return pattern.test(this.text) ? pattern.lastIndex : -1;
   }
 }
