@@ -1,0 +1,121 @@
+/** Repositories behind a network that fails: backups, restores and prunes complete, and nothing is lost. And how often the storage is asked. */
+import assert from 'node:assert/strict';
+import { readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { resticVersions, scratch } from '../peers.ts';
+import { requireServers, serveRestic } from '../rclone-server.ts';
+import { type FaultProxy, networkFaults, startFaultProxy } from './fault-proxy.ts';
+import {
+  assertSameManifest,
+  createProject,
+  ended,
+  fillVolume,
+  manifest,
+  type Project,
+  type Run,
+  randomBytesOf,
+  randomNumbers,
+  runRestic,
+  start,
+} from './project.ts';
+
+type Remote = Project & { proxy: FaultProxy; cache: string; run: (...args: string[]) => Promise<Run> };
+
+/** A project whose repository is a folder, which commands reach through a server and the proxy. */
+async function remoteProject(t: TestContext): Promise<Remote> {
+  const project = createProject(t);
+  const proxy = await startFaultProxy(t, (await serveRestic(t, project.repository)).url);
+  const cache = scratch(t);
+  const global = ['--json', '--repository', `rest:${proxy.url}`, '--password-file', project.keyFile, '--cache-dir', cache];
+  return { ...project, proxy, cache, run: (...args) => ended(start(project.folder, [...global, ...args])) };
+}
+
+function succeeded({ code, stderr }: Run): void {
+  assert.equal(code, 0, stderr);
+}
+
+/** Every file of a volume is a blob or more. */
+function fillWithBlobs(volume: string, count: number): void {
+  for (let n = 0; n < count; n++) writeFileSync(join(volume, `blob-${n}`), randomBytesOf(`blob ${n}`, 200 + (n % 800)));
+}
+
+async function restores({ folder, volume, run }: Remote, target: string): Promise<void> {
+  succeeded(await run('restore', '--to', join(folder, target), '--verify'));
+  const [only] = readdirSync(join(folder, target));
+  const restored = only === 'data' ? join(folder, target, only) : join(folder, target);
+  assertSameManifest(manifest(restored), manifest(volume), 'the restored volume');
+}
+
+/** The newest restic finds nothing wrong with any byte. */
+function assertSound(project: Project): void {
+  for (const restic of resticVersions().slice(-1)) runRestic(restic, project, ['check', '--read-data', '--no-lock']);
+  assert.deepEqual(readdirSync(join(project.repository, 'locks')), []);
+}
+
+const opening = /^(GET|HEAD) \/(config|keys\/.*)$/;
+/** What a command asked beyond opening the repository. */
+const askedFor = ({ proxy }: Remote): string[] => proxy.asked.splice(0).filter((what) => !opening.test(what));
+
+if (requireServers()) {
+  test('a backup that changes nothing asks the storage ten times at most, whatever the size of the repository', async (t) => {
+    const project = await remoteProject(t);
+    fillVolume(project.volume, 1_000_000, 'round trips');
+    succeeded(await project.run('backup'));
+    writeFileSync(join(project.volume, 'later'), 'later');
+    succeeded(await project.run('backup'));
+    askedFor(project);
+    succeeded(await project.run('backup'));
+    const asked = askedFor(project);
+    t.diagnostic(asked.join(', '));
+    assert.ok(asked.length <= 10, asked.join('\n'));
+    assert.ok(!asked.some((what) => what.includes('/data/')), 'nothing is read from packs');
+  });
+
+  test('a cache that is damaged or lost costs time only', async (t) => {
+    const project = await remoteProject(t);
+    fillVolume(project.volume, 500_000, 'cache');
+    succeeded(await project.run('backup'));
+    const files = readdirSync(project.cache, { recursive: true, encoding: 'utf8' }).filter((name) => /[0-9a-f]{64}$/.test(name));
+    const cached = files.filter((name) => name.split('/').length === 3).map((name) => join(project.cache, name));
+    assert.ok(cached.length >= 3, files.join('\n'));
+    const random = randomNumbers(7);
+    for (const path of cached) random() < 0.5 ? truncateSync(path, 50) : writeFileSync(path, randomBytesOf(path, 1000));
+    succeeded(await project.run('backup'));
+    for (const path of cached) rmSync(path);
+    succeeded(await project.run('check'));
+    await restores(project, 'restored');
+    assertSound(project);
+  });
+
+  test('backup, restore and prune of 10,000 blobs complete while 5% of what is asked fails', async (t) => {
+    const project = await remoteProject(t);
+    fillWithBlobs(project.volume, 10_000);
+    const random = randomNumbers(1);
+    project.proxy.faults(() => (random() < 0.05 ? networkFaults[Math.floor(random() * networkFaults.length)] : undefined));
+    succeeded(await project.run('backup', '--class', 'scheduled'));
+    for (let n = 0; n < 10_000; n += 3) rmSync(join(project.volume, `blob-${n}`));
+    succeeded(await project.run('backup', '--class', 'scheduled'));
+    succeeded(await project.run('forget', '--keep-last', '1', '--force'));
+    succeeded(await project.run('prune', '--max-unused', '0'));
+    await restores(project, 'restored');
+    t.diagnostic(`${project.proxy.asked.length} requests; faults: ${JSON.stringify(Object.fromEntries(project.proxy.struck))}`);
+    assertSound(project);
+  });
+
+  test('every kind of fault, a fifth of all requests', async (t) => {
+    const project = await remoteProject(t);
+    fillVolume(project.volume, 4_000_000, 'faults');
+    const random = randomNumbers(3);
+    let next = 0;
+    project.proxy.faults(() => (random() < 0.2 ? networkFaults[next++ % networkFaults.length] : undefined));
+    succeeded(await project.run('backup'));
+    fillVolume(project.volume, 2_000_000, 'changed');
+    succeeded(await project.run('--no-cache', 'backup'));
+    succeeded(await project.run('check', '--read-data'));
+    await restores(project, 'restored');
+    t.diagnostic(`${project.proxy.asked.length} requests; faults: ${JSON.stringify(Object.fromEntries(project.proxy.struck))}`);
+    assert.deepEqual([...project.proxy.struck.keys()].sort(), [...networkFaults].sort());
+    assertSound(project);
+  });
+}
