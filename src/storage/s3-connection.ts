@@ -16,7 +16,7 @@ export type S3Connection = {
 
 /** Opens nothing yet: the first request does. */
 export function connectS3(settings: S3Settings): S3Connection {
-  const inTurn = takeTurns(settings.maxConnections);
+  const inTurn = takeTurns(settings.connections);
   let opened: Promise<S3Client> | undefined;
   let current: S3Client | undefined;
 
@@ -54,8 +54,8 @@ export function connectS3(settings: S3Settings): S3Connection {
 export const regionOf = async (client: S3Client): Promise<string> => client.config.region();
 
 function configurationOf(settings: S3Settings): S3ClientConfig {
-  const { endpoint, region, profile, anonymous, pathStyle, maxConnections, connectTimeoutMs, idleTimeoutMs } = settings;
-  const agent = { keepAlive: true, maxSockets: maxConnections };
+  const { endpoint, region, profile, anonymous, pathStyle, connections, connectTimeoutMs, idleTimeoutMs } = settings;
+  const agent = { keepAlive: true, maxSockets: connections };
   return {
     ...(region !== undefined && { region }),
     ...(endpoint !== undefined && { endpoint }),

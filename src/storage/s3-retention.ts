@@ -37,7 +37,7 @@ export async function renewRetention(
   const connection = connectS3(settings);
   const renewed: RenewedRetention = { files: 0, extended: 0 };
   try {
-    await fewAtOnce(lockedFiles(connection, settings), settings.maxConnections, async (key) => {
+    await fewAtOnce(lockedFiles(connection, settings), settings.connections, async (key) => {
       if (signal?.aborted) throw new HoldfastError('interrupted', 'interrupted: not all locks are extended');
       const outcome = await persistently(() => renew(connection, settings, key, now));
       if (outcome === 'missing') return;

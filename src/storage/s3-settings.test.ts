@@ -48,14 +48,14 @@ test('a bucket of a compatible server', () => {
 
 test('the query goes before the options', () => {
   const settings = parseS3Address({
-    url: 's3://bucket?region=a&maxConnections=3&idleTimeout=7',
-    options: { region: 'b', profile: 'c', connectTimeout: '2', anonymous: 'true', storageClass: 'STANDARD_IA' },
+    url: 's3://bucket?region=a&connections=3&timeout=7s',
+    options: { region: 'b', profile: 'c', connectTimeout: '2s', anonymous: 'true', storageClass: 'STANDARD_IA' },
   });
   assert.equal(settings.region, 'a');
   assert.equal(settings.profile, 'c');
   assert.equal(settings.anonymous, true);
   assert.equal(settings.storageClass, 'STANDARD_IA');
-  assert.deepEqual([settings.maxConnections, settings.connectTimeoutMs, settings.idleTimeoutMs], [3, 2000, 7000]);
+  assert.deepEqual([settings.connections, settings.connectTimeoutMs, settings.idleTimeoutMs], [3, 2000, 7000]);
 });
 
 test('object lock and encryption', () => {
@@ -90,7 +90,8 @@ test('what cannot be used is refused, and never repeated where it may hold a sec
     ['s3://bucket?serverSideEncryption=rot13', /AES256 or aws:kms/],
     ['s3://bucket?kmsKeyId=x', /AES256 or aws:kms/],
     ['s3://bucket?serverSideEncryption=AES256&kmsKeyId=x', /needs serverSideEncryption: aws:kms/],
-    ['s3://bucket?maxConnections=0', /whole number/],
+    ['s3://bucket?connections=0', /whole number/],
+    ['s3://bucket?timeout=5', /timeout is a duration/],
   ];
   for (const [url, message] of wrong) {
     assert.throws(

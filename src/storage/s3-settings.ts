@@ -1,5 +1,6 @@
 /** What an S3 storage is opened by: the forms of its URL and its options, checked. */
 import { HoldfastError } from '../model/errors.ts';
+import { parseDuration } from '../model/quantities.ts';
 import type { StorageAddress } from './storage.ts';
 
 export type S3Settings = {
@@ -19,7 +20,8 @@ export type S3Settings = {
   profile: string | undefined;
   /** Unsigned requests, for public buckets. */
   anonymous: boolean;
-  maxConnections: number;
+  /** Requests at the same time, for each thread. */
+  connections: number;
   connectTimeoutMs: number;
   /** A connection on which nothing has moved for so long is given up. */
   idleTimeoutMs: number;
@@ -27,9 +29,11 @@ export type S3Settings = {
   location: string;
 };
 
+const longestTimeoutMs = 24 * 60 * 60 * 1000;
+
 const knownOptions = [
   ...['region', 'endpoint', 'pathStyle', 'storageClass', 'objectLock', 'retainDays', 'serverSideEncryption', 'kmsKeyId', 'profile'],
-  ...['anonymous', 'maxConnections', 'connectTimeout', 'idleTimeout'],
+  ...['anonymous', 'connections', 'connectTimeout', 'timeout'],
 ];
 
 const remedy = 'write s3://BUCKET/PREFIX?region=REGION, or s3:https://HOST/BUCKET/PREFIX: see docs/configuration.md';
@@ -63,9 +67,9 @@ export function parseS3Address({ url, options = {} }: Pick<StorageAddress, 'url'
     serverSideEncryption: encryptionOf(given),
     profile: given.profile,
     anonymous: flag(given, 'anonymous', false),
-    maxConnections: count(given, 'maxConnections', 16, 1, 1000),
-    connectTimeoutMs: count(given, 'connectTimeout', 15, 1, 3600) * 1000,
-    idleTimeoutMs: count(given, 'idleTimeout', 120, 1, 86_400) * 1000,
+    connections: count(given, 'connections', 16, 1, 100),
+    connectTimeoutMs: duration(given, 'connectTimeout', 15_000),
+    idleTimeoutMs: duration(given, 'timeout', 120_000),
     location: `s3:${endpoint ?? '//'}${endpoint === undefined ? '' : '/'}${bucket}${prefix === '' ? '' : `/${prefix}`}`,
   };
 }
@@ -153,4 +157,11 @@ function count(given: Record<string, string | undefined>, name: string, standard
   const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
   if (!(value >= least && value <= most)) throw usage(`${name} is a whole number from ${least} to ${most}`);
   return value;
+}
+
+function duration(given: Record<string, string | undefined>, name: string, standardMs: number): number {
+  const text = given[name];
+  const ms = text === undefined ? standardMs : parseDuration(text);
+  if (ms === undefined || ms < 1000 || ms > longestTimeoutMs) throw usage(`${name} is a duration from 1s to 1d, as 5m`);
+  return ms;
 }

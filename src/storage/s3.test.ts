@@ -207,7 +207,7 @@ test('a body that breaks off, or stops, is a failure that may be tried again', a
     if (count === 1) response.destroy();
     return undefined;
   });
-  const short = storage({ idleTimeout: '1' });
+  const short = storage({ timeout: '1s' });
   await assert.rejects(short.read(pack), { code: 'storage' });
   await assert.rejects(short.read(pack), { code: 'storage', message: /inactivity/ });
 });
@@ -217,7 +217,7 @@ test('a server that accepts and never answers, or sends nonsense, does not hang'
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   t.after(() => server.close());
-  const storage = opened(t, `s3:http://127.0.0.1:${(server.address() as AddressInfo).port}/bucket`, { idleTimeout: '1' });
+  const storage = opened(t, `s3:http://127.0.0.1:${(server.address() as AddressInfo).port}/bucket`, { timeout: '1s' });
   await assert.rejects(storage.write(pack, [Buffer.alloc(100)]), { code: 'storage', message: /inactivity/ });
 });
 
@@ -239,7 +239,7 @@ test('no more connections than allowed, and waiting for one is no time-out', asy
     open--;
     return { status: 204 };
   });
-  const few = storage({ maxConnections: '2', connectTimeout: '1' });
+  const few = storage({ connections: '2', connectTimeout: '1s' });
   await Promise.all(Array.from({ length: 10 }, () => few.remove(pack)));
   assert.equal(most, 2);
 });
