@@ -40,6 +40,12 @@ function everything({ folder, run }: Shell): Record<string, Document[]> {
     snapshots: ask('snapshots'),
     ls: ask('ls uploads 2026'),
     volumes: ask('volumes'),
+    find: [...ask("find '*-1.txt'"), ...ask(`find --tree ${ask('snapshots')[0]?.tree}`)],
+    diff: [...ask('diff uploads uploads'), ...ask('diff uploads --live')],
+    dump: ask('dump uploads 2026/invoice-1.txt --output ./invoice.txt'),
+    stats: ask('stats'),
+    forget: ask('forget --dry-run'),
+    tag: ask('tag --volume uploads --add reviewed'),
   };
   damage(folder);
   said.events?.push(...ask('check --read-data'), ...ask('restore database --to ./damaged'), ...ask('backup nosuch'));
