@@ -36,6 +36,7 @@ export function createLocalStorage(root: string): Storage {
 
   return {
     location,
+    hostFile: join(root, 'config'),
 
     async create() {
       try {

@@ -27,6 +27,11 @@ export interface PendingFile {
 export interface Storage {
   /** Where this is, for messages: never holds a secret. */
   readonly location: string;
+  /**
+   * Path of a file of the repository that every process of this host opens as a file of the same file system, whatever container it is in;
+   * storages elsewhere have none. It need not exist.
+   */
+  readonly hostFile?: string;
   /** Creates what an empty repository needs. Harmless when it is there. */
   create(): Promise<void>;
   /** All files of a kind, in no order. */
