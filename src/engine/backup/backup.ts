@@ -104,7 +104,7 @@ export async function backUp(options: BackupOptions): Promise<BackupResult> {
     for (const volume of options.volumes) {
       current = volume.name;
       try {
-        walked.push(await walk(options, pool, settings, volume));
+        walked.push(await walk(options, pool, settings, volume, warnings));
       } catch (error) {
         if (!(error instanceof HoldfastError) || !failsOneVolume(error)) throw error;
         failures.push({ volume: volume.name, error });
@@ -159,7 +159,13 @@ function reportWarnings(warnings: Map<string, number>, volume: string, report: R
 }
 
 /** Reads one volume into the repository. */
-async function walk(options: BackupOptions, pool: LanePool, settings: LaneSettings, volume: VolumeToBackUp): Promise<WalkedVolume> {
+async function walk(
+  options: BackupOptions,
+  pool: LanePool,
+  settings: LaneSettings,
+  volume: VolumeToBackUp,
+  warnings: Map<string, number>,
+): Promise<WalkedVolume> {
   const { report, clock } = options;
   const startedMs = clock.now().getTime();
   const root = inspectRoot(volume.name, volume.directory, volume.withAtime);
@@ -174,7 +180,10 @@ async function walk(options: BackupOptions, pool: LanePool, settings: LaneSettin
   try {
     await Promise.all(calls);
     const tree = await walkVolume(pool.lanes, volume.changes.force ? undefined : parent?.tree);
-    return { volume, root, tree, parent, counts: sumCounters(settings.counters), startedMs };
+    for (const warning of root.warnings) warnings.set(warning, (warnings.get(warning) ?? 0) + 1);
+    const counts = sumCounters(settings.counters);
+    counts.unreadableAttributes += root.warnings.length;
+    return { volume, root, tree, parent, counts, startedMs };
   } finally {
     clearInterval(timer);
     await Promise.allSettled(calls);

@@ -85,7 +85,7 @@ export function contentUnchanged(node: TreeNode, parent: TreeNode | undefined, c
 
 /**
  * Whether extended attributes can be taken over: setting one changes the ctime, which nothing can set back. (Renaming does too, so
- * that nothing but the same file has both the inode and the ctime.)
+ * that nothing but the same file has both the inode and the ctime.) Those of a node with an error could not be read.
  */
 export function attributesUnchanged(node: TreeNode, parent: TreeNode | undefined, changes: ChangeDetection): parent is TreeNode {
   return (
@@ -94,6 +94,7 @@ export function attributesUnchanged(node: TreeNode, parent: TreeNode | undefined
     parent.type === node.type &&
     parent.inode === node.inode &&
     parent.deviceId === node.deviceId &&
+    parent.error === '' &&
     sameInstant(parent.ctime, node.ctime)
   );
 }

@@ -167,6 +167,7 @@ test("attributes are taken over from the parent while inode, device and ctime ar
   assert.equal(valueWith({ inode: 1 }), 'new');
   assert.equal(valueWith({ deviceId: 1 }), 'new');
   assert.equal(valueWith({ type: 'symlink' }), 'new');
+  assert.equal(valueWith({ error: 'extended attributes could not be read (EIO)' }), 'new', 'they were not all there');
 });
 
 test('an entry that vanished before its link or attributes were read is left out', (t) => {

@@ -3,13 +3,14 @@
 import type { FileProblem } from '../../model/events.ts';
 import type { TreeNode } from '../../model/node.ts';
 import type { RawString } from '../../model/raw-bytes.ts';
-import { ELOOP, ENODATA, ENOENT, ENOTDIR, ENXIO, errnoName, S_IFMT, S_IFREG } from '../source/posix-constants.ts';
+import { ELOOP, ENOENT, ENOTDIR, ENXIO, errnoName, S_IFMT, S_IFREG } from '../source/posix-constants.ts';
 import { readLinkAt } from '../source/posix-list.ts';
 import { close, openForReading } from '../source/posix-open.ts';
 import { Stat, statAt, statFd } from '../source/posix-stat.ts';
 import { listXattrsAt, listXattrsFd } from '../source/posix-xattr.ts';
 import type { Counter } from './counters.ts';
 import type { ChangeDetection } from './messages.ts';
+import { completeAttributes, type ListAttributes } from './node-attributes.ts';
 import { attributesUnchanged, nodeFromStat } from './nodes.ts';
 import type { FileContent, FileReader } from './read-file.ts';
 
@@ -35,16 +36,10 @@ export type EntryReader = {
   complete(directory: number, node: TreeNode, parent: TreeNode | undefined): TreeNode | undefined;
 };
 
-/** What the kernel can't tell of an attribute isn't the file's fault; said once a kind. */
-const unreadableAttribute = (attribute: string, errno: number) =>
-  `the extended attribute ${attribute} could not be read (${errnoName(errno)})`;
-
 export function createEntryReader({ reader, count, withAtime, changes, onProblem, onWarning }: EntryReaderOptions): EntryReader {
   const before = new Stat();
   const after = new Stat();
-  const onUnreadable = (attribute: string, errno: number) => {
-    if (errno !== ENODATA) onWarning(unreadableAttribute(attribute, errno));
-  };
+  const setAttributes = (node: TreeNode, list: ListAttributes) => completeAttributes(node, list, onWarning);
 
   function unreadable(name: RawString, errno: number, doing: string): undefined {
     if (errno === ENOENT || errno === ENOTDIR) {
@@ -79,9 +74,7 @@ export function createEntryReader({ reader, count, withAtime, changes, onProblem
   /** The node of an open file whose state at opening is in `before`, without its content. */
   function nodeOfOpen(fd: number, name: RawString): TreeNode {
     const node = nodeFromStat(name, before, withAtime);
-    const attributes = listXattrsFd(fd, onUnreadable);
-    if (typeof attributes === 'number') onWarning(`extended attributes could not be read (${errnoName(-attributes)})`);
-    else node.extendedAttributes = attributes as TreeNode['extendedAttributes'];
+    setAttributes(node, (unreadable) => listXattrsFd(fd, unreadable));
     return node;
   }
 
@@ -123,12 +116,13 @@ export function createEntryReader({ reader, count, withAtime, changes, onProblem
         node.extendedAttributes = parent.extendedAttributes;
         return node;
       }
-      const attributes = listXattrsAt(directory, node.name, onUnreadable);
-      if (typeof attributes === 'number') {
-        if (statAt(directory, node.name, after) < 0) return unreadable(node.name, ENOENT, 'stat');
-        onWarning(`extended attributes could not be read (${errnoName(-attributes)})`);
-      } else node.extendedAttributes = attributes as TreeNode['extendedAttributes'];
-      return node;
+      let gone = false;
+      setAttributes(node, (onUnreadable) => {
+        const attributes = listXattrsAt(directory, node.name, onUnreadable);
+        gone = typeof attributes === 'number' && statAt(directory, node.name, after) < 0;
+        return gone ? [] : attributes;
+      });
+      return gone ? unreadable(node.name, ENOENT, 'stat') : node;
     },
   };
 }

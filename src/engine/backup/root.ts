@@ -8,12 +8,15 @@ import { listDirectory } from '../source/posix-list.ts';
 import { close, openDirectoryRoot } from '../source/posix-open.ts';
 import { Stat, statAt, statFd } from '../source/posix-stat.ts';
 import { listXattrsFd } from '../source/posix-xattr.ts';
+import { completeAttributes } from './node-attributes.ts';
 import { nodeFromStat } from './nodes.ts';
 
 export type Root = {
   /** Metadata of the root itself, named as the volume. */
   node: TreeNode;
   empty: boolean;
+  /** Its attributes that could not be read, a warning each. */
+  warnings: string[];
 };
 
 /** @throws `volume-missing`, `volume-unreadable`, `restore-unfinished`. */
@@ -34,9 +37,13 @@ export function inspectRoot(volume: string, directory: string, withAtime: boolea
       throw new HoldfastError('volume-unreadable', `volume ${volume}: cannot list ${directory}: ${errnoName(-errno)}`, { volume });
     }
     const node = nodeFromStat(rawFromText(volume), stat, withAtime);
-    const attributes = listXattrsFd(fd);
-    if (typeof attributes !== 'number') node.extendedAttributes = attributes as TreeNode['extendedAttributes'];
-    return { node, empty: listing.names.every((name) => name === 'lost+found') };
+    const warnings: string[] = [];
+    completeAttributes(
+      node,
+      (unreadable) => listXattrsFd(fd, unreadable),
+      (warning) => warnings.push(warning),
+    );
+    return { node, empty: listing.names.every((name) => name === 'lost+found'), warnings };
   } finally {
     close(fd);
   }
