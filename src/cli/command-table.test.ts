@@ -23,7 +23,27 @@ for (const { name, load } of commandTable) {
 test('the table has every command once', () => {
   assert.deepEqual(
     commandTable.map(({ name }) => name),
-    ['init', 'backup', 'snapshots', 'ls', 'restore', 'check', 'volumes', 'unlock', 'completion'],
+    [
+      'init',
+      'backup',
+      'snapshots',
+      'ls',
+      'find',
+      'diff',
+      'dump',
+      'stats',
+      'restore',
+      'check',
+      'forget',
+      'prune',
+      'repair',
+      'copy',
+      'key',
+      'tag',
+      'volumes',
+      'unlock',
+      'completion',
+    ],
   );
   assert.ok(reserved.has('-q') && reserved.has('--no-color') && reserved.has('--repository'));
 });

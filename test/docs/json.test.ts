@@ -41,7 +41,7 @@ function everything({ folder, run }: Shell): Record<string, Document[]> {
     ls: ask('ls uploads 2026'),
     volumes: ask('volumes'),
     find: [...ask("find '*-1.txt'"), ...ask(`find --tree ${ask('snapshots')[0]?.tree}`)],
-    diff: [...ask('diff uploads uploads'), ...ask('diff uploads --live')],
+    diff: [...ask(`diff ${ask('snapshots')[0]?.id} ${ask('snapshots')[1]?.id}`), ...ask('diff uploads --live')],
     dump: ask('dump uploads 2026/invoice-1.txt --output ./invoice.txt'),
     stats: ask('stats'),
     forget: ask('forget --dry-run'),

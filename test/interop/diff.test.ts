@@ -17,8 +17,8 @@ function byRestic({ program, project, ids }: BrowsedProject, ...args: string[]) 
 
 async function differencesOf({ ask }: BrowsedProject, ...args: string[]) {
   const all = await ask(['diff', ...args]);
-  const changes = all.filter(({ event }) => event === 'difference').map(({ change, path }) => `${change} ${path}`);
-  return { changes: changes.sort(), statistics: all.find(({ event }) => event === 'statistics') };
+  const changes = all.filter((document) => 'change' in document).map(({ change, path }) => `${change} ${path}`);
+  return { changes: changes.sort(), statistics: all.at(-1).statistics };
 }
 
 test('diff', async (t) => {

@@ -79,7 +79,7 @@ async function compareSnapshots(context: CommandContext<Options>, browsing: Brow
     metadata: options.metadata ?? false,
     onDifference: (difference) => show(context, difference),
   });
-  output.document({ event: 'statistics', before: from.snapshot.id, after: to.snapshot.id, ...statistics });
+  output.document({ before: from.snapshot.id, after: to.snapshot.id, statistics });
   showStatistics(context, statistics);
   return exitCodes.done;
 }
@@ -122,7 +122,7 @@ async function compareLive(context: CommandContext<Options>, browsing: Browsing)
       onUnreadable: (path, message) => output.warning(`${displayRaw(path)}: ${message}`),
       signal,
     });
-    output.document({ event: 'statistics', before: from.snapshot.id, directory: volume.directory, ...statistics });
+    output.document({ before: from.snapshot.id, directory: volume.directory, statistics });
     showStatistics(context, statistics);
     return statistics.unreadable > 0 ? exitCodes.incomplete : exitCodes.done;
   } finally {
@@ -154,7 +154,7 @@ async function locate(
 
 function show({ output }: CommandContext<Options>, { path, change, before, after }: Difference): void {
   const node = after ?? (before as TreeNode);
-  output.document({ event: 'difference', ...pathMembers(path), change, type: node.type });
+  output.document({ change, ...pathMembers(path), type: node.type });
   output.line(`${paintChange(change, output.style)}${' '.repeat(5 - change.length)}${displayRaw(path)}${node.type === 'dir' ? '/' : ''}`);
 }
 
