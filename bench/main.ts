@@ -72,7 +72,7 @@ async function runCorpus(choice: CorpusChoice, report: (result: Result) => void)
       works: options.works,
       volume,
       scratch,
-      churn: () => churnCorpus(volume, choice),
+      churn: (step) => churnCorpus(volume, step === 0 ? choice : { ...choice, seed: `${choice.seed} ${step}` }),
       compare: repetition === 1,
       report,
     });

@@ -20,6 +20,10 @@ export type Peer = {
   restore(place: Place, target: string): Command;
   /** Reads and verifies everything that is stored. A peer without it only saves and restores whole archives. */
   check?(place: Place): Command;
+  /** Forgets all backups but the last; not measured. */
+  forget?(place: Place): Command;
+  /** Removes everything that no backup needs, down to the last byte. */
+  prune?(place: Place): Command;
   help(place: Place): Command;
   /** Where below `target` the restored volume is. Default: `target` itself. */
   restoredRoot?(target: string): string;
@@ -83,6 +87,11 @@ function findHoldfast({ checkout }: PeerSearch): Peer | string {
     backup: (place) => at(place, 'backup', '--quiet'),
     restore: (place, target) => at(place, 'restore', 'corpus', '--at', 'latest', '--to', target, '--quiet'),
     check: (place) => at(place, 'check', '--read-data', '--quiet'),
+    forget: (place) => ({
+      argv: ['sh', '-c', 'cd "$1/snapshots" && rm -f -- $(ls -t | tail -n +2)', 'sh', place.repository],
+      directory: place.scratch,
+    }),
+    prune: (place) => at(place, 'prune', '--max-unused', '0', '--quiet'),
     help: (place) => at(place, '--help'),
     restoredRoot: (target) => (existsSync(join(target, 'corpus')) ? join(target, 'corpus') : target),
   };
@@ -115,6 +124,8 @@ function restic(name: PeerName, program: string, version: string): Peer {
     backup: (place) => at(place, place.volume, 'backup', '--quiet', '.'),
     restore: (place, target) => at(place, place.scratch, 'restore', 'latest', '--quiet', '--target', target),
     check: (place) => at(place, place.scratch, 'check', '--quiet', '--read-data'),
+    forget: (place) => at(place, place.scratch, 'forget', '--quiet', '--group-by', '', '--keep-last', '1'),
+    prune: (place) => at(place, place.scratch, 'prune', '--quiet', '--max-unused', '0'),
     help: (place) => at(place, place.scratch, '--help'),
   };
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type Command, measure } from './measure.ts';
 import type { Peer, PeerName, Place } from './peers.ts';
 
-export const workNames = ['first', 'unchanged', 'churned', 'restore', 'check', 'size', 'help'] as const;
+export const workNames = ['first', 'unchanged', 'churned', 'restore', 'check', 'prune', 'size', 'help'] as const;
 export type WorkName = (typeof workNames)[number];
 
 /** One line of the results file. Figures are missing where the work failed; `failure` then says how. */
@@ -31,8 +31,11 @@ export type Round = {
   volume: string;
   /** An existing folder for repositories, caches and restored data. */
   scratch: string;
-  /** Brings the volume into its second state. Without it there is no work `churned`. */
-  churn?: () => void;
+  /**
+   * Changes the volume: into its second state, and, for `prune`, into one more with each further step. Without it there is no work `churned`
+   * or `prune`.
+   */
+  churn?: (step: number) => void;
   /** Whether restored data are compared with the volume. */
   compare: boolean;
   report: (result: Result) => void;
@@ -54,7 +57,7 @@ export async function runRound(round: Round): Promise<void> {
     for (const runner of runners) await runWork(round, runner, 'unchanged', (peer, place) => peer.backup(place));
   }
   if (wants('churned') && round.churn !== undefined) {
-    round.churn();
+    round.churn(0);
     warm(round.volume);
     for (const runner of runners) await runWork(round, runner, 'churned', (peer, place) => peer.backup(place));
   }
@@ -63,6 +66,28 @@ export async function runRound(round: Round): Promise<void> {
   if (wants('check')) {
     for (const runner of runners) await runWork(round, runner, 'check', (peer, place) => peer.check?.(place));
   }
+  if (wants('prune') && round.churn !== undefined) await prune(round, round.churn, runners);
+}
+
+/** Snapshots that are made, and forgotten but for the last, before `prune`. */
+const prunedSnapshots = 4;
+
+/** Peers that cannot prune have no part in it. */
+async function prune(round: Round, churn: (step: number) => void, runners: readonly Runner[]): Promise<void> {
+  const pruning = runners.filter(({ peer, failed }) => !failed && peer.forget !== undefined && peer.prune !== undefined);
+  if (pruning.length === 0) return;
+  for (let step = 1; step <= prunedSnapshots; step++) {
+    churn(step);
+    for (const { peer, place } of pruning) await prepare(peer.backup(place));
+  }
+  for (const { peer, place } of pruning) await prepare(peer.forget?.(place) as Command);
+  for (const runner of pruning) await runWork(round, runner, 'prune', (peer, place) => peer.prune?.(place));
+}
+
+/** What is done for a work without being measured. @throws when it fails. */
+async function prepare(command: Command): Promise<void> {
+  const { exitCode, complaint } = await measure(command);
+  if (exitCode !== 0) throw new Error(`${command.argv.join(' ')}: exit ${exitCode}: ${complaint}`);
 }
 
 function preparePlace(round: Round, peer: Peer): Place {
@@ -110,7 +135,7 @@ function reportSize(round: Round, runner: Runner): void {
 
 function fail(round: Round, runner: Runner, work: WorkName, failure: string): void {
   // Without its backup a peer has nothing to go on with; a restore that failed spoils nothing.
-  if (work !== 'restore' && work !== 'check') runner.failed = true;
+  if (work !== 'restore' && work !== 'check' && work !== 'prune') runner.failed = true;
   round.report({ ...describe(round, runner.peer, work), failure });
 }
 
