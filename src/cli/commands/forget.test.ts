@@ -121,6 +121,7 @@ test('a policy that keeps nothing, no policy, and words that are none are mistak
   await wrong(/--group-by takes/, '--keep-last', '1', '--group-by', 'moon');
   await wrong(/not the id of a snapshot/, 'data');
   await wrong(/not both/, 'abcd', '--volume', 'data');
+  await wrong(/not both/, 'abcd', '--keep-last', '1');
   rmSync(join(folder, 'holdfast.yaml'));
   const bare = await holdfast('forget', '--repository', 'holdfast-repository', '--password-file', 'holdfast.key');
   assert.equal(bare.exit, exitCodes.usage);

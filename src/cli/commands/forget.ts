@@ -39,8 +39,10 @@ export const command: Command<Options> = {
 
   async run(context) {
     const { operands, options } = context;
-    if (operands.length > 0 && isFiltered(options)) {
-      throw new HoldfastError('usage', 'snapshots are named, or chosen by options, not both', { remedy: 'name the snapshots alone' });
+    if (operands.length > 0 && (isFiltered(options) || Object.keys(options).some((name) => name.startsWith('keep')))) {
+      throw new HoldfastError('usage', 'snapshots are named, or chosen by a policy and filters, not both', {
+        remedy: 'name the snapshots alone',
+      });
     }
     const grouping = groupingOf(options.groupBy ?? 'host,paths');
     const configuration = await findProject(context);

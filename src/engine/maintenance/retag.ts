@@ -33,7 +33,7 @@ export function changeTags(snapshot: Snapshot, { set, add = [], remove = [] }: T
 }
 
 /** The snapshot with other tags, as it is to be stored. `original` is the id that it had before all changes. */
-export const retagged = (snapshot: StoredSnapshot, tags: string[]): Snapshot => {
+const retagged = (snapshot: StoredSnapshot, tags: string[]): Snapshot => {
   const { id, ...rest } = snapshot;
   return { ...rest, tags, original: snapshot.original ?? id };
 };

@@ -215,6 +215,40 @@ test('the newest good snapshot stays whatever the policy says; if none is good, 
   );
 });
 
+for (const [what, look] of Object.entries<Look>({
+  empty: { files: 0, bytes: 0 },
+  shrunken: { bytes: usualBytes / 3 },
+  torn: { consistency: 'torn' },
+  incomplete: { problems: 1 },
+})) {
+  test(`run day after day, the brake keeps the good ones while all that comes is ${what}`, () => {
+    const all = dailySnapshots([...times(20, good), ...times(60, look)]);
+    let left: StoredSnapshot[] = [];
+    for (const snapshot of all) left = kept(braked([...left, snapshot], daily(7))).toReversed();
+    assert.deepEqual(left, [...all.slice(13, 20), ...all.slice(-7)]);
+  });
+}
+
+test('run day after day, the brake keeps what was before an implausible change for as long as nobody confirms it', () => {
+  const everything = { changed: usualFiles, added: usualBytes };
+  const all = dailySnapshots([...times(10, good), everything, ...times(100, good)]);
+  const before = new Set(all.slice(0, 10));
+  let left = all.slice(0, 10);
+  for (const snapshot of all.slice(10)) left = kept(braked([...left, snapshot], daily(2))).toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  assert.deepEqual(
+    left.filter((snapshot) => before.has(snapshot)).map(({ id }) => id),
+    [all[8]?.id, all[9]?.id],
+  );
+  assert.equal(left.length, 5, 'two before, two of now, and the one by which they are judged');
+  const [confirmed] = left.slice(-1) as [StoredSnapshot];
+  const after = [...left.slice(0, -1), { ...confirmed, tags: [...confirmed.tags, confirmedTag] }];
+  // Of the two that would have stayed of the good ones, the older is from before; it goes with the next good one.
+  assert.deepEqual(
+    kept(braked(after, daily(2))).map(({ id }) => id),
+    [all[110]?.id, all[109]?.id, all[9]?.id],
+  );
+});
+
 const someLook = fc.constantFrom<Look>(
   good,
   good,

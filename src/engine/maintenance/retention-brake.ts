@@ -48,6 +48,7 @@ function brakeGroup(
     if (decision.keep) return { ...decision, suspicion, held: false };
     const reasons = withoutWrong.get(snapshot)?.reasons.map((reason) => `held: ${reason}, without those that look wrong`) ?? [];
     if (snapshot === newestGood) reasons.unshift(suspicion === undefined ? 'held: the newest good snapshot' : 'held: the newest snapshot');
+    if (suspicion?.origin) reasons.push('held: those after it are judged by it');
     return reasons.length > 0 ? { ...decision, suspicion, keep: true, reasons, held: true } : { ...decision, suspicion, held: false };
   });
 }

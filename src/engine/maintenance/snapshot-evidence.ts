@@ -19,7 +19,12 @@ export type BrakeSettings = {
   torn: boolean;
 };
 
-export type Suspicion = { kind: 'empty' | 'shrunken' | 'torn' | 'unreadable' | 'churn'; message: string };
+export type Suspicion = {
+  kind: 'empty' | 'shrunken' | 'torn' | 'unreadable' | 'churn';
+  message: string;
+  /** Those that follow are judged by this one: once it is gone, nobody would know that anything is wrong with them. */
+  origin?: true;
+};
 
 /** By snapshot, what looks wrong with it. Snapshots that look good are missing. */
 export type Evidence = ReadonlyMap<StoredSnapshot, Suspicion>;
@@ -29,8 +34,6 @@ export const confirmedTag = 'brake=good';
 
 /** So many good snapshots before are what is usual. */
 const windowLength = 9;
-/** A volume's habit is known from so many snapshots on. */
-const habitLength = 3;
 /** Volumes of less shrink and churn by nature: percentages mean nothing there. */
 const fewFiles = 10;
 const fewBytes = 64 * 1024;
@@ -75,6 +78,8 @@ export function judgeSnapshots(newestFirst: readonly StoredSnapshot[], settings:
       return { kind: 'churn', message: `${Math.floor(churn)}% of it are new, of a volume that changes little` };
     }
   }
+  const origin = unconfirmedChurn && suspicions.get(unconfirmedChurn);
+  if (unconfirmedChurn && origin) suspicions.set(unconfirmedChurn, { ...origin, origin: true });
   return suspicions;
 }
 
@@ -117,5 +122,5 @@ function churnOf({ parent, summary }: StoredSnapshot): number | undefined {
 /** Only where little changes as a rule: what is written anew every day (a folder of dumps) churns by nature. */
 function isImplausible(churn: number, usual: readonly number[], percent: number | undefined): boolean {
   const habit = median(usual);
-  return percent !== undefined && usual.length >= habitLength && habit !== undefined && habit < percent / 2 && churn >= percent;
+  return percent !== undefined && habit !== undefined && habit < percent / 2 && churn >= percent;
 }
