@@ -27,35 +27,55 @@ export type OpenedRepository = {
   close(): Promise<void>;
 };
 
+type Run = { signal: AbortSignal; report: Report };
+
 /**
- * Opens a repository. Retries of its storage, in all threads, are reported until it is closed; when the signal aborts, no thread waits for
- * the storage any longer.
- * @throws what opening the storage and the repository throw.
+ * Opens a storage for a run. Its retries, in all threads that get the address, are reported until it is closed; when the signal aborts, no
+ * thread waits for the storage any longer.
+ * @throws what opening the storage throws.
  */
-export async function openRepositoryAt(
-  { address: given, cacheRoot, freshCache = false, password }: RepositoryPlace,
-  { signal, report }: { signal: AbortSignal; report: Report },
-): Promise<OpenedRepository> {
+export async function openStorageFor(
+  given: StorageAddress,
+  { signal, report }: Run,
+): Promise<{ storage: Storage; address: StorageAddress; close: () => Promise<void> }> {
   const { link, unlink } = createRetryLink(signal, report);
   const address = { ...given, retries: link };
-  let storage: Storage | undefined;
   try {
-    storage = await openStorage(address);
-    const { close } = storage;
-    const repository = await openRepository(storage, await password());
-    const cache = cacheRoot === undefined ? undefined : await openCache(cacheRoot, repository.config.id, freshCache);
+    const storage = await openStorage(address);
     return {
-      repository: cache === undefined ? repository : { ...repository, storage: withCache(storage, cache.folder) },
-      address: cache === undefined ? address : { ...address, cacheFolder: cache.folder },
+      storage,
+      address,
       async close() {
+        await storage.close?.();
         unlink();
-        await close?.();
-        await cache?.close();
       },
     };
   } catch (error) {
     unlink();
-    await storage?.close?.();
+    throw error;
+  }
+}
+
+/** Opens a repository, as {@link openStorageFor} its storage. @throws what opening the storage and the repository throw. */
+export async function openRepositoryAt(
+  { address: given, cacheRoot, freshCache = false, password }: RepositoryPlace,
+  run: Run,
+): Promise<OpenedRepository> {
+  const { storage, address, close } = await openStorageFor(given, run);
+  try {
+    const repository = await openRepository(storage, await password());
+    const cache = cacheRoot === undefined ? undefined : await openCache(cacheRoot, repository.config.id, freshCache);
+    if (cache === undefined) return { repository, address, close };
+    return {
+      repository: { ...repository, storage: withCache(storage, cache.folder) },
+      address: { ...address, cacheFolder: cache.folder },
+      async close() {
+        await close();
+        await cache.close();
+      },
+    };
+  } catch (error) {
+    await close();
     throw error;
   }
 }

@@ -23,7 +23,8 @@ export const networkFaults = [
   /** The beginning of the file instead of the range that was asked for. */
   'wrong-range',
 ] as const;
-export type NetworkFault = (typeof networkFaults)[number];
+/** What does not pass by itself. `stale`: a listing as it was the last time. */
+export type NetworkFault = (typeof networkFaults)[number] | 'denied' | 'full' | 'stale';
 
 /** @param what `GET /data/abc...`. @param nth counted from 0. */
 export type ChooseFault = (what: string, nth: number) => NetworkFault | undefined;
@@ -41,13 +42,15 @@ export type FaultProxy = {
 export async function startFaultProxy(t: Pick<TestContext, 'after'>, target: URL): Promise<FaultProxy> {
   const asked: string[] = [];
   const struck = new Map<NetworkFault, number>();
+  const lists = new Map<string, StaleList>();
   let choose: ChooseFault = () => undefined;
   const server = createServer((incoming, outgoing) => {
     const what = `${incoming.method} ${incoming.url?.replace(/[0-9a-f]{64}/, '*').replace(/\?.*/, '')}`;
     const fault = choose(what, asked.length);
     asked.push(what);
     if (fault) struck.set(fault, (struck.get(fault) ?? 0) + 1);
-    pass(target, incoming, outgoing, fault);
+    if (fault === 'stale' && lists.has(what)) return void repeat(lists.get(what) as StaleList, incoming, outgoing);
+    pass(target, incoming, outgoing, fault, what.endsWith('/') ? (list) => lists.set(what, list) : undefined);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -67,23 +70,45 @@ export async function startFaultProxy(t: Pick<TestContext, 'after'>, target: URL
   };
 }
 
-function pass(target: URL, incoming: IncomingMessage, outgoing: ServerResponse, fault: NetworkFault | undefined): void {
-  const cut = () => incoming.socket.destroy();
+type StaleList = { status: number; headers: IncomingMessage['headers']; body: Buffer };
+
+function repeat({ status, headers, body }: StaleList, incoming: IncomingMessage, outgoing: ServerResponse): void {
+  incoming.resume();
+  outgoing.writeHead(status, headers).end(body);
+}
+
+function pass(
+  target: URL,
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  fault: NetworkFault | undefined,
+  remember: ((list: StaleList) => void) | undefined,
+): void {
+  const cut = (): void => void incoming.socket.destroy();
   if (fault === 'cut') return cut();
   if (fault === 'cut-upload') return void incoming.once('data', cut).once('end', cut);
-  if (fault === 'error-500' || fault === 'busy') {
+  const status = fault && refusals[fault];
+  if (status !== undefined) {
     incoming.resume();
-    const headers = fault === 'busy' ? { 'retry-after': '1' } : {};
-    return void outgoing.writeHead(fault === 'busy' ? 503 : 500, headers).end('try again');
+    return void outgoing.writeHead(status, fault === 'busy' ? { 'retry-after': '1' } : {}).end('no');
   }
   const headers = { ...incoming.headers };
   if (fault === 'wrong-range' && headers.range) headers.range = headers.range.replace(/\d+-(\d+)/, (_, end) => `0-${end}`);
   const forwarded = request(new URL(incoming.url ?? '/', target), { method: incoming.method, headers }, (reply) => {
     if (fault === 'reply-lost') return cut();
+    if (remember) recall(reply, remember);
     answer(reply, outgoing, fault, cut);
   });
   forwarded.on('error', cut);
   incoming.pipe(forwarded);
+}
+
+const refusals: Partial<Record<NetworkFault, number>> = { 'error-500': 500, busy: 503, denied: 403, full: 507 };
+
+function recall(reply: IncomingMessage, remember: (list: StaleList) => void): void {
+  const pieces: Buffer[] = [];
+  reply.on('data', (bytes: Buffer) => pieces.push(bytes));
+  reply.on('end', () => remember({ status: reply.statusCode ?? 500, headers: reply.headers, body: Buffer.concat(pieces) }));
 }
 
 function answer(reply: IncomingMessage, outgoing: ServerResponse, fault: NetworkFault | undefined, cut: () => void): void {

@@ -1,6 +1,7 @@
 /** Repositories behind a network that fails: backups, restores and prunes complete, and nothing is lost. And how often the storage is asked. */
 import assert from 'node:assert/strict';
-import { readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import type { ChildProcess } from 'node:child_process';
+import { mkdirSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { resticVersions, scratch } from '../peers.ts';
@@ -20,15 +21,28 @@ import {
   start,
 } from './project.ts';
 
-type Remote = Project & { proxy: FaultProxy; cache: string; run: (...args: string[]) => Promise<Run> };
+type Remote = Project & {
+  proxy: FaultProxy;
+  cache: string;
+  begin: (...args: string[]) => ChildProcess;
+  run: (...args: string[]) => Promise<Run>;
+  /** Kills the server, and starts another at the same place. */
+  restart: () => Promise<unknown>;
+};
 
 /** A project whose repository is a folder, which commands reach through a server and the proxy. */
 async function remoteProject(t: TestContext): Promise<Remote> {
   const project = createProject(t);
-  const proxy = await startFaultProxy(t, (await serveRestic(t, project.repository)).url);
+  const server = await serveRestic(t, project.repository);
+  const proxy = await startFaultProxy(t, server.url);
   const cache = scratch(t);
   const global = ['--json', '--repository', `rest:${proxy.url}`, '--password-file', project.keyFile, '--cache-dir', cache];
-  return { ...project, proxy, cache, run: (...args) => ended(start(project.folder, [...global, ...args])) };
+  const begin = (...args: string[]) => start(project.folder, [...global, ...args]);
+  const restart = async () => {
+    await server.kill();
+    return serveRestic(t, project.repository, { port: Number(server.url.port) });
+  };
+  return { ...project, proxy, cache, begin, run: (...args) => ended(begin(...args)), restart };
 }
 
 function succeeded({ code, stderr }: Run): void {
@@ -58,6 +72,19 @@ const opening = /^(GET|HEAD) \/(config|keys\/.*)$/;
 const askedFor = ({ proxy }: Remote): string[] => proxy.asked.splice(0).filter((what) => !opening.test(what));
 
 if (requireServers()) {
+  test('init makes a repository through a network that fails', async (t) => {
+    const folder = scratch(t);
+    mkdirSync(join(folder, 'volume'));
+    const proxy = await startFaultProxy(t, (await serveRestic(t, join(folder, 'repository'))).url);
+    const random = randomNumbers(5);
+    proxy.faults(() => (random() < 0.4 ? networkFaults[Math.floor(random() * networkFaults.length)] : undefined));
+    succeeded(await ended(start(folder, ['--json', '--repository', `rest:${proxy.url}`, 'init', '--volume', 'data=volume'])));
+    assert.ok([...proxy.struck.values()].reduce((sum, count) => sum + count, 0) >= 3);
+    proxy.faults(() => undefined);
+    const { code, stderr } = await ended(start(folder, ['--no-cache', 'snapshots']));
+    assert.equal(code, 0, stderr);
+  });
+
   test('a backup that changes nothing asks the storage ten times at most, whatever the size of the repository', async (t) => {
     const project = await remoteProject(t);
     fillVolume(project.volume, 1_000_000, 'round trips');
@@ -116,6 +143,87 @@ if (requireServers()) {
     await restores(project, 'restored');
     t.diagnostic(`${project.proxy.asked.length} requests; faults: ${JSON.stringify(Object.fromEntries(project.proxy.struck))}`);
     assert.deepEqual([...project.proxy.struck.keys()].sort(), [...networkFaults].sort());
+    assertSound(project);
+  });
+
+  test('permission lost and quota exceeded halfway: a clear error at once, nothing lost, the next run carries on', async (t) => {
+    const project = await remoteProject(t);
+    fillVolume(project.volume, 300_000, 'first');
+    succeeded(await project.run('backup'));
+    const cases = [
+      ['denied', 'storage-denied', /^POST \/data\//],
+      ['denied', 'storage-denied', /^POST \/snapshots\//],
+      ['full', 'storage-full', /^POST \/data\//],
+      ['full', 'storage-full', /^POST \/index\//],
+    ] as const;
+    for (const [fault, code, from] of cases) {
+      fillVolume(project.volume, 300_000, `${fault} ${from}`);
+      let lost = false;
+      project.proxy.faults((what) => {
+        lost ||= from.test(what);
+        // Who may write no more may still remove a lock.
+        return lost && what.startsWith('POST') ? fault : undefined;
+      });
+      const { code: exit, stderr } = await project.run('backup');
+      assert.equal(exit, 1);
+      assert.match(stderr, new RegExp(`"code":"${code}"`));
+      project.proxy.faults(() => undefined);
+    }
+    succeeded(await project.run('backup'));
+    await restores(project, 'restored');
+    assertSound(project);
+  });
+
+  test('listings that show what was there before do no harm', async (t) => {
+    const project = await remoteProject(t);
+    fillVolume(project.volume, 300_000, 'first');
+    succeeded(await project.run('backup'));
+    project.proxy.faults(() => 'stale');
+    for (const seed of ['second', 'third']) {
+      fillVolume(project.volume, 300_000, seed);
+      succeeded(await project.run('backup'));
+    }
+    project.proxy.faults(() => undefined);
+    succeeded(await project.run('backup'));
+    await restores(project, 'restored');
+    assertSound(project);
+  });
+
+  test('an interruption ends the waiting for a storage that is gone', async (t) => {
+    const project = await remoteProject(t);
+    fillVolume(project.volume, 300_000, 'first');
+    let gone = false;
+    project.proxy.faults((what) => {
+      gone ||= what.startsWith('POST /data/');
+      return gone ? 'cut' : undefined;
+    });
+    const child = project.begin('backup');
+    child.stdout?.on('data', (text) => {
+      if (String(text).includes('storage-retry')) child.kill('SIGINT');
+    });
+    const startedMs = performance.now();
+    const { code, events } = await ended(child);
+    assert.equal(code, 130);
+    assert.ok(events.some((event) => event.event === 'storage-retry' && event.what.startsWith('writing data/')));
+    assert.ok(performance.now() - startedMs < 60_000);
+    project.proxy.faults(() => undefined);
+    succeeded(await project.run('unlock', '--remove-all'));
+    succeeded(await project.run('backup'));
+    assertSound(project);
+  });
+
+  test('a server that is started anew is found again', async (t) => {
+    const project = await remoteProject(t);
+    fillVolume(project.volume, 300_000, 'first');
+    let restarting: Promise<unknown> | undefined;
+    project.proxy.faults((what) => {
+      if (what.startsWith('POST /data/')) restarting ??= project.restart();
+      return undefined;
+    });
+    succeeded(await project.run('backup'));
+    await restarting;
+    assert.ok(restarting);
+    await restores(project, 'restored');
     assertSound(project);
   });
 }

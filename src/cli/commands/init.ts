@@ -11,11 +11,13 @@ import { exitCodes, HoldfastError } from '../../model/errors.ts';
 import { processOwner } from '../../repository/process-owner.ts';
 import { createRepository, openRepository } from '../../repository/repository.ts';
 import type { Storage } from '../../storage/storage.ts';
+import { addressOf } from '../address.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { openStorage } from '../compose.ts';
 import { configureFrom, type FromOptions, sourceOf } from '../from-options.ts';
 import { costOf, makeKeyFile } from '../key-material.ts';
 import { writeNewFile } from '../new-file.ts';
+import { openStorageFor } from '../open-repository.ts';
 import { displayText } from '../output/text.ts';
 import { findPassword } from '../password.ts';
 import { absoluteUrl, findProject, withSource } from '../session.ts';
@@ -60,9 +62,17 @@ export const command: Command<Options> = {
     }
     const configuration = await loadConfiguration(file);
     const configured = repositoryOf(configuration, context);
-    const storage = await openStorage({ url: configured.url });
-    const key = await provideKey(context, configured);
-    const created = await createOrOpen(storage, key, formatVersion, polynomial);
+    const { cwd, environment, global, output, signal } = context;
+    const address = addressOf({ url: configured.url, global, environment, configured, cwd });
+    const { storage, close } = await openStorageFor(address, { signal, report: output.report });
+    let key: Key;
+    let created: boolean;
+    try {
+      key = await provideKey(context, configured);
+      created = await createOrOpen(storage, key, formatVersion, polynomial);
+    } finally {
+      await close();
+    }
     tell(context, { configuration, configured, found, key, created, file });
     return exitCodes.done;
   },
