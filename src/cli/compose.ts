@@ -43,7 +43,7 @@ export async function openStorage(address: StorageAddress, proven = false): Prom
   let storage = await openKind(address);
   if (limits !== undefined) storage = withLimit(storage, { ...limits, clock, stopped });
   if (isLocalUrl(url)) return storage;
-  storage = retrying(storage, retries, { stopped, proven });
+  storage = { ...retrying(storage, retries, { stopped, proven }), remote: true };
   return cacheFolder === undefined ? storage : withCache(storage, cacheFolder);
 }
 

@@ -12,6 +12,9 @@ export type FileRef = { kind: FileKind; name: string; holds?: 'trees' };
 
 export type StoredFile = { name: string; sizeBytes: number };
 
+/** `path` is from the root of the repository; `unfinished` is what writers call files on their way. */
+export type Stranger = { path: string; sizeBytes: number; unfinished: boolean };
+
 export type ReadRange = { offset: number; length: number; into?: Buffer };
 
 /** A file that is being written. Nobody sees it before `commit`; all throw `storage-full` and `storage`. */
@@ -32,6 +35,8 @@ export interface Storage {
    * storages elsewhere have none. It need not exist.
    */
   readonly hostFile?: string;
+  /** Whether every operation costs a round trip, so that larger ones, and several at once, are worth their memory. */
+  readonly remote?: boolean;
   /** Creates what an empty repository needs. Harmless when it is there. */
   create(): Promise<void>;
   /** All files of a kind, in no order. */
@@ -64,9 +69,18 @@ export interface Storage {
    * @throws `storage`.
    */
   removeLeftovers?(olderThanMs: number): Promise<void>;
+  /**
+   * What lies beside the repository's files and is none of them: writers at work, or that were killed, leave it, or somebody has put it there.
+   * Storages that can't tell do without.
+   * @throws `storage`.
+   */
+  strangers?(): AsyncIterable<Stranger>;
   /** Ends connections and helper processes. Nothing may be under way. Storages that keep none do without. Harmless when called twice. */
   close?(): Promise<void>;
 }
+
+/** How many transfers a lane had better have under way: enough to hide the round trips of a storage that is far away. */
+export const transfersAtOnce = ({ remote = false }: Storage): number => (remote ? 3 : 1);
 
 /**
  * What the composition root makes a storage from. It crosses threads, so that every lane opens the same storage by itself; only the

@@ -1,13 +1,13 @@
-/** The inside of a lane: a worker thread that carries out calls one after the other. */
+/** The inside of a lane: a worker thread that carries out calls, as many at once as the job has handlers. */
 import type { MessagePort } from 'node:worker_threads';
 import { createSeal } from '../../format/seal.ts';
 import { errorDocument, HoldfastError } from '../../model/errors.ts';
 import { BlobIndex } from '../../repository/blob-index.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { Storage, StorageAddress } from '../../storage/storage.ts';
-import type { FromLane, LaneContext, LaneHandler, LaneJob, LaneRepository, LaneStart, ToLane } from './protocol.ts';
+import type { CallToLane, FromLane, LaneContext, LaneHandler, LaneJob, LaneRepository, LaneStart, ToLane } from './protocol.ts';
 
-const jobs: Record<LaneJob, () => Promise<{ createLane: (context: LaneContext) => LaneHandler }>> = {
+const jobs: Record<LaneJob, () => Promise<{ createLane: (context: LaneContext) => LaneHandler | readonly LaneHandler[] }>> = {
   backup: () => import('../backup/lane.ts'),
   restore: () => import('../restore/lane.ts'),
   check: () => import('../maintenance/check-lane.ts'),
@@ -19,8 +19,9 @@ const jobs: Record<LaneJob, () => Promise<{ createLane: (context: LaneContext) =
 export function runLane(port: MessagePort, job: LaneJob, openStorage: (address: StorageAddress) => Promise<Storage>): void {
   const post = (message: FromLane) => port.postMessage(message);
   const loaded = jobs[job]();
-  let handler: Promise<LaneHandler> = Promise.reject(new HoldfastError('internal', 'a lane was called before it began'));
-  handler.catch(() => undefined);
+  let handlers: Promise<LaneHandler[]> = Promise.reject(new HoldfastError('internal', 'a lane was called before it began'));
+  handlers.catch(() => undefined);
+  const waiting: CallToLane[] = [];
 
   const opened: Promise<Repository>[] = [];
 
@@ -30,11 +31,11 @@ export function runLane(port: MessagePort, job: LaneJob, openStorage: (address: 
     return { repository: await opening, index: new BlobIndex(start.index) };
   }
 
-  async function begin(start: LaneStart): Promise<LaneHandler> {
+  async function begin(start: LaneStart): Promise<LaneHandler[]> {
     const { createLane } = await loaded;
     const { settings } = start;
     const destination = start.destination && (await open(start.destination));
-    return createLane({ ...(await open(start)), destination, settings, notify: (notice) => post({ notice }) });
+    return [createLane({ ...(await open(start)), destination, settings, notify: (notice) => post({ notice }) })].flat();
   }
 
   /** Connections that stay open would keep the thread alive. */
@@ -43,23 +44,38 @@ export function runLane(port: MessagePort, job: LaneJob, openStorage: (address: 
     await Promise.allSettled(opened.map(async (repository) => (await repository).storage.close?.()));
   }
 
-  let last: Promise<void> = Promise.resolve();
+  /** Has idle handlers carry out what waits, in the order of its arrival. */
+  async function carryOut(): Promise<void> {
+    let idle: LaneHandler[];
+    try {
+      idle = await handlers;
+    } catch (error) {
+      for (const { call } of waiting.splice(0)) post({ call, error: errorDocument(error) });
+      return;
+    }
+    while (waiting.length > 0 && idle.length > 0) void handle(idle, idle.shift() as LaneHandler, waiting.shift() as CallToLane);
+  }
+
+  async function handle(idle: LaneHandler[], handler: LaneHandler, { call, message }: CallToLane): Promise<void> {
+    try {
+      post({ call, reply: await handler(message) });
+    } catch (error) {
+      post({ call, error: errorDocument(error) });
+    }
+    idle.push(handler);
+    void carryOut();
+  }
+
   port.on('message', (received: ToLane) => {
     if ('end' in received) return void end();
     if ('begin' in received) {
-      handler = begin(received.begin);
+      handlers = begin(received.begin);
       // Whoever calls is told.
-      handler.catch(() => undefined);
+      handlers.catch(() => undefined);
       return;
     }
-    const { call, message } = received;
-    last = last.then(async () => {
-      try {
-        post({ call, reply: await (await handler)(message) });
-      } catch (error) {
-        post({ call, error: errorDocument(error) });
-      }
-    });
+    waiting.push(received);
+    void carryOut();
   });
 }
 

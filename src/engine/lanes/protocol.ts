@@ -36,9 +36,10 @@ export type LaneContext = {
   notify: (notice: unknown) => void;
 };
 
-/** Carries out one call. What it throws becomes the caller's error. */
+/** Carries out one call after the other. What it throws becomes the caller's error. */
 export type LaneHandler = (message: unknown) => Promise<unknown>;
 
 /** A lane is told of its repository once, before the first call; `end` is the last that it hears. */
-export type ToLane = { begin: LaneStart } | { end: true } | { call: number; message: unknown };
+export type CallToLane = { call: number; message: unknown };
+export type ToLane = { begin: LaneStart } | { end: true } | CallToLane;
 export type FromLane = { call: number; reply: unknown } | { call: number; error: ErrorDocument } | { notice: unknown };

@@ -14,7 +14,7 @@ const call = { call: 'sync', fd: -1 } as const;
 
 test('calls are spread, replies are handed on, and what a reply adds is carried out', async () => {
   const [a, b] = [manualLane(), manualLane()];
-  const dispatcher = new Dispatcher([a.lane, b.lane]);
+  const dispatcher = new Dispatcher([a.lane, b.lane], 1);
   const replies: number[] = [];
   const submit = () => dispatcher.submit<number>(call, (reply) => replies.push(reply));
   submit();
@@ -30,7 +30,7 @@ test('calls are spread, replies are handed on, and what a reply adds is carried 
 
 test('room is given only while few calls wait', async () => {
   const { lane, pending } = manualLane();
-  const dispatcher = new Dispatcher([lane]);
+  const dispatcher = new Dispatcher([lane], 1);
   for (let i = 0; i < 20; i++) dispatcher.submit(call, () => undefined);
   let welcome = false;
   const room = dispatcher.room().then(() => {
@@ -50,7 +50,7 @@ test('room is given only while few calls wait', async () => {
 test('the first failure, of a lane or of a receiver, stops everything and reaches whoever waits', async () => {
   for (const failing of ['lane', 'receiver']) {
     const { lane, pending } = manualLane();
-    const dispatcher = new Dispatcher([lane]);
+    const dispatcher = new Dispatcher([lane], 1);
     const done: number[] = [];
     dispatcher.submit(call, () => {
       throw new Error('receiver');

@@ -2,8 +2,8 @@
 import type { Lane } from '../lanes/pool.ts';
 import type { LaneCall } from './messages.ts';
 
-/** A lane that has more than one call never idles while the main thread walks. */
-const callsPerLane = 3;
+/** A lane that has more calls than it works on never idles while the main thread walks. */
+const callsAhead = 2;
 const maxWaiting = 4;
 
 type Task = { call: LaneCall; done: (reply: never) => void };
@@ -15,8 +15,9 @@ export class Dispatcher {
   private failure: { error: unknown } | undefined;
   private wake: (() => void)[] = [];
 
-  constructor(lanes: readonly Lane[]) {
-    for (let i = 0; i < callsPerLane; i++) this.idle.push(...lanes);
+  /** @param callsAtOnce how many calls a lane works on at the same time. */
+  constructor(lanes: readonly Lane[], callsAtOnce: number) {
+    for (let i = 0; i < callsAtOnce + callsAhead; i++) this.idle.push(...lanes);
   }
 
   /** `done` gets the lane's reply; what it throws stops everything. */

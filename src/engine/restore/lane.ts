@@ -1,5 +1,6 @@
 /** A lane of a restore: fetches blobs of one pack after the other, verifies them, writes them, and compares what is there already. */
 import { HoldfastError } from '../../model/errors.ts';
+import { transfersAtOnce } from '../../storage/storage.ts';
 import type { LaneContext, LaneHandler } from '../lanes/protocol.ts';
 import { syncFileSystem } from '../source/posix-io.ts';
 import { createComparer } from './lane-compare.ts';
@@ -7,7 +8,12 @@ import { createBlobFetcher } from './lane-fetch.ts';
 import { createWriter } from './lane-write.ts';
 import type { LaneCall } from './messages.ts';
 
-export function createLane(context: LaneContext): LaneHandler {
+export function createLane(context: LaneContext): LaneHandler[] {
+  return Array.from({ length: transfersAtOnce(context.repository.storage) }, () => createHandler(context));
+}
+
+/** With buffers of its own: while one waits for its pack, another works. */
+function createHandler(context: LaneContext): LaneHandler {
   const fetcher = createBlobFetcher(context);
   const write = createWriter(fetcher);
   const compare = createComparer(context.index);

@@ -7,6 +7,7 @@ import { HoldfastError } from '../../model/errors.ts';
 import type { RestoreResult } from '../../model/events.ts';
 import { displayRaw, type RawString } from '../../model/raw-bytes.ts';
 import { type BlobReader, createBlobReader } from '../../repository/blob-reader.ts';
+import { transfersAtOnce } from '../../storage/storage.ts';
 import { errnoName, O_DIRECTORY, O_RDONLY } from '../source/posix-constants.ts';
 import { sync } from '../source/posix-io.ts';
 import { close, openBeneath } from '../source/posix-open.ts';
@@ -83,7 +84,7 @@ async function runPass({ options, blobs, root, target, tally, mode, subtree }: P
     const result = writeMarker(target.fd, markerOf(snapshot.id, volume, subtree, new Date()));
     if (result < 0) throwMarkerRefused(result, options.target, volume);
   }
-  const dispatcher = new Dispatcher(lanes.lanes);
+  const dispatcher = new Dispatcher(lanes.lanes, transfersAtOnce(options.repository.storage));
   const directories = new Directories((directory) => finishDirectory(context, directory));
   let temporaries = 0;
   const temporaryStart = `${temporaryPrefix}${randomBytes(6).toString('hex')}-`;
