@@ -160,3 +160,29 @@ test('what a storage does without stays away; what is begun is the storage’s o
   const without = withRetry({ location: 'x' } as unknown as Storage, { clock: { sleep: async () => undefined } });
   assert.deepEqual([without.begin, without.removeLeftovers, without.close], [undefined, undefined, undefined]);
 });
+
+test('a write whose reply was lost, on a storage that never replaces a file, has succeeded', async () => {
+  const mine = Buffer.from('mine');
+  for (const kind of ['index', 'config'] as const) {
+    for (const there of [mine, Buffer.from('else')]) {
+      const answers = [broken(), new HoldfastError('storage-denied', 'it is there already')];
+      const inner = {
+        location: 'somewhere',
+        write: async () => Promise.reject(answers.shift()),
+        sizeOf: async () => there.length,
+        read: async () => there,
+      } as unknown as Storage;
+      const written = withRetry(inner, { clock: { sleep: async () => undefined }, random: () => 0 }).write({ kind, name: file.name }, [
+        mine,
+      ]);
+      // A configuration of the same length may be somebody else's.
+      if (kind === 'config' && there !== mine) await assert.rejects(written, { code: 'storage-denied' });
+      else await written;
+    }
+  }
+});
+
+test('a write that is refused from the first has not succeeded', async () => {
+  const { storage } = setting(() => new HoldfastError('storage-denied', 'append only'));
+  await assert.rejects(storage.write(file, []), { code: 'storage-denied' });
+});

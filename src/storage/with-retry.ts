@@ -124,6 +124,20 @@ export function withRetry(storage: Storage, { clock, random = Math.random, stopp
     }
   }
 
+  /** The reply to an attempt that succeeded may have been lost; servers that never replace a file then refuse the next one. */
+  async function write(file: FileRef, parts: readonly Uint8Array[]): Promise<void> {
+    let attempts = 0;
+    await perform(`writing ${nameOf(file)}`, async () => {
+      attempts += 1;
+      try {
+        await storage.write(file, parts);
+      } catch (error) {
+        const refused = attempts > 1 && error instanceof HoldfastError && error.code === 'storage-denied';
+        if (!refused || !(await isThere(storage, file, parts))) throw error;
+      }
+    });
+  }
+
   const { begin, removeLeftovers } = storage;
   return {
     ...storage,
@@ -131,13 +145,19 @@ export function withRetry(storage: Storage, { clock, random = Math.random, stopp
     list,
     read: (file, range) => perform(`reading ${nameOf(file)}`, () => storage.read(file, range), 1),
     sizeOf: (file) => perform(`looking at ${nameOf(file)}`, () => storage.sizeOf(file)),
-    write: (file, parts) => perform(`writing ${nameOf(file)}`, () => storage.write(file, parts)),
+    write,
     remove: (file) => perform(`removing ${nameOf(file)}`, () => storage.remove(file)),
     ...(begin && { begin: () => perform('beginning a pack', () => begin.call(storage)) }),
     ...(removeLeftovers && {
       removeLeftovers: (olderThanMs: number) => perform('tidying up', () => removeLeftovers.call(storage, olderThanMs)),
     }),
   };
+}
+
+/** Names are hashes of contents, so that the length proves enough; but the configuration may be somebody else's. */
+async function isThere(storage: Storage, file: FileRef, parts: readonly Uint8Array[]): Promise<boolean> {
+  if (file.kind === 'config') return (await storage.read(file)).equals(Buffer.concat(parts));
+  return (await storage.sizeOf(file)) === parts.reduce((sum, part) => sum + part.length, 0);
 }
 
 const nameOf = ({ kind, name }: FileRef): string => (kind === 'config' ? kind : `${kind}/${name.slice(0, 8)}`);
