@@ -4,12 +4,11 @@ import { constants, type FileHandle, mkdir, open, readdir, rename, rm, stat, unl
 import { dirname, join } from 'node:path';
 import { HoldfastError } from '../model/errors.ts';
 import { codeOf, directoryMode, makeDirectory, openNew, pendingFile, syncDirectory, temporaryOf, writeDurably } from './local-files.ts';
+import { strangersIn, temporaryPattern } from './local-strangers.ts';
 import type { FileKind, FileRef, Storage, StoredFile } from './storage.ts';
 
 const directories: readonly FileKind[] = ['keys', 'locks', 'snapshots', 'index', 'data'];
 const namePattern = /^[0-9a-f]{64}$/;
-/** Files on their way, Holdfast's and restic's. */
-const temporaryPattern = /^([0-9a-f]{64}|config)-tmp-[0-9a-zA-Z]+$/;
 /** Memory for a range up to this is set aside without asking how long the file is. */
 const trustedLengthBytes = 32 * 1024 * 1024;
 
@@ -122,6 +121,8 @@ export function createLocalStorage(root: string): Storage {
         if (codeOf(error) !== 'ENOENT') throw failure(error, 'remove', file);
       }
     },
+
+    strangers: () => strangersIn(root),
 
     async removeLeftovers(olderThanMs) {
       const folders = (await entries(join(root, 'data'))).filter((name) => name.length === 2).map((name) => join(root, 'data', name));

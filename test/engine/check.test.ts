@@ -55,6 +55,15 @@ test('structure alone reads trees and no packs', async (t) => {
   assert.deepEqual([result.exitCode, result.counts.packsRead, result.counts.snapshots, result.counts.trees], [0, 0, 2, 5]);
 });
 
+test('files that are none of the repository are noted, and are no error', async (t) => {
+  const repository = await makeSmallRepository(t);
+  writeFileSync(join(repository.folder, 'data', 'notes.txt'), 'mine');
+  writeFileSync(join(repository.folder, 'index', `${'ab'.repeat(32)}-tmp-0123`), 'half');
+  const { exitCode, notes, findings } = await repository.check('structure');
+  assert.deepEqual([exitCode, notes, findings.map(({ kind }) => kind)], [0, 2, ['unfinished-file', 'unknown-file']]);
+  assert.match(findings[1]?.message ?? '', /: 1 \(4 B\): data\/notes\.txt$/);
+});
+
 test('a part reads its packs and no others', async (t) => {
   const repository = await makeSmallRepository(t);
   const parts = 2;

@@ -54,8 +54,10 @@ export const command: Command<Options> = {
     const configuration = await findProject(context);
     const budget = parseLanes(context.options);
     const lock = context.options.dryRun ? 'none' : 'exclusive';
+    // What an earlier run has cached says nothing of what the storage holds.
+    const options = { freshCache: true };
     const repair = (warm?: WarmLanes) =>
-      withRepository(context, configuration, lock, (session) => repairs[target]({ context, session, ids, budget, warm }));
+      withRepository(context, configuration, lock, (session) => repairs[target]({ context, session, ids, budget, warm }), options);
     return context.options.damaged ? withWarmLanes('check', budget.lanes, repair) : repair();
   },
 };

@@ -72,3 +72,22 @@ function entriesBeyond(index: BlobIndex, entries: Uint32Array, sizeBytes: number
     return place === undefined || place.offset + place.length > sizeBytes;
   });
 }
+
+/** Names told in one note. */
+const namesTold = 5;
+
+/** Notes what lies in the repository's folders and is none of its files. @throws `storage`. */
+export async function checkStrangers(storage: Storage, findings: Findings): Promise<void> {
+  const unfinished = { names: [] as string[], count: 0, bytes: 0 };
+  const unknown = { names: [] as string[], count: 0, bytes: 0 };
+  for await (const { path, sizeBytes, unfinished: onItsWay } of storage.strangers?.() ?? []) {
+    const found = onItsWay ? unfinished : unknown;
+    found.count++;
+    found.bytes += sizeBytes;
+    if (found.names.length < namesTold) found.names.push(path);
+  }
+  const told = ({ names, count, bytes }: typeof unknown) =>
+    `${count} (${formatSize(bytes)}): ${names.join(', ')}${count > names.length ? `, and ${count - names.length} more` : ''}`;
+  if (unfinished.count > 0) findings.note('unfinished-file', `files of writers that are at work or were killed: ${told(unfinished)}`);
+  if (unknown.count > 0) findings.note('unknown-file', `files or folders that are none of the repository: ${told(unknown)}`);
+}

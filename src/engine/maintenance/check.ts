@@ -10,7 +10,7 @@ import type { StorageAddress } from '../../storage/storage.ts';
 import { type Lane, type LanePool, type WarmLanes, warmLanes } from '../lanes/pool.ts';
 import { findAffected } from './affected.ts';
 import { type CheckCall, type CheckLaneSettings, progressWords } from './check-messages.ts';
-import { checkPacks, type PacksChecked, type StoredPack } from './check-packs.ts';
+import { checkPacks, checkStrangers, type PacksChecked, type StoredPack } from './check-packs.ts';
 import { checkKeysAndConfig, checkSnapshots } from './check-snapshots.ts';
 import { CheckedIndex } from './checked-index.ts';
 import type { Damage } from './damage.ts';
@@ -71,6 +71,7 @@ export async function checkRepository(options: CheckOptions): Promise<CheckResul
   const checked = await CheckedIndex.load(repository, findings);
   checkStopped();
   const packs = await checkPacks(repository.storage, checked, findings);
+  await checkStrangers(repository.storage, findings);
   const toRead = packsToRead(packs, options.readData);
   const onDamage = (damage: Damage) => findings.add(damage);
   const read = await runLanes(options, checked, treesOf(snapshots, checked.index, findings), toRead, onDamage);
@@ -156,7 +157,8 @@ async function runLanes(
   };
   try {
     const trees = await walkTrees(pool.lanes, roots, onDamages);
-    await readPacks(pool.lanes, checked, packs, onDamages);
+    const feeds = Array.from({ length: transfersAtOnce(repository.storage) }, () => pool.lanes).flat();
+    await readPacks(feeds, checked, packs, onDamages);
     const progress = new BigInt64Array(settings.progress);
     return { trees, bytes: Number(progress[progressWords.treeBytes]) + Number(progress[progressWords.packBytes]) };
   } catch (error) {
@@ -193,7 +195,10 @@ function treesOf(snapshots: readonly StoredSnapshot[], index: BlobIndex, finding
   return [...roots];
 }
 
-/** Largest packs first, so that no lane is left alone with a long one at the end. */
+/**
+ * Largest packs first, so that no lane is left alone with a long one at the end.
+ * @param lanes each as often as it reads packs at the same time.
+ */
 async function readPacks(
   lanes: readonly Lane[],
   checked: CheckedIndex,

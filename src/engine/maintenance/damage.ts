@@ -27,6 +27,8 @@ export const damageKinds = {
   more: 'damage beyond the number of findings that are listed one by one',
   'pack-unindexed': 'packs that no index names, as an interrupted run leaves them (note)',
   'pack-indexed-twice': 'packs that several index files name (note)',
+  'unfinished-file': 'files of writers that are at work or were killed; they are removed a day later (note)',
+  'unknown-file': 'files or folders that are none of the repository: neither Holdfast nor restic looks at them (note)',
   'file-size': "a file's size is not the sum of its blobs, as a file that changed while it was read (note)",
 } as const;
 
