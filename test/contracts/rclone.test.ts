@@ -9,6 +9,7 @@ import type { FileRef, Storage } from '../../src/storage/storage.ts';
 import { scratch } from '../peers.ts';
 import { requireServers } from '../rclone-server.ts';
 import { runStorageContract } from './storage.ts';
+import { proveBothWays } from './with-restic.ts';
 
 const pack: FileRef = { kind: 'data', name: 'ab'.repeat(32) };
 
@@ -57,6 +58,10 @@ if (requireServers()) {
     await storage.close?.();
     assert.equal(pids().length, 1);
     assert.ok(isGone(pids()[0] as number));
+  });
+
+  test('restic and Holdfast on one repository, each by its own rclone', (t) => {
+    proveBothWays(t, `rclone:${join(scratch(t), 'both')}`);
   });
 
   test('a child that dies is an error that says so, and the next request starts another', async (t) => {

@@ -1,13 +1,17 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { once } from 'node:events';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { constants, createSecureServer, type ServerHttp2Session } from 'node:http2';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import { createRestStorage } from '../../src/storage/rest.ts';
 import type { FileRef, Storage } from '../../src/storage/storage.ts';
 import { scratch } from '../peers.ts';
-import { certificatesIn, type RcloneServer, requireServers, restUrl, serveRestic } from '../rclone-server.ts';
+import { type Certificates, certificatesIn, type RcloneServer, requireServers, restUrl, serveRestic } from '../rclone-server.ts';
 import { runStorageContract } from './storage.ts';
+import { proveBothWays } from './with-restic.ts';
 
 const name = 'ab'.repeat(32);
 const pack: FileRef = { kind: 'data', name };
@@ -102,6 +106,34 @@ if (requireServers()) {
     assert.deepEqual(readdirSync(join(folder, 'locks')), []);
   });
 
+  test('restic and Holdfast on one repository, by HTTP with a password', async (t) => {
+    const server = await serveRestic(t, scratch(t), { basicAuth: true });
+    proveBothWays(t, restUrl(server, 'both/', { basicAuth: true }));
+  });
+
+  test('restic and Holdfast on one repository, by HTTPS with certificates', async (t) => {
+    const server = await serveRestic(t, scratch(t), { certificates });
+    const both = join(scratch(t), 'both.pem');
+    writeFileSync(both, `${readFileSync(client)}${readFileSync(clientKey)}`);
+    proveBothWays(t, restUrl(server, 'both/'), tlsOptions, ['--cacert', ca, '--tls-client-cert', both]);
+  });
+
+  test('HTTP/2 is used where it is offered: requests share a connection; what breaks off is a failure of the storage', async (t) => {
+    const { url, sessions, versions } = await serveHttp2(t, certificates);
+    const storage = opened(t, `rest:${url}`, { ca, connections: '4' });
+    for (let i = 0; i < 5; i++) assert.equal((await storage.read(pack)).length, mebibyte);
+    await Promise.all(Array.from({ length: 8 }, () => storage.read(pack)));
+    assert.deepEqual(versions, new Set(['2.0']));
+    assert.ok(sessions() <= 4, `${sessions()} connections for 13 requests`);
+    for (const broken of ['cut', 'reset', 'gone']) {
+      const file: FileRef = { kind: 'index', name: Buffer.from(broken.padEnd(32)).toString('hex') };
+      await assert.rejects(storage.read(file), { code: 'storage' }, broken);
+      await assert.rejects(storage.read(file, { offset: 0, length: mebibyte }), { code: 'storage' }, broken);
+      await assert.rejects(storage.write(file, [randomBytes(8 * mebibyte)]), { code: 'storage' }, broken);
+      assert.equal((await storage.read(pack)).length, mebibyte);
+    }
+  });
+
   test('a server that was restarted is found again', async (t) => {
     const folder = scratch(t);
     const server = await serveRestic(t, folder);
@@ -126,4 +158,34 @@ if (requireServers()) {
 
 async function serveAgain(t: TestContext, folder: string, { url }: RcloneServer): Promise<void> {
   await serveRestic(t, folder, { port: Number(url.port) });
+}
+
+/** A server that gives packs of a mebibyte, and breaks off at files whose names, decoded, say how. */
+async function serveHttp2(t: TestContext, { server, serverKey }: Certificates) {
+  const versions = new Set<string>();
+  const sessions: ServerHttp2Session[] = [];
+  const listener = createSecureServer(
+    { cert: readFileSync(server), key: readFileSync(serverKey), allowHTTP1: true },
+    (incoming, outgoing) => {
+      versions.add(incoming.httpVersion);
+      const how = Buffer.from(incoming.url.replace('/index/', ''), 'hex').toString().trim();
+      if (incoming.method === 'GET') {
+        outgoing.writeHead(200, { 'content-length': mebibyte });
+        if (!incoming.url.startsWith('/index/')) return void outgoing.end(Buffer.alloc(mebibyte));
+        outgoing.write(Buffer.alloc(1000));
+      }
+      if (how === 'cut') incoming.stream.session?.destroy();
+      if (how === 'reset') incoming.stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+      if (how === 'gone') incoming.stream.session?.goaway(constants.NGHTTP2_NO_ERROR, 0);
+      if (how === 'gone') incoming.stream.session?.destroy();
+    },
+  );
+  listener.on('session', (session) => sessions.push(session));
+  listener.listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  t.after(() => {
+    for (const session of sessions) session.destroy();
+    listener.close();
+  });
+  return { url: `https://127.0.0.1:${(listener.address() as AddressInfo).port}/`, versions, sessions: () => sessions.length };
 }
