@@ -212,6 +212,19 @@ if (requireServers()) {
     assertSound(project);
   });
 
+  test('limits hold, in the main thread and in lanes', async (t) => {
+    const project = await remoteProject(t);
+    writeFileSync(join(project.volume, 'random'), randomBytesOf('limits', 3_000_000));
+    const durationOf = (run: Run): number => {
+      succeeded(run);
+      return run.events.find((event) => event.event === 'run-finished')?.durationMs ?? 0;
+    };
+    // A quarter of a second's worth goes at once.
+    assert.ok(durationOf(await project.run('--limit-upload', '1M', 'backup')) >= 2700);
+    const target = join(project.folder, 'restored');
+    assert.ok(durationOf(await project.run('--limit-download', '1M', 'restore', '--to', target)) >= 2700);
+  });
+
   test('a server that is started anew is found again', async (t) => {
     const project = await remoteProject(t);
     fillVolume(project.volume, 300_000, 'first');
