@@ -1,11 +1,17 @@
 /** A lane of a check: reads trees and packs, and says what is wrong with them. */
 import { HoldfastError } from '../../model/errors.ts';
+import { transfersAtOnce } from '../../storage/storage.ts';
 import type { LaneContext, LaneHandler } from '../lanes/protocol.ts';
 import { type CheckCall, type CheckLaneSettings, progressWords } from './check-messages.ts';
 import { createPackChecker, type PackChecker } from './lane-packs.ts';
 import { createTreeChecker } from './lane-trees.ts';
 
-export function createLane(context: LaneContext): LaneHandler {
+export function createLane(context: LaneContext): LaneHandler[] {
+  return Array.from({ length: transfersAtOnce(context.repository.storage) }, () => createHandler(context));
+}
+
+/** With buffers of its own: while one waits for its pack, another works. */
+function createHandler(context: LaneContext): LaneHandler {
   const settings = context.settings as CheckLaneSettings;
   const stop = new Int32Array(settings.stop);
   const progress = new BigInt64Array(settings.progress);

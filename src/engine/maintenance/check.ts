@@ -6,7 +6,7 @@ import type { StoredSnapshot } from '../../model/snapshot.ts';
 import type { BlobIndex } from '../../repository/blob-index.ts';
 import { createBlobReader } from '../../repository/blob-reader.ts';
 import type { Repository } from '../../repository/repository.ts';
-import type { StorageAddress } from '../../storage/storage.ts';
+import { type StorageAddress, transfersAtOnce } from '../../storage/storage.ts';
 import { type Lane, type LanePool, type WarmLanes, warmLanes } from '../lanes/pool.ts';
 import { findAffected } from './affected.ts';
 import { type CheckCall, type CheckLaneSettings, progressWords } from './check-messages.ts';
@@ -157,7 +157,7 @@ async function runLanes(
   };
   try {
     const trees = await walkTrees(pool.lanes, roots, onDamages);
-    const feeds = Array.from({ length: transfersAtOnce(repository.storage) }, () => pool.lanes).flat();
+    const feeds = Array.from({ length: transfersAtOnce(options.repository.storage) }, () => pool.lanes).flat();
     await readPacks(feeds, checked, packs, onDamages);
     const progress = new BigInt64Array(settings.progress);
     return { trees, bytes: Number(progress[progressWords.treeBytes]) + Number(progress[progressWords.packBytes]) };

@@ -7,7 +7,7 @@ import { openBlob } from '../../repository/blob-reader.ts';
 import type { LaneContext } from '../lanes/protocol.ts';
 import { firstDifference } from './compare-header.ts';
 import type { Damage, DamageKind } from './damage.ts';
-import { createPackBuffers, pieceBytes } from './pack-buffers.ts';
+import { createPackBuffers, pieceBytesOf } from './pack-buffers.ts';
 import { type Piece, type PlacedBlob, planPieces } from './pack-pieces.ts';
 
 export type PackToRead = { pack: string; sizeBytes: number; entries: Uint32Array };
@@ -17,7 +17,7 @@ export type PackChecker = (pack: PackToRead) => Promise<Damage[]>;
 export function createPackChecker(context: LaneContext, onRead: (bytes: number) => void): PackChecker {
   const { index, repository } = context;
   const { storage, seal } = repository;
-  const { work, bufferFor } = createPackBuffers();
+  const { work, pieceBytes, bufferFor } = createPackBuffers(pieceBytesOf(storage));
   const readRange = (pack: string, offset: number, length: number, into?: Buffer) =>
     storage.read({ kind: 'data', name: pack }, { offset, length, into });
 

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { compressBound, zstd } from '../../format/kernel/zstd.ts';
-import { createPackBuffers, pieceBytes } from './pack-buffers.ts';
+import { createPackBuffers } from './pack-buffers.ts';
+
+const pieceBytes = 512 * 1024;
 
 /** Content that compresses a little: half of it is noise. */
 function halfNoise(length: number): Buffer {
@@ -12,7 +14,7 @@ function halfNoise(length: number): Buffer {
 }
 
 test('a large blob can be inflated over itself, where its piece is read to', () => {
-  const { work, bufferFor } = createPackBuffers();
+  const { work, bufferFor } = createPackBuffers(pieceBytes);
   for (const length of [1_500_000, 3_000_000, 8 * 1024 * 1024]) {
     const plain = halfNoise(length);
     const compressed = Buffer.alloc(compressBound(length));
@@ -29,7 +31,7 @@ test('a large blob can be inflated over itself, where its piece is read to', () 
 });
 
 test('small pieces have two places in turn; what is larger than any blob has memory of its own', () => {
-  const { work, bufferFor } = createPackBuffers();
+  const { work, bufferFor } = createPackBuffers(pieceBytes);
   const piece = { offset: 0, length: 100, blobs: [] };
   assert.notEqual(bufferFor(piece, 0), bufferFor(piece, 1));
   assert.equal(bufferFor(piece, 0), bufferFor(piece, 0));

@@ -1,8 +1,12 @@
 /** The memory in which a lane reads packs: as little as will do, used again and again. */
+import type { Storage } from '../../storage/storage.ts';
 import type { Piece } from './pack-pieces.ts';
 
-/** Small enough to stay in a processor's cache from reading through hashing to opening. */
-export const pieceBytes = 512 * 1024;
+/**
+ * How much of a pack is read at once: small enough to stay in a processor's cache from reading through hashing to opening, and larger where
+ * every read costs a round trip.
+ */
+export const pieceBytesOf = ({ remote = false }: Storage): number => (remote ? 4 * 1024 * 1024 : 512 * 1024);
 /** Blobs are this large at most, unless another tool made them. */
 const workBytes = 8 * 1024 * 1024 + 512 * 1024;
 
@@ -15,16 +19,19 @@ const inPlaceMarginBytes = (plainLength: number): number => 128 * 1024 + 1024 + 
 export type PackBuffers = {
   /** What blobs are inflated into. */
   work: Buffer;
+  pieceBytes: number;
   /** Where to read a piece to. Small pieces have two places in turn, so that one can be read while the other is worked on. */
   bufferFor(piece: Piece, slot: 0 | 1): Buffer;
 };
 
-export function createPackBuffers(): PackBuffers {
+/** @param pieceBytes of small pieces; larger ones hold one blob each. */
+export function createPackBuffers(pieceBytes: number): PackBuffers {
   const small = [Buffer.allocUnsafeSlow(pieceBytes), Buffer.allocUnsafeSlow(pieceBytes)] as const;
   // Memory that isn't written to isn't used: its size is address space.
   const work = Buffer.allocUnsafeSlow(workBytes);
   return {
     work,
+    pieceBytes,
     /** A larger piece is one blob: it goes to the end of what it will be inflated into. */
     bufferFor({ length, blobs }, slot) {
       if (length <= pieceBytes) return small[slot];
