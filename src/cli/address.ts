@@ -46,13 +46,24 @@ function limitOf(option: string, text: string | undefined, configuredBytes: numb
 
 /**
  * The folder that holds the caches of repositories, a folder each: `--cache-dir`, HOLDFAST_CACHE_DIR, or `holdfast` in XDG_CACHE_HOME or
- * `~/.cache`. Undefined with `--no-cache` or `cache: false`, and for local repositories, which gain nothing by it.
+ * `~/.cache`. Undefined with `--no-cache` or `cache: false`, for a user who has no home, and
+ * for local repositories, which gain nothing by it.
  */
 export function cacheRootOf({ url, global, environment, configured, cwd }: AddressSources): string | undefined {
   if (global.cache === false || configured?.cache === false || isLocalUrl(url)) return undefined;
   const named = global.cacheDir ?? environment.HOLDFAST_CACHE_DIR;
   if (named) return resolve(cwd, named);
   // As the specification has it, a relative path there counts for nothing.
-  const base = environment.XDG_CACHE_HOME?.startsWith('/') ? environment.XDG_CACHE_HOME : join(environment.HOME ?? homedir(), '.cache');
-  return join(base, 'holdfast');
+  if (environment.XDG_CACHE_HOME?.startsWith('/')) return join(environment.XDG_CACHE_HOME, 'holdfast');
+  const home = environment.HOME || accountHome();
+  return home === undefined ? undefined : join(home, '.cache', 'holdfast');
+}
+
+/** Undefined for a user without an account, as in containers. */
+function accountHome(): string | undefined {
+  try {
+    return homedir();
+  } catch {
+    return undefined;
+  }
 }

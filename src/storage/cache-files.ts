@@ -16,7 +16,7 @@ const leastFreeShare = 0.05;
 const namePattern = /^[0-9a-f]{64}$/;
 
 /** The signature of https://bford.info/cachedir/, so that backups leave caches out. */
-export const cacheTag = 'Signature: 8a477f597d28d172789f06886806bc55\n# A cache of Holdfast: it may be removed at any time.\n';
+const cacheTag = 'Signature: 8a477f597d28d172789f06886806bc55\n# A cache of Holdfast: it may be removed at any time.\n';
 
 export class CacheFiles {
   private readonly folder: string;
