@@ -4,21 +4,16 @@ import { parseHeaderEntries } from '../src/format/pack-header.ts';
 import { encodeTree } from '../src/format/tree.ts';
 import type { BlobId } from '../src/model/ids.ts';
 import type { TreeNode } from '../src/model/node.ts';
-import { type RawString, rawFromText } from '../src/model/raw-bytes.ts';
 import type { BlobIndex } from '../src/repository/blob-index.ts';
 import { PackWriter, storePack } from '../src/repository/pack-writer.ts';
 import type { Repository } from '../src/repository/repository.ts';
+import { node } from './tree-node.ts';
 
 /** A directory: files by their blobs, or directories. */
 export type Sketch = { [name: string]: string | readonly Buffer[] | Sketch };
 
 /** Files as text of one blob, or as several blobs. Every tree is a blob of one pack, every blob of a file of another. @returns the roots. */
-export async function storeTrees(
-  { storage, seal }: Repository,
-  index: BlobIndex,
-  sketches: readonly Sketch[],
-  complete: (node: TreeNode) => TreeNode = (node) => node,
-): Promise<BlobId[]> {
+export async function storeTrees({ storage, seal }: Repository, index: BlobIndex, sketches: readonly Sketch[]): Promise<BlobId[]> {
   const writer = new PackWriter({ storage, seal, formatVersion: 2, level: 1, onStored: () => undefined });
   const known = new Set<string>();
   const save = (kind: 'data' | 'tree', plain: Buffer): BlobId => {
@@ -30,11 +25,10 @@ export async function storeTrees(
   };
   const treeOf = (sketch: Sketch): BlobId => {
     const nodes = Object.entries(sketch).map(([name, value]): TreeNode => {
-      if (typeof value !== 'string' && !Array.isArray(value))
-        return complete({ ...emptyNode(name, 'dir'), subtree: treeOf(value as Sketch) });
+      if (typeof value !== 'string' && !Array.isArray(value)) return node(name, { type: 'dir', subtree: treeOf(value as Sketch) });
       const blobs = typeof value === 'string' ? (value === '' ? [] : [Buffer.from(value)]) : (value as readonly Buffer[]);
       const size = blobs.reduce((sum, { length }) => sum + length, 0);
-      return complete({ ...emptyNode(name, 'file'), size, links: 1, content: blobs.map((blob) => save('data', blob)) });
+      return node(name, { size, links: 1, content: blobs.map((blob) => save('data', blob)) });
     });
     return save('tree', encodeTree(nodes.sort((a, b) => (a.name < b.name ? -1 : 1))));
   };
@@ -45,32 +39,4 @@ export async function storeTrees(
     for (const entry of parseHeaderEntries(entries)) index.add(entry.id, entry.kind, pack, entry.offset, entry.length, entry.plainLength);
   }
   return roots;
-}
-
-const time = '2024-01-01T00:00:00Z';
-
-export function emptyNode(name: string, type: 'file' | 'dir'): TreeNode {
-  return {
-    name: rawFromText(name) as RawString,
-    type,
-    mode: type === 'dir' ? 2 ** 31 + 0o755 : 0o644,
-    mtime: time,
-    atime: time,
-    ctime: time,
-    uid: 0,
-    gid: 0,
-    user: '',
-    group: '',
-    inode: 0,
-    deviceId: 0,
-    size: 0,
-    links: 0,
-    linkTarget: undefined,
-    extendedAttributes: [],
-    device: 0,
-    content: undefined,
-    subtree: undefined,
-    error: '',
-    unknown: undefined,
-  };
 }

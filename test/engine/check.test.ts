@@ -9,8 +9,9 @@ import { HoldfastError } from '../../src/model/errors.ts';
 import type { EngineEvent } from '../../src/model/events.ts';
 import { openRepository } from '../../src/repository/repository.ts';
 import { createLocalStorage } from '../../src/storage/local.ts';
-import { backUpInto, laneEntry, makeSmallRepository, packPath, SmallRepository } from '../faults/small-repository.ts';
+import { backUpInto, makeSmallRepository, packPath, SmallRepository } from '../faults/small-repository.ts';
 import { requireRestic, scratch } from '../peers.ts';
+import { laneEntry } from '../scratch-backup.ts';
 
 function resticRepository(t: TestContext, restic: string, version: 1 | 2): SmallRepository {
   const root = scratch(t);

@@ -5,7 +5,8 @@ import { test } from 'node:test';
 import type { BlobId } from '../../src/model/ids.ts';
 import { loadIndex } from '../../src/repository/load-index.ts';
 import { randomBytes } from '../awkward-tree.ts';
-import { node, RestoreFixture, storeByHand } from './restore-support.ts';
+import { node } from '../tree-node.ts';
+import { RestoreFixture, storeByHand } from './restore-support.ts';
 
 const MiB = 1024 * 1024;
 

@@ -7,7 +7,8 @@ import { zeroChunkBytes } from '../../src/engine/restore/zero-chunk.ts';
 import type { BlobId } from '../../src/model/ids.ts';
 import { describeTree } from '../awkward-tree.ts';
 import { requireOrdinaryUser, requireRoot } from '../peers.ts';
-import { node, RestoreFixture, storeByHand } from './restore-support.ts';
+import { node } from '../tree-node.ts';
+import { RestoreFixture, storeByHand } from './restore-support.ts';
 
 test('100 GiB of holes with a little data take seconds, again and verified too', async (t) => {
   const fixture = new RestoreFixture(t);

@@ -2,7 +2,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { backUp } from '../../src/engine/backup/backup.ts';
 import { startLanes } from '../../src/engine/lanes/pool.ts';
 import type { RestoreOptions } from '../../src/engine/restore/options.ts';
 import { restoreVolume } from '../../src/engine/restore/restore.ts';
@@ -10,11 +9,9 @@ import { indexFileFromFragments, indexFragment } from '../../src/format/index-fi
 import { sha256Hex } from '../../src/format/kernel/sha256.ts';
 import type { BlobKind } from '../../src/format/pack-header.ts';
 import { encodeTree } from '../../src/format/tree.ts';
-import type { Clock } from '../../src/model/clock.ts';
 import type { EngineEvent, RestoreResult } from '../../src/model/events.ts';
 import type { BlobId } from '../../src/model/ids.ts';
 import type { TreeNode } from '../../src/model/node.ts';
-import { type RawString, rawFromText } from '../../src/model/raw-bytes.ts';
 import type { StoredSnapshot } from '../../src/model/snapshot.ts';
 import { loadIndex } from '../../src/repository/load-index.ts';
 import { PackWriter, storePack } from '../../src/repository/pack-writer.ts';
@@ -22,12 +19,8 @@ import { createRepository, openRepository, type Repository, writeSealedJson } fr
 import { listSnapshots, saveSnapshot } from '../../src/repository/snapshots.ts';
 import { createLocalStorage } from '../../src/storage/local.ts';
 import { scratch } from '../peers.ts';
-
-const laneEntry = new URL('../../src/cli/lane.ts', import.meta.url);
-export const password = Buffer.from('x');
-/** An irreducible polynomial of degree 53, as restic's tests use it. */
-const polynomial = 0x3da3358b4dc173n;
-const clock: Clock = { now: () => new Date(), sleep: async () => undefined };
+import { backUpDirectory, laneEntry } from '../scratch-backup.ts';
+import { scratchOptions, scratchPassword } from '../scratch-repository.ts';
 
 export type Restored = { result: RestoreResult; events: EngineEvent[]; problems: { file: string; problem: string; message: string }[] };
 
@@ -46,17 +39,11 @@ export class RestoreFixture {
   }
 
   async create(): Promise<Repository> {
-    return createRepository(createLocalStorage(this.folder), {
-      password,
-      cost: { N: 2, r: 8, p: 1 },
-      chunkerPolynomial: polynomial,
-      owner: { username: 'root', hostname: 'host' },
-      now: new Date(),
-    });
+    return createRepository(createLocalStorage(this.folder), scratchOptions);
   }
 
   open(): Promise<Repository> {
-    return openRepository(createLocalStorage(this.folder), password);
+    return openRepository(createLocalStorage(this.folder), scratchPassword);
   }
 
   /** A file below the source. */
@@ -66,39 +53,7 @@ export class RestoreFixture {
   }
 
   async backUp(): Promise<StoredSnapshot> {
-    const repository = await this.open();
-    await backUp({
-      repository,
-      address: { url: this.folder },
-      laneEntry,
-      index: await loadIndex(repository),
-      snapshots: await listSnapshots(repository),
-      project: 'project',
-      volumes: [
-        {
-          name: 'volume',
-          directory: this.source,
-          allowEmpty: false,
-          excludes: {},
-          excludeIfPresent: [],
-          excludeCaches: false,
-          oneFileSystem: true,
-          withAtime: false,
-          changes: { ignoreInode: false, ignoreCtime: false, force: false },
-        },
-      ],
-      run: 'run',
-      class: 'manual',
-      consistency: 'crash',
-      tags: [],
-      programVersion: 'test',
-      lanes: 1,
-      compressionLevel: 3,
-      dryRun: false,
-      report: () => undefined,
-      signal: new AbortController().signal,
-      clock,
-    });
+    await backUpDirectory(await this.open(), this.folder, this.source, 'run');
     return this.latest();
   }
 
@@ -114,7 +69,7 @@ export class RestoreFixture {
 
 /** Restores the latest snapshot of a repository with two lanes of its own. */
 export async function restoreFrom(folder: string, options: Partial<RestoreOptions> & Pick<RestoreOptions, 'target'>): Promise<Restored> {
-  const repository = await openRepository(createLocalStorage(folder), password);
+  const repository = await openRepository(createLocalStorage(folder), scratchPassword);
   const index = await loadIndex(repository);
   const { config, masterKey } = repository;
   const start = { job: 'restore', address: { url: folder }, config, masterKey, index: index.memory, settings: undefined } as const;
@@ -191,34 +146,3 @@ export type HandMade = {
   tree: (nodes: TreeNode[]) => BlobId;
   rawTree: (json: string) => BlobId;
 };
-
-const goDirectoryBit = 2 ** 31;
-
-/** A node of whatever kind, with plausible defaults. */
-export function node(name: string, fields: Partial<TreeNode>): TreeNode {
-  const time = '2020-01-01T00:00:00.123456789Z';
-  return {
-    name: rawFromText(name) as RawString,
-    type: 'file',
-    mode: fields.type === 'dir' ? goDirectoryBit + 0o755 : 0o644,
-    mtime: time,
-    atime: time,
-    ctime: time,
-    uid: process.getuid?.() ?? 0,
-    gid: process.getgid?.() ?? 0,
-    user: '',
-    group: '',
-    inode: 0,
-    deviceId: 0,
-    size: 0,
-    links: 0,
-    linkTarget: undefined,
-    extendedAttributes: [],
-    device: 0,
-    content: fields.type === undefined || fields.type === 'file' ? [] : undefined,
-    subtree: undefined,
-    error: '',
-    unknown: undefined,
-    ...fields,
-  };
-}

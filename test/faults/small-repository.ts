@@ -2,26 +2,17 @@
 import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { setTimeout } from 'node:timers/promises';
-import { backUp } from '../../src/engine/backup/backup.ts';
 import { type CheckResult, checkRepository } from '../../src/engine/maintenance/check.ts';
 import type { ReadDataSelection } from '../../src/engine/maintenance/read-data.ts';
 import { sha256Hex } from '../../src/format/kernel/sha256.ts';
 import type { BlobKind } from '../../src/format/pack-header.ts';
 import { openJson, sealJson } from '../../src/format/sealed-json.ts';
-import type { Clock } from '../../src/model/clock.ts';
 import type { CheckFinding } from '../../src/model/events.ts';
-import { loadIndex } from '../../src/repository/load-index.ts';
 import { createRepository, openRepository, type Repository } from '../../src/repository/repository.ts';
-import { listSnapshots } from '../../src/repository/snapshots.ts';
 import { createLocalStorage } from '../../src/storage/local.ts';
 import { scratch } from '../peers.ts';
-
-export const laneEntry = new URL('../../src/cli/lane.ts', import.meta.url);
-const password = Buffer.from('x');
-const clock: Clock = { now: () => new Date(), sleep: (ms, signal) => setTimeout(ms, undefined, { signal }).catch(() => undefined) };
-/** An irreducible polynomial of degree 53, as restic's tests use it. */
-const polynomial = 0x3da3358b4dc173n;
+import { backUpDirectory, laneEntry } from '../scratch-backup.ts';
+import { scratchOptions, scratchPassword } from '../scratch-repository.ts';
 
 /** Content of the files; `common` is in both snapshots. */
 export const files = {
@@ -42,7 +33,7 @@ export class SmallRepository {
   }
 
   open(): Promise<Repository> {
-    return openRepository(createLocalStorage(this.folder), password);
+    return openRepository(createLocalStorage(this.folder), scratchPassword);
   }
 
   async check(readData: ReadDataSelection | 'structure' = { select: 'all' }, lanes = 1): Promise<CheckResult> {
@@ -150,13 +141,7 @@ export async function makeSmallRepository(t: Pick<TestContext, 'after'>): Promis
   const source = join(root, 'volume');
   const small = new SmallRepository(join(root, 'repository'));
   const storage = createLocalStorage(small.folder);
-  await createRepository(storage, {
-    password,
-    cost: { N: 2, r: 8, p: 1 },
-    chunkerPolynomial: polynomial,
-    owner: { username: 'root', hostname: 'host' },
-    now: new Date(),
-  });
+  await createRepository(storage, scratchOptions);
   for (const [name, content] of Object.entries(files)) {
     mkdirSync(join(source, name, '..'), { recursive: true });
     writeFileSync(join(source, name), content);
@@ -169,37 +154,5 @@ export async function makeSmallRepository(t: Pick<TestContext, 'after'>): Promis
 }
 
 export async function backUpInto(small: SmallRepository, directory: string, run: string): Promise<void> {
-  const repository = await small.open();
-  await backUp({
-    repository,
-    address: { url: small.folder },
-    laneEntry,
-    index: await loadIndex(repository),
-    snapshots: await listSnapshots(repository),
-    project: 'project',
-    volumes: [
-      {
-        name: 'volume',
-        directory,
-        allowEmpty: false,
-        excludes: {},
-        excludeIfPresent: [],
-        excludeCaches: false,
-        oneFileSystem: true,
-        withAtime: false,
-        changes: { ignoreInode: false, ignoreCtime: false, force: false },
-      },
-    ],
-    run,
-    class: 'manual',
-    consistency: 'crash',
-    tags: [],
-    programVersion: 'test',
-    lanes: 1,
-    compressionLevel: 3,
-    dryRun: false,
-    report: () => undefined,
-    signal: new AbortController().signal,
-    clock,
-  });
+  await backUpDirectory(await small.open(), small.folder, directory, run);
 }

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { lstatSync, mkdirSync, readFileSync, readlinkSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
-import { requireOrdinaryUser, requireRoot, scratch } from '../../../test/peers.ts';
+import { test } from 'node:test';
+import { requireOrdinaryUser, requireRoot } from '../../../test/peers.ts';
+import { openScratch } from '../../../test/scratch-directory.ts';
 import { type RawString, rawFromText } from '../../model/raw-bytes.ts';
 import {
   chmodAt,
@@ -40,13 +41,6 @@ import { close, openAt, openDirectoryRoot } from './posix-open.ts';
 import { makeDevice, Stat, statAt } from './posix-stat.ts';
 
 const raw = rawFromText;
-
-function openScratch(t: TestContext): { folder: string; root: number } {
-  const folder = scratch(t);
-  const root = openDirectoryRoot(raw(folder));
-  t.after(() => close(root));
-  return { folder, root };
-}
 
 function lookAt(dirFd: number, name: RawString): Stat {
   const stat = new Stat();

@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
-import { scratch } from '../../../test/peers.ts';
+import { openScratch } from '../../../test/scratch-directory.ts';
 import { type RawString, rawFromText } from '../../model/raw-bytes.ts';
 import { mknodAt, symlinkAt, unlinkAt } from './posix-change.ts';
 import {
@@ -29,12 +30,10 @@ import { close, openAt, openDirectoryAt, openDirectoryRoot } from './posix-open.
 const raw = rawFromText;
 
 /** A `place` in memory makes a test with many files quick. */
-function openScratch(t: TestContext, place?: string): { folder: string; root: number } {
-  const folder = place === undefined ? scratch(t) : mkdtempSync(join(place, 'holdfast-'));
-  if (place !== undefined) t.after(() => rmSync(folder, { recursive: true }));
-  const root = openDirectoryRoot(raw(folder));
-  t.after(() => close(root));
-  return { folder, root };
+function openScratchAt(t: TestContext, place: string): { folder: string; root: number } {
+  const folder = mkdtempSync(join(place, 'holdfast-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  return openScratch(t, folder);
 }
 
 const list = (fd: number): DirectoryListing => {
@@ -100,7 +99,7 @@ test('an empty directory, and listing twice', (t) => {
 });
 
 test('a directory of 200,000 entries', { timeout: 120_000 }, (t) => {
-  const { root: many } = openScratch(t, existsSync('/dev/shm') ? '/dev/shm' : undefined);
+  const { root: many } = openScratchAt(t, existsSync('/dev/shm') ? '/dev/shm' : tmpdir());
   const total = 200_000;
   for (let index = 0; index < total; index++) {
     assert.equal(mknodAt(many, raw(`entry-number-${index}`), S_IFREG | 0o600, 0), 0);

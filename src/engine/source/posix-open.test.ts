@@ -3,9 +3,10 @@ import { execFileSync, type SpawnSyncReturns, spawn, spawnSync } from 'node:chil
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import fc from 'fast-check';
-import { requireOrdinaryUser, requirePeer, scratch } from '../../../test/peers.ts';
+import { requireOrdinaryUser, requirePeer } from '../../../test/peers.ts';
+import { openScratch } from '../../../test/scratch-directory.ts';
 import { type RawString, rawFromText } from '../../model/raw-bytes.ts';
 import { mkdirAt } from './posix-change.ts';
 import {
@@ -42,14 +43,6 @@ import {
 import { Stat, statFd } from './posix-stat.ts';
 
 const raw = rawFromText;
-
-function openScratch(t: TestContext): { folder: string; root: number } {
-  const folder = scratch(t);
-  const root = openDirectoryRoot(raw(folder));
-  assert.ok(root >= 0);
-  t.after(() => close(root));
-  return { folder, root };
-}
 
 function contentOf(fd: number): string {
   assert.ok(fd >= 0, `no descriptor: ${fd}`);

@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { lstatSync, mkdirSync, statfsSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
-import { requireRoot, scratch } from '../../../test/peers.ts';
+import { requireRoot } from '../../../test/peers.ts';
+import { openScratch } from '../../../test/scratch-directory.ts';
 import { type RawString, rawFromText } from '../../model/raw-bytes.ts';
 import { utimensAt } from './posix-change.ts';
 import { EBADF, EINVAL, ENOENT, O_PATH, O_RDONLY } from './posix-constants.ts';
@@ -13,13 +14,6 @@ import { close, openAt, openDirectoryRoot } from './posix-open.ts';
 import { type FileSystem, fileSystemOf, makeDevice, Stat, statAt, statFd } from './posix-stat.ts';
 
 const raw = rawFromText;
-
-function openScratch(t: TestContext): { folder: string; root: number } {
-  const folder = scratch(t);
-  const root = openDirectoryRoot(raw(folder));
-  t.after(() => close(root));
-  return { folder, root };
-}
 
 /** What Node's own stat says, in this layer's form. */
 function expected(path: string): Stat {

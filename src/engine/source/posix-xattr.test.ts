@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { chmodSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import fc from 'fast-check';
-import { requireOrdinaryUser, requirePeer, requireRoot, scratch } from '../../../test/peers.ts';
+import { requireOrdinaryUser, requirePeer, requireRoot } from '../../../test/peers.ts';
+import { openScratch } from '../../../test/scratch-directory.ts';
 import type { ExtendedAttribute } from '../../model/node.ts';
 import { type RawString, rawFromText } from '../../model/raw-bytes.ts';
 import { mkdirAt } from './posix-change.ts';
@@ -27,13 +28,6 @@ import {
 } from './posix-xattr.ts';
 
 const raw = rawFromText;
-
-function openScratch(t: TestContext): { folder: string; root: number } {
-  const folder = scratch(t);
-  const root = openDirectoryRoot(raw(folder));
-  t.after(() => close(root));
-  return { folder, root };
-}
 
 function values(listed: ExtendedAttribute[] | number): Record<string, string | undefined> {
   assert.ok(Array.isArray(listed), `errno ${listed}`);
