@@ -111,7 +111,7 @@ export function createRepacker({ context, writer, compressData, onDone }: Repack
             if (!(error instanceof HoldfastError)) throw error;
             await putAnotherCopy(place, error);
           }
-          await writer.settle();
+          if (writer.full) await writer.settle();
           onDone(place.length);
         }
       }
