@@ -97,7 +97,7 @@ async function start({ program, args, location, secrets }: ProcessOptions): Prom
   const [ours, theirs] = await socketPair();
   // A session of its own: Ctrl-C in the terminal is for us, who still need the child to end soundly. When we end, however we do, its
   // input ends, and so does it.
-  const child = spawn(program, args, { stdio: [theirs, theirs, 'pipe'], detached: true });
+  const child = spawn(program, args, { stdio: [theirs, theirs, 'pipe'], detached: true, env: withoutPasswords(process.env) });
   theirs.destroy();
   const lastLines = rememberLines(child.stderr as Readable, secrets);
   const session = connect('http://localhost', {
@@ -200,15 +200,21 @@ async function lastWords(ended: Promise<HoldfastError>): Promise<HoldfastError |
   }
 }
 
-function notStarted(program: string, cause: Error): HoldfastError {
-  const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
+/** The child has no business with the repository's password. */
+const withoutPasswords = (environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv =>
+  Object.fromEntries(Object.entries(environment).filter(([name]) => !/^(HOLDFAST|RESTIC)_/.test(name)));
+
+/** Without the cause, which holds the arguments. */
+function notStarted(program: string, { code, message }: NodeJS.ErrnoException): HoldfastError {
   const remedy = 'install rclone (on Debian: apt-get install rclone), or name it by the option program';
-  const message = missing ? `the program ${program} is not installed` : `cannot start ${program}: ${cause.message}`;
-  return new HoldfastError('unsupported', message, { cause, ...(missing ? { remedy } : {}) });
+  if (code === 'ENOENT') return new HoldfastError('unsupported', `the program ${program} is not installed`, { remedy });
+  return new HoldfastError('unsupported', `cannot start ${program}: ${message}`);
 }
 
 function endedEarly(program: string, location: string, status: number | string | null, lastLines: string): HoldfastError {
-  const said = lastLines === '' ? '' : `: ${lastLines}`;
-  const remedy = 'if this does not pass, try `rclone lsd` on the same remote';
-  return new HoldfastError('storage', `${program} for ${location} ended (${status})${said}`, { remedy });
+  const message = `${program} for ${location} ended (${status})${lastLines === '' ? '' : `: ${lastLines}`}`;
+  // To try again does not help.
+  if (/didn't find section in config file|unknown (shorthand )?(flag|command)/.test(lastLines))
+    return new HoldfastError('usage', message, { remedy: 'correct the URL or the options; `rclone listremotes` tells the remotes' });
+  return new HoldfastError('storage', message, { remedy: 'if this does not pass, try `rclone lsd` on the same remote' });
 }

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import type { HoldfastError } from '../../src/model/errors.ts';
 import { createRcloneStorage } from '../../src/storage/rclone.ts';
 import type { FileRef, Storage } from '../../src/storage/storage.ts';
 import { scratch } from '../peers.ts';
@@ -23,7 +24,7 @@ function opened(t: TestContext, remote: string, options: Record<string, string> 
 function notedRclone(folder: string): { program: string; pids: () => number[] } {
   const program = join(folder, 'noted rclone');
   const notes = join(folder, 'pids');
-  writeFileSync(program, `#!/bin/sh\necho $$ >>'${notes}'\nexec rclone "$@"\n`, { mode: 0o755 });
+  writeFileSync(program, `#!/bin/sh\necho $$ >>'${notes}'\nenv >>'${notes}-environment'\nexec rclone "$@"\n`, { mode: 0o755 });
   return { program: `"${program}"`, pids: () => readFileSync(notes, 'utf8').trim().split('\n').map(Number) };
 }
 
@@ -44,6 +45,8 @@ if (requireServers()) {
     writeFileSync(join(folder, 'rclone.conf'), `[store]\ntype = alias\nremote = ${join(folder, 'store')}\n`);
     mkdirSync(join(folder, 'store'));
     const { program, pids } = notedRclone(folder);
+    process.env.RESTIC_PASSWORD = 'not for rclone';
+    t.after(() => delete process.env.RESTIC_PASSWORD);
     const args = `serve restic --stdio --config '${join(folder, 'rclone.conf')}'`;
     const storage = opened(t, 'store:below', { program, args });
     await storage.create();
@@ -58,6 +61,7 @@ if (requireServers()) {
     await storage.close?.();
     assert.equal(pids().length, 1);
     assert.ok(isGone(pids()[0] as number));
+    assert.doesNotMatch(readFileSync(join(folder, 'pids-environment'), 'utf8'), /not for rclone/);
   });
 
   test('restic and Holdfast on one repository, each by its own rclone', (t) => {
@@ -82,7 +86,8 @@ if (requireServers()) {
 
   test('a remote that rclone does not know: its own words, and no passwords', async (t) => {
     const storage = opened(t, 'nowhere,pass=hunter22:/x');
-    await assert.rejects(storage.create(), (error: Error) => {
+    await assert.rejects(storage.create(), (error: HoldfastError) => {
+      assert.equal(error.code, 'usage', 'to try again does not help');
       assert.match(error.message, /nowhere/);
       assert.match(error.message, /config file/);
       assert.doesNotMatch(`${error.message} ${storage.location} ${error.stack}`, /hunter22/);
