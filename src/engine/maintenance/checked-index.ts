@@ -61,10 +61,12 @@ export class CheckedIndex {
         checked.enter(file, await readSealedJson(repository, 'index', name), findings);
       } catch (error) {
         if (!(error instanceof HoldfastError)) throw error;
-        state.state = error.code === 'storage' ? 'unreadable' : 'damaged';
+        // Anything else (access denied, say) may pass, and says nothing of what is stored.
+        const damaged = error.code === 'damaged' || error.code === 'file-missing';
+        state.state = damaged ? 'damaged' : 'unreadable';
         state.reason = error.message;
         findings.add({
-          kind: error.code === 'storage' ? 'unreadable' : 'index-damaged',
+          kind: damaged ? 'index-damaged' : 'unreadable',
           message: `index file: ${error.message}`,
           file: `index/${name}`,
         });

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { makeSmallRepository, packPath, type SmallRepository } from '../../../test/faults/small-repository.ts';
+import { HoldfastError } from '../../model/errors.ts';
 import { loadIndex } from '../../repository/load-index.ts';
 import type { Storage } from '../../storage/storage.ts';
 import { type IndexRepairResult, type IndexRepairStep, repairIndex } from './repair-index.ts';
+import { repairSnapshots } from './repair-snapshots.ts';
 
 async function repair(
   small: SmallRepository,
@@ -81,4 +83,37 @@ test('index files that need no change stay beside those that do', async (t) => {
   assert.deepEqual([result.packsDropped, result.packsWritten, result.indexFilesRemoved], [1, 0, 2], JSON.stringify(steps));
   assert.ok(repository.names('index').includes(kept as string));
   assert.equal((await repository.check()).notes, 0);
+});
+
+test('what cannot be read now is not taken for damaged: nothing is removed', async (t) => {
+  const repository = await small(t);
+  for (const code of ['storage', 'storage-denied', 'interrupted'] as const) {
+    const failing = (kind: string) => ({
+      wrap: (storage: Storage): Storage => ({
+        ...storage,
+        read: async (file, range) => {
+          if (file.kind === kind) throw new HoldfastError(code, 'not now');
+          return storage.read(file, range);
+        },
+      }),
+    });
+    const before = ['index', 'data', 'snapshots'].map((kind) => repository.names(kind));
+    await assert.rejects(repair(repository, failing('index')), { name: 'HoldfastError' });
+    const opened = await repository.open();
+    const snapshots = repairSnapshots({
+      repository: { ...opened, storage: failing('data').wrap(opened.storage) },
+      snapshots: [],
+      forget: true,
+      keepFolder: repository.folder,
+      dryRun: false,
+      onStep: () => undefined,
+      onProgress: () => undefined,
+      signal: new AbortController().signal,
+    });
+    await assert.rejects(snapshots, { name: 'HoldfastError', code });
+    assert.deepEqual(
+      ['index', 'data', 'snapshots'].map((kind) => repository.names(kind)),
+      before,
+    );
+  }
 });

@@ -113,7 +113,7 @@ export class TreeRepair {
     return decoded !== undefined && decoded.nodes.length === 0 && decoded.leftOut > 0 ? undefined : decoded;
   }
 
-  /** @throws `storage` when one of the copies could not be read at all. */
+  /** @throws `storage` and the like when one of the copies could not be read at all. */
   private async refuseUnreadable(id: BlobId): Promise<void> {
     const { storage, seal } = this.repository;
     for (const { pack, offset, length, plainLength } of this.index.locations(id, 'tree')) {
@@ -121,7 +121,7 @@ export class TreeRepair {
         openBlob(seal, await storage.read({ kind: 'data', name: pack }, { offset, length }), plainLength, id);
         throw new HoldfastError('storage', `tree ${id} could not be read, and then it could`, { file: `data/${pack}` });
       } catch (error) {
-        if (!(error instanceof HoldfastError) || error.code === 'storage') throw error;
+        if (!(error instanceof HoldfastError) || (error.code !== 'damaged' && error.code !== 'file-missing')) throw error;
       }
     }
   }
