@@ -1,6 +1,6 @@
 /** The JSON that docs/cli.md shows has the members that the programs write. */
 import assert from 'node:assert/strict';
-import { chmodSync, globSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, globSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { checkout, type Shell, shopShell } from './transcript.ts';
@@ -34,6 +34,11 @@ function damage(folder: string): void {
 /** What all commands write, by the command. */
 function everything({ folder, run }: Shell): Record<string, Document[]> {
   const ask = (command: string) => parseLines(run(`holdfast --json ${command}`).output);
+  const askCopy = () => {
+    mkdirSync(join(folder, 'other'));
+    ask('init --directory ./other --volume uploads=../uploads');
+    return ask('copy --from local --to ./other/holdfast-repository --password-file ./other/holdfast.key');
+  };
   const said: Record<string, Document[]> = {
     init: ask('init --volume database=./database --volume uploads=./uploads'),
     events: [...ask('backup'), ...ask('backup'), ...ask('restore --to ./rehearsal --verify'), ...ask('check --read-data')],
@@ -44,6 +49,8 @@ function everything({ folder, run }: Shell): Record<string, Document[]> {
     diff: [...ask(`diff ${ask('snapshots')[0]?.id} ${ask('snapshots')[1]?.id}`), ...ask('diff uploads --live')],
     dump: ask('dump uploads 2026/invoice-1.txt --output ./invoice.txt'),
     stats: ask('stats'),
+    copy: askCopy(),
+    key: [...ask('key list'), ...ask('key add --generate ./second.key')],
     forget: ask('forget --dry-run'),
     tag: ask('tag --volume uploads --add reviewed'),
   };
