@@ -21,6 +21,12 @@ const limit = (
   corpora,
 });
 
+/** What the project has set out to reach over a network, whichever corpus and latency. */
+export const networkLimits: readonly Limit[] = (['first', 'unchanged', 'restore', 'check', 'prune'] as const).flatMap((work) => [
+  limit(work, 'wallSeconds', 0.7, []),
+  limit(work, 'peakMemoryBytes', 1.25, []),
+]);
+
 /** What the project has set out to reach. */
 export const limits: readonly Limit[] = [
   limit('first', 'wallSeconds', 0.5),

@@ -4,6 +4,7 @@ import { availableParallelism, cpus, release, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type CorpusChoice, churnCorpus, pristineCorpus } from './corpora.ts';
 import { runGrowth } from './growth.ts';
+import { corpusOver, findRclone, type Link, openNetwork } from './network.ts';
 import { type Options, parseOptions, usage } from './options.ts';
 import { findPeers } from './peers.ts';
 import { renderReport } from './report.ts';
@@ -52,20 +53,26 @@ async function runAll(): Promise<Result[]> {
   }
   // `help` is of no corpus: alone, it needs none.
   const needsCorpus = options.works.some((work) => work !== 'help');
-  for (const name of needsCorpus ? options.corpora : []) await runCorpus({ ...options, name }, report);
+  for (const name of needsCorpus ? options.corpora : []) {
+    if (options.network.length === 0) await runCorpus({ ...options, name }, report);
+    for (const link of options.network) await runCorpus({ ...options, name }, report, link);
+  }
   return results;
 }
 
-async function runCorpus(choice: CorpusChoice, report: (result: Result) => void): Promise<void> {
-  say(`corpus ${choice.name}`);
+async function runCorpus(choice: CorpusChoice, report: (result: Result) => void, link?: Link): Promise<void> {
+  const corpus = link === undefined ? choice.name : corpusOver(choice.name, link);
+  say(`corpus ${corpus}`);
   const pristine = pristineCorpus(join(options.workFolder, 'corpora'), choice);
   const volume = join(scratch, `volume-${choice.name}`);
   for (let repetition = 1; repetition <= options.repeat; repetition++) {
     // The first state again, whatever an earlier repetition did to it.
     mkdirSync(volume, { recursive: true });
     execFileSync('rsync', ['-aH', '--delete', `${pristine}/`, `${volume}/`]);
+    const network = link && (await openNetwork(link, requireRclone(), join(scratch, `server-${corpus}-${repetition}`)));
+    Object.assign(process.env, network?.environment);
     await runRound({
-      corpus: choice.name,
+      corpus,
       repetition,
       // Another one begins each time, so that no peer always has the first turn after a change of work.
       peers: rotate(peers, repetition - 1),
@@ -74,10 +81,16 @@ async function runCorpus(choice: CorpusChoice, report: (result: Result) => void)
       scratch,
       churn: (step) => churnCorpus(volume, step === 0 ? choice : { ...choice, seed: `${choice.seed} ${step}` }),
       compare: repetition === 1,
+      ...(network && { repositoryOf: network.repositoryOf }),
       report,
     });
+    await network?.close();
   }
   if (!options.keep) emptyFiles(volume);
+}
+
+function requireRclone(): string {
+  return findRclone(options.checkout) ?? stop('--network needs a newer rclone in .cache/peers: scripts/install-peers.sh');
 }
 
 function rotate<Item>(list: readonly Item[], by: number): Item[] {

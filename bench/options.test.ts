@@ -20,3 +20,13 @@ test('what does not exist is refused by name', () => {
   assert.throws(() => parse('--scale', 'large'), /--scale/);
   assert.throws(() => parse('--sceds'), /--sceds/);
 });
+
+test('links are a server and a latency', () => {
+  assert.deepEqual(parse().network, []);
+  assert.deepEqual(parse('--network', 'rest:0,s3:100').network, [
+    { server: 'rest', delayMs: 0 },
+    { server: 's3', delayMs: 100 },
+  ]);
+  for (const wrong of ['ftp:1', 'rest', 'rest:fast', 'rest:'])
+    assert.throws(() => parse('--network', wrong), /--network: expected SERVER:MILLISECONDS/);
+});

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type CorpusName, corpusNames } from './corpora.ts';
+import { type Link, parseLink } from './network.ts';
 import { type PeerName, peerNames } from './peers.ts';
 import { type WorkName, workNames } from './rounds.ts';
 
@@ -18,6 +19,8 @@ export type Options = {
   /** Repositories and the copy of the corpus stay in the work folder for a closer look. */
   keep: boolean;
   growth: boolean;
+  /** Ways to servers, each with all works; empty for the local disk. */
+  network: Link[];
   /** Numbers of files that `growth` goes through. */
   counts: number[];
   workFolder: string;
@@ -36,6 +39,7 @@ export const usage = `npm run bench -- [options]
   --markdown       the tables as Markdown
   --keep           leave repositories and corpus copy in the work folder
   --growth         measure 10,000 to 1,000,000 files instead of the corpora
+  --network LIST   repositories on servers with so many milliseconds of latency, such as rest:0,rest:100,s3:20
   --counts LIST    numbers of files for --growth (default: 10000,100000,1000000)
 
 Everything is kept in bench/.work, or in HOLDFAST_BENCH_DIR.
@@ -56,6 +60,7 @@ export function parseOptions(args: readonly string[], checkout: string): Options
       markdown: { type: 'boolean', default: false },
       keep: { type: 'boolean', default: false },
       growth: { type: 'boolean', default: false },
+      network: { type: 'string' },
       counts: { type: 'string', default: '10000,100000,1000000' },
       help: { type: 'boolean', default: false },
     },
@@ -72,6 +77,7 @@ export function parseOptions(args: readonly string[], checkout: string): Options
     markdown: values.markdown,
     keep: values.keep,
     growth: values.growth,
+    network: values.network?.split(',').map(parseLink) ?? [],
     counts: values.counts.split(',').map((count) => positive('counts', count)),
     workFolder: process.env.HOLDFAST_BENCH_DIR ?? join(checkout, 'bench', '.work'),
     checkout,

@@ -79,7 +79,11 @@ function findHoldfast({ checkout }: PeerSearch): Peer | string {
   if (!existsSync(program)) return 'there is no ./holdfast in this checkout';
   const version = versionOf(program, ['--version']);
   if (version === undefined) return './holdfast --version does not work';
-  const at = (place: Place, ...args: string[]): Command => ({ argv: [program, ...args], directory: place.scratch });
+  const at = (place: Place, ...args: string[]): Command => ({
+    argv: [program, ...args],
+    directory: place.scratch,
+    environment: { HOLDFAST_CACHE_DIR: join(place.scratch, 'cache') },
+  });
   return {
     name: 'holdfast',
     version,

@@ -1,4 +1,5 @@
-import { type Figure, type Limit, limits } from './limits.ts';
+import { type Figure, type Limit, limits, networkLimits } from './limits.ts';
+import { isOverNetwork } from './network.ts';
 import { type PeerName, peerNames } from './peers.ts';
 import { type Result, type WorkName, workNames } from './rounds.ts';
 
@@ -53,7 +54,8 @@ export function judge(summaries: readonly Summary[]): Verdict[] {
   const figureOf = (corpus: string, limit: Limit, peer: PeerName): number | undefined =>
     summaries.find((summary) => summary.corpus === corpus && summary.work === limit.work && summary.peer === peer)?.figures[limit.figure];
   const verdicts: Verdict[] = [];
-  for (const limit of limits) {
+  const corpora = [...new Set(summaries.map(({ corpus }) => corpus))].filter(isOverNetwork);
+  for (const limit of [...limits, ...networkLimits.map((limit) => ({ ...limit, corpora }))]) {
     for (const corpus of limit.corpora) {
       const ours = figureOf(corpus, limit, 'holdfast');
       const theirs = limit.against === undefined ? 1 : figureOf(corpus, limit, limit.against);

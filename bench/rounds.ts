@@ -36,6 +36,8 @@ export type Round = {
    * or `prune`.
    */
   churn?: (step: number) => void;
+  /** Where a peer's repository is, when it isn't a folder in `scratch`. */
+  repositoryOf?: (peer: PeerName) => string;
   /** Whether restored data are compared with the volume. */
   compare: boolean;
   report: (result: Result) => void;
@@ -94,7 +96,8 @@ function preparePlace(round: Round, peer: Peer): Place {
   const scratch = join(round.scratch, peer.name);
   rmSync(scratch, { recursive: true, force: true });
   mkdirSync(join(scratch, 'home'), { recursive: true });
-  return { volume: round.volume, repository: join(scratch, 'repository'), scratch: join(scratch, 'home') };
+  const repository = round.repositoryOf?.(peer.name) ?? join(scratch, 'repository');
+  return { volume: round.volume, repository, scratch: join(scratch, 'home') };
 }
 
 async function initialise(round: Round, runner: Runner): Promise<void> {
@@ -130,7 +133,8 @@ async function restore(round: Round, runner: Runner): Promise<void> {
 }
 
 function reportSize(round: Round, runner: Runner): void {
-  if (!runner.failed) round.report({ ...describe(round, runner.peer, 'size'), repositoryBytes: folderSize(runner.place.repository) });
+  if (runner.failed || round.repositoryOf !== undefined) return;
+  round.report({ ...describe(round, runner.peer, 'size'), repositoryBytes: folderSize(runner.place.repository) });
 }
 
 function fail(round: Round, runner: Runner, work: WorkName, failure: string): void {
