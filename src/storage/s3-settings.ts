@@ -99,7 +99,7 @@ function parsePath(path: string): { bucket: string; prefix: string } {
   }
   const [bucket, ...prefix] = names;
   // Source: the rules for names of general purpose buckets; compatible servers have been laxer about capitals and underscores.
-  if (bucket === undefined || !/^[A-Za-z0-9][A-Za-z0-9._-]{1,254}$/.test(bucket)) throw usage('an s3: URL needs the name of a bucket');
+  if (bucket === undefined || !/^[A-Za-z0-9][A-Za-z0-9._-]{2,254}$/.test(bucket)) throw usage('an s3: URL needs the name of a bucket');
   if (prefix.some((name) => name === '.' || name === '..')) throw usage('the prefix in an s3: URL cannot hold "." or ".."');
   return { bucket, prefix: prefix.join('/') };
 }
