@@ -1,9 +1,10 @@
 /** What one word of a command line means that stands for one snapshot, and perhaps for a path in it. */
 import type { Configuration } from '../control/configuration/configuration.ts';
+import type { Choice } from '../control/restore-points.ts';
 import { HoldfastError } from '../model/errors.ts';
 import { type RawString, rawFromText } from '../model/raw-bytes.ts';
 import type { StoredSnapshot } from '../model/snapshot.ts';
-import { chooseSnapshots, volumeNameOf } from './choose-snapshots.ts';
+import { chooseSnapshots, type SnapshotRequest, volumeNameOf } from './choose-snapshots.ts';
 
 export type NamingContext = {
   snapshots: readonly StoredSnapshot[];
@@ -35,7 +36,7 @@ export function findNamedSnapshot(text: string, context: NamingContext): NamedSn
     });
   }
   const wanted = asVolume ? name : volume;
-  const choices = chooseSnapshots({
+  const choices = choose(name, {
     snapshots,
     configuration: byId ? undefined : context.configuration,
     volumes: wanted === undefined ? [] : [wanted],
@@ -54,6 +55,17 @@ export function findNamedSnapshot(text: string, context: NamingContext): NamedSn
     );
   }
   return { snapshot: choice.snapshot, volume: choice.volume, path: relativePath(path) };
+}
+
+function choose(name: string, request: SnapshotRequest): Choice[] {
+  try {
+    return chooseSnapshots(request);
+  } catch (error) {
+    // What can be read as a time is one; else a volume or an id was meant at least as probably.
+    const isNoTime = error instanceof HoldfastError && error.code === 'usage' && error.message.endsWith('is not a point in time');
+    if (!isNoTime || request.at !== name) throw error;
+    throw new HoldfastError('snapshot-missing', `there is no snapshot, volume or time ${JSON.stringify(name)}`, { cause: error });
+  }
 }
 
 /** A path in a snapshot as trees have it: from the root, without slashes at its ends. */

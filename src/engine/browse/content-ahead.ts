@@ -22,7 +22,7 @@ type Range = { pack: number; offset: number; end: number; wants: Want[]; bytes: 
 export type ContentReaderOptions = { repository: Pick<Repository, 'storage' | 'seal'>; index: BlobIndex };
 
 /** A queue of blobs: what is put in is read ahead, and comes out in the same order. Memory: 16 MiB of packs, and the blob that came out. */
-export class ContentQueue {
+class ContentQueue {
   private readonly o: ContentReaderOptions;
   private readonly ranges: Range[] = [];
   private blobs = 0;
