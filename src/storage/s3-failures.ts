@@ -6,8 +6,6 @@ type ServiceError = Error & {
   code?: unknown;
   $metadata?: { httpStatusCode?: number };
   $response?: { headers?: Record<string, string | undefined> };
-  /** In answers to requests of the wrong region. */
-  Region?: string;
 };
 
 /** Longer waits than this are not believed. */
@@ -15,7 +13,7 @@ const longestWaitMs = 60 * 60 * 1000;
 
 const full = /^(QuotaExceeded|.*StorageFull|.*QuotaExceeded|InsufficientStorage|InsufficientCapacity)$/;
 const denied =
-  /^(AccessDenied|AccountProblem|AllAccessDisabled|AuthorizationHeaderMalformed|Expired(Token|TokenException)|Forbidden|Invalid(AccessKeyId|Token|Security)|NotSignedUp|SignatureDoesNotMatch|TokenRefreshRequired|UnauthorizedAccess|CredentialsProviderError|TokenProviderError)$/;
+  /^(AccessDenied|AccountProblem|AllAccessDisabled|Expired(Token|TokenException)|Forbidden|Invalid(AccessKeyId|Token|Security)|NotSignedUp|SignatureDoesNotMatch|TokenRefreshRequired|UnauthorizedAccess|CredentialsProviderError|TokenProviderError)$/;
 /** Errors of transport in spite of their status 400 or 403: the same request may well succeed. */
 const passing =
   /^(BadDigest|IncompleteBody|InvalidDigest|RequestTimeout|XAmzContentSHA256Mismatch|XAmzContentChecksumMismatch|RequestTimeTooSkewed|OperationAborted|ConditionalRequestConflict|NoSuchUpload|InvalidPart)$/;
@@ -43,7 +41,11 @@ export function failureOf(error: unknown, doing: string, subject: string): Holdf
     return new HoldfastError('storage-denied', message, { ...details, remedy });
   }
   if (status === 401 || status === 403 || denied.test(name)) return new HoldfastError('storage-denied', message, details);
-  if (status === 301 || status === 307 || name === 'PermanentRedirect') {
+  if (
+    status === 301 ||
+    status === 307 ||
+    /^(PermanentRedirect|AuthorizationHeaderMalformed|IllegalLocationConstraintException)$/.test(name)
+  ) {
     const remedy = 'name the region of the bucket: ?region=REGION';
     return new HoldfastError('usage', `${message}; the bucket is in another region`, { ...details, remedy });
   }

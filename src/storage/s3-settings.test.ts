@@ -73,7 +73,7 @@ test('what cannot be used is refused, and never repeated where it may hold a sec
     ['s3:host', /bucket/],
     ['s3:host/', /bucket/],
     ['s3:https:///bucket', /host/],
-    ['s3://ab/../x', /prefix/],
+    ['s3://abc/../x', /prefix/],
     ['s3://b%zz/x', /escape/],
     ['s3:https://key:hush@host/bucket', /credentials/],
     ['s3://key:hush@host/bucket', /credentials/],

@@ -153,6 +153,7 @@ test('errors of the server are told apart', async (t) => {
     [{ status: 502, body: '<html>not ours</html>' }, 'storage'],
     [{ status: 429 }, 'storage'],
     [failure('PermanentRedirect', 301), 'usage'],
+    [failure('AuthorizationHeaderMalformed', 400, "the region 'us-east-1' is wrong"), 'usage'],
   ];
   for (const [answer, code] of cases) {
     const { requests, storage } = await recorder(t, () => answer);
