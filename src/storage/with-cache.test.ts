@@ -113,8 +113,9 @@ test('whatever happened to a cached file, what is read is what was stored', asyn
     await read(open());
     for (const damage of damages) {
       damage(cached(file));
-      assert.deepEqual(await read(open()), expected);
-      assert.deepEqual(readFileSync(cached(file)), bytes);
+      // Not deepEqual: it takes minutes to say how two long buffers differ.
+      assert.ok((await read(open())).equals(expected));
+      assert.ok(readFileSync(cached(file)).equals(bytes));
     }
   }
 });
