@@ -80,3 +80,25 @@ test('a command that fails or prints nothing is an error that tells nothing of w
   await missing(configured('true'), /printed nothing/);
   assert.equal(await find(configured('echo first line; echo second')), 'first line');
 });
+
+test('commands and the terminal come in their turn, and the source of a copy has names of its own', async () => {
+  const environment: NodeJS.ProcessEnv = {
+    HOLDFAST_PASSWORD_COMMAND: 'echo ours; echo more',
+    HOLDFAST_PASSWORD: 'ours, plain',
+    RESTIC_PASSWORD_COMMAND: "printf '%s' restics",
+    HOLDFAST_FROM_PASSWORD: 'of the source',
+    RESTIC_FROM_PASSWORD: "of restic's source",
+  };
+  const ask = async () => Buffer.from('asked');
+  assert.equal(await find({ environment, command: 'echo given', ask }), 'given');
+  assert.equal(await find({ environment, ask }), 'ours');
+  assert.equal(await find({ environment, role: 'FROM_', ask }), 'of the source');
+  delete environment.HOLDFAST_PASSWORD_COMMAND;
+  assert.equal(await find({ environment, ask }), 'ours, plain');
+  delete environment.HOLDFAST_PASSWORD;
+  delete environment.HOLDFAST_FROM_PASSWORD;
+  assert.equal(await find({ environment, ask }), 'restics');
+  assert.equal(await find({ environment, role: 'FROM_', ask }), "of restic's source");
+  assert.equal(await find({ environment: {}, ask }), 'asked');
+  await missing({ command: 'echo secret; exit 4' }, /^the password command \/bin\/sh failed \(4\)$/);
+});
