@@ -81,12 +81,9 @@ async function copyRoute(
           'the two repositories cut files differently: a backup straight into the destination will not find the chunks that were copied; `holdfast init --copy-chunker-params` makes a repository that cuts like another',
         );
       }
-      const [snapshots, present, sourceIndex, destinationIndex] = await Promise.all([
-        readableSnapshots(context, source),
-        listSnapshots(destination.repository),
-        loadIndex(source.repository),
-        loadIndex(destination.repository),
-      ]);
+      // Snapshots before the index, the reverse of a backup's order: of one that is at work nothing is missed.
+      const [snapshots, present] = await Promise.all([readableSnapshots(context, source), listSnapshots(destination.repository)]);
+      const [sourceIndex, destinationIndex] = [await loadIndex(source.repository), await loadIndex(destination.repository)];
       const result = await copySnapshots({
         source: { ...source, index: sourceIndex },
         destination: { ...destination, index: destinationIndex },
