@@ -33,7 +33,7 @@ const printable = (line: string): string =>
     .trim();
 
 /** Replaces given secrets, users of URLs, and values of what is named like a credential. */
-export function withoutSecrets(text: string, secrets: readonly string[]): string {
+function withoutSecrets(text: string, secrets: readonly string[]): string {
   let clean = text;
   for (const secret of secrets) clean = clean.replaceAll(secret, '***');
   return clean
