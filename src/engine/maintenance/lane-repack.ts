@@ -15,7 +15,7 @@ import type { LaneContext } from '../lanes/protocol.ts';
 /** Reading on is cheaper than another request, up to here. */
 const maxGapBytes = 512 * 1024;
 /** Bounds the memory of a lane: it holds the range that it works on and the one that it fetches ahead. */
-const maxRangeBytes = 2 * 1024 * 1024;
+const maxRangeBytes = 1024 * 1024;
 /** Blobs are this large at most, unless another tool made them. */
 const scratchBytes = 8 * 1024 * 1024;
 /** zstd level of what is compressed anew: that of `backup --compression auto`. */

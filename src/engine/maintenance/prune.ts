@@ -23,7 +23,7 @@ import {
   type StoredPacks,
 } from './prune-plan.ts';
 import { removeFiles } from './remove-files.ts';
-import { Repack } from './repack.ts';
+import { Repack, type Repacked } from './repack.ts';
 import { writeRemainingIndex } from './rewrite-index.ts';
 
 export type PruneOptions = {
@@ -194,11 +194,11 @@ async function carryOut(execution: Execution): Promise<Done> {
   };
   // First what nothing refers to: it makes room for the copies.
   await removeFiles(storage, 'data', plan.unreferenced, checkStopped, onRemoved);
-  const { packs, bytes } = await repack(execution);
+  const { packs, bytes, indexFiles } = await repack(execution);
   done.packsWritten = packs;
   done.bytesWritten = bytes;
 
-  done.indexFilesWritten = await writeRemainingIndex(repository, index, plan, checkStopped);
+  done.indexFilesWritten = indexFiles + (await writeRemainingIndex(repository, index, plan, checkStopped));
   const oldIndexFiles = plan.obsoleteIndexFiles.map((file) => index.files[file]?.name as string);
   await removeFiles(storage, 'index', oldIndexFiles, checkStopped, () => done.indexFilesRemoved++);
   const oldPacks = [...plan.actions.keys()].filter((pack) => plan.actions[pack] !== 'keep' && (stored.sizes[pack] as number) >= 0);
@@ -209,25 +209,18 @@ async function carryOut(execution: Execution): Promise<Done> {
   return done;
 }
 
-async function repack({
-  repository,
-  index,
-  plan,
-  work,
-  clock,
-  checkStopped,
-  signal,
-}: Execution): Promise<{ packs: number; bytes: number }> {
+async function repack({ repository, index, plan, work, clock, checkStopped, signal }: Execution): Promise<Repacked> {
   const { lanes } = work.pool;
-  const copying = new Repack({ repository, index, plan, nowMs: () => clock.now().getTime(), checkStopped });
+  const checkNotLost = () => {
+    if (signal.aborted && reasonOf(signal).code === 'locked') throw reasonOf(signal);
+  };
+  const copying = new Repack({ repository, index, plan, nowMs: () => clock.now().getTime(), checkStopped, checkNotLost });
   work.onStored = (pack) => copying.stored(pack);
   work.expect(copying.bytesToRead);
   try {
     await copying.run(lanes);
   } catch (error) {
-    // Who lost the lock must name nothing that may be gone.
-    const lost = signal.aborted && reasonOf(signal).code === 'locked';
-    if (!lost) await copying.keepWhatIsStored(lanes);
+    await copying.keepWhatIsStored(lanes);
     throw error;
   }
   return copying.written;

@@ -1,15 +1,15 @@
 /** Replaces index files after packs have gone: what stays is named anew, and durably, before the old files are removed. */
-import { indexFileFromFragments } from '../../format/index-file.ts';
 import type { BlobLocation } from '../../repository/blob-index.ts';
 import { type Repository, writeSealedJson } from '../../repository/repository.ts';
+import { IndexText } from './index-text.ts';
 import type { PruneIndex } from './prune-index.ts';
 import type { PrunePlan } from './prune-plan.ts';
 
 /** restic's bound for one index file. */
-const maxBlobsPerFile = 50_000;
+export const maxBlobsPerFile = 50_000;
 
 /**
- * Writes index files for all packs that stay and that only obsolete files name.
+ * Writes index files for all packs that stay and that only obsolete files name, as the old ones described them.
  * @param checkStopped throws to stop, before each file.
  * @returns how many files were written. @throws `storage`, `storage-full`.
  */
@@ -22,35 +22,30 @@ export async function writeRemainingIndex(
   const obsolete = new Set(obsoleteIndexFiles);
   const done = new Uint8Array(actions.length);
   for (const [file, { packs }] of index.files.entries()) if (!obsolete.has(file)) for (const pack of packs) done[pack] = 1;
-  let fragments: string[] = [];
-  let blobs = 0;
+  const text = new IndexText();
   let written = 0;
   const flush = async () => {
-    if (fragments.length === 0) return;
+    const json = text.take();
+    if (json === undefined) return;
     checkStopped();
-    await writeSealedJson(repository, 'index', indexFileFromFragments(fragments));
-    fragments = [];
-    blobs = 0;
+    await writeSealedJson(repository, 'index', json);
     written++;
   };
   for (const [pack, action] of actions.entries()) {
     if (action !== 'keep' || done[pack] === 1) continue;
-    const entries = index.entriesOf(pack);
-    fragments.push(fragmentOf(index, pack, entries));
-    blobs += entries.length;
-    if (blobs >= maxBlobsPerFile) await flush();
+    describePack(text, index, pack);
+    if (text.blobs >= maxBlobsPerFile) await flush();
   }
   await flush();
   return written;
 }
 
-/** One pack of an index file, as JSON text: what the old index says, place by place. */
-function fragmentOf({ blobs }: PruneIndex, pack: number, entries: Uint32Array): string {
-  let text = `{"id":"${blobs.packId(pack)}","blobs":[`;
-  for (const [i, entry] of entries.entries()) {
+function describePack(text: IndexText, index: PruneIndex, pack: number): void {
+  const { blobs } = index;
+  text.beginPack(blobs.packId(pack));
+  for (const entry of index.entriesOf(pack)) {
     const { kind, offset, length, plainLength } = blobs.location(entry) as BlobLocation;
-    const uncompressed = plainLength > 0 ? `,"uncompressed_length":${plainLength}` : '';
-    text += `${i > 0 ? ',' : ''}{"id":"${blobs.idOf(entry)}","type":"${kind}","offset":${offset},"length":${length}${uncompressed}}`;
+    text.blob(kind, blobs.idOf(entry), offset, length, plainLength);
   }
-  return `${text}]}`;
+  text.endPack();
 }
