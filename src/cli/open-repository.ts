@@ -1,8 +1,9 @@
 /** Opens a repository for a run: its storage, what is told of that, and its cache. */
 import { randomUUID } from 'node:crypto';
-import { mkdir, mkdtemp, rm, utimes } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BroadcastChannel } from 'node:worker_threads';
+import { sha256Hex } from '../format/kernel/sha256.ts';
 import type { Report } from '../model/events.ts';
 import { openRepository, type Repository } from '../repository/repository.ts';
 import type { RetryLink, Storage, StorageAddress } from '../storage/storage.ts';
@@ -63,7 +64,9 @@ export async function openRepositoryAt(
 ): Promise<OpenedRepository> {
   const { storage, address, close } = await openStorageFor(given, run);
   try {
-    const repository = await openRepository(storage, await password());
+    const likelyKey = cacheRoot && (await recallKey(cacheRoot, storage));
+    const repository = await openRepository(storage, await password(), likelyKey);
+    if (cacheRoot !== undefined && repository.keyName !== likelyKey) await rememberKey(cacheRoot, repository);
     const cache = cacheRoot === undefined ? undefined : await openCache(cacheRoot, repository.config.id, freshCache);
     if (cache === undefined) return { repository, address, close };
     return {
@@ -96,11 +99,30 @@ function createRetryLink(signal: AbortSignal, report: Report): { link: RetryLink
 }
 
 const directoryMode = 0o700;
+const namePattern = /^[0-9a-f]{64}$/;
+
+/** The file that names the key that opened a repository last. */
+const keyNoteOf = (root: string, { location }: Storage) => join(root, `key-of-${sha256Hex(Buffer.from(location)).slice(0, 16)}`);
+
+async function recallKey(root: string, storage: Storage): Promise<string | undefined> {
+  const name = await readFile(keyNoteOf(root, storage), 'utf8').catch(() => '');
+  return namePattern.test(name) ? name : undefined;
+}
+
+/** Never fails: without the note, keys are listed. */
+async function rememberKey(root: string, { storage, keyName }: Repository): Promise<void> {
+  try {
+    await mkdir(root, { recursive: true, mode: directoryMode });
+    await writeFile(keyNoteOf(root, storage), keyName ?? '', { mode: 0o600 });
+  } catch {
+    // A cache that cannot be written is none.
+  }
+}
 
 /** The cache of a repository; undefined when there can be none, which costs time only. */
 async function openCache(root: string, id: string, fresh: boolean): Promise<{ folder: string; close: () => Promise<void> } | undefined> {
   // The id is what somebody has sealed; as the name of a folder it must be what ids are.
-  if (!/^[0-9a-f]{64}$/.test(id)) return undefined;
+  if (!namePattern.test(id)) return undefined;
   try {
     await mkdir(root, { recursive: true, mode: directoryMode });
     if (fresh) {

@@ -156,6 +156,7 @@ async function withLock<Result>(
     clock: systemClock,
     patienceMs: parsePatience(global.retryLock),
     signal: session.signal,
+    onKept: ({ message }) => output.warning(`the lock stays, and goes stale by itself: ${displayText(message)}`),
     onWait: ({ message }) => output.note(`${displayText(message)}: waiting`),
   });
   let result: Result;

@@ -9,23 +9,33 @@ export type FoundKey = { name: string; masterKey: SealKey };
 
 /**
  * Tries every key file. A damaged one is no obstacle while another opens.
- * @throws `wrong-password`; `damaged` when there are only damaged ones; `storage`.
+ * @param likely name of the key that opened last time: found right away, it saves the listing. Anything else about it is of no consequence.
+ * @throws `wrong-password`; `damaged` when there are only damaged ones; `storage` when one that might open cannot be read.
  */
-export async function findKey(storage: Storage, password: Buffer): Promise<FoundKey> {
+export async function findKey(storage: Storage, password: Buffer, likely?: string): Promise<FoundKey> {
+  if (likely !== undefined) {
+    const masterKey = await openKey(storage, likely, password).catch(() => undefined);
+    if (masterKey) return { name: likely, masterKey };
+  }
   let tried = 0;
   let damage: unknown;
   for await (const { name } of storage.list('keys')) {
     try {
-      const masterKey = await openKeyFile(parseKeyFile(await storage.read({ kind: 'keys', name })), password);
+      const masterKey = await openKey(storage, name, password);
       if (masterKey) return { name, masterKey };
       tried++;
     } catch (error) {
       damage = error;
     }
   }
-  if (tried === 0 && damage !== undefined) throw damage;
+  const isDamaged = damage instanceof HoldfastError && damage.code === 'damaged';
+  if (damage !== undefined && !(isDamaged && tried > 0)) throw damage;
   throw new HoldfastError('wrong-password', `none of the keys of ${storage.location} opens with this password`);
 }
+
+/** @returns undefined when the password is another key's. */
+const openKey = async (storage: Storage, name: string, password: Buffer): Promise<SealKey | undefined> =>
+  openKeyFile(parseKeyFile(await storage.read({ kind: 'keys', name })), password);
 
 /** What a key file tells without its password. `undefined` members are those of a file that is damaged. */
 export type ListedKey = { name: string } & Partial<Pick<KeyFile, 'created' | 'username' | 'hostname'>>;

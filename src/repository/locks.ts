@@ -54,14 +54,15 @@ export type LockOptions = {
 export async function lockRepository(repository: Repository, { exclusive, clock, onKept }: LockOptions): Promise<HeldLock> {
   const { storage } = repository;
   let told = false;
-  const robbed = await refuseConflicts(repository, exclusive, clock, undefined);
-  if (robbed > 0) await storage.removeLeftovers?.(leftoverMs);
+  const refused = refuseConflicts(repository, exclusive, clock, undefined);
+  // A shared lock that is there for a moment before it is found to be refused bothers nobody, and saves a round trip.
+  if (exclusive) await refused;
   // Before there is a lock that could be taken for one of a process that is dead.
   const beacon = storage.hostFile === undefined ? undefined : lightBeacon(storage.hostFile);
   const held = { exclusive, clock, ...evidenceWith(beacon) };
   let first: string;
   try {
-    first = await lockOnce(repository, held);
+    first = await lockOnce(repository, held, refused);
   } catch (error) {
     beacon?.end();
     throw error;
@@ -149,9 +150,12 @@ async function removeQuietly(storage: Storage, name: string): Promise<void> {
 
 type NewLock = { exclusive: boolean; clock: Clock; evidence?: LockEvidence };
 
-async function lockOnce(repository: Repository, held: NewLock): Promise<string> {
+/** @param free rejects when the repository is locked already; resolves to the number of stale locks that were removed. */
+async function lockOnce(repository: Repository, held: NewLock, free: Promise<number>): Promise<string> {
+  free.catch(() => undefined);
   const name = await writeLock(repository, held);
   try {
+    if ((await free) > 0) await repository.storage.removeLeftovers?.(leftoverMs);
     // Who else locked in the same moment either sees this lock or is seen now.
     await refuseConflicts(repository, held.exclusive, held.clock, name);
     return name;
@@ -188,12 +192,17 @@ const refuseUnreadable: OnUnreadableLock = (name, cause) => {
 };
 
 /**
- * All locks of the repository that can be read. One that vanishes while it is read was released.
+ * All locks of the repository that can be read, but for the file `except`. One that vanishes while it is read was released.
  * @throws `locked` for one that cannot be read, unless `onUnreadable` takes it; `storage`.
  */
-export async function listLocks(repository: Repository, clock: Clock, onUnreadable = refuseUnreadable): Promise<FoundLock[]> {
+export async function listLocks(
+  repository: Repository,
+  clock: Clock,
+  onUnreadable = refuseUnreadable,
+  except?: string,
+): Promise<FoundLock[]> {
   const names: string[] = [];
-  for await (const { name } of repository.storage.list('locks')) names.push(name);
+  for await (const { name } of repository.storage.list('locks')) if (name !== except) names.push(name);
   const found: FoundLock[] = [];
   const readNext = async (): Promise<void> => {
     for (let name = names.pop(); name !== undefined; name = names.pop()) {
@@ -223,8 +232,7 @@ async function readLock(repository: Repository, name: string, onUnreadable: OnUn
 /** @returns how many stale locks were removed. */
 async function refuseConflicts(repository: Repository, exclusive: boolean, clock: Clock, own: string | undefined): Promise<number> {
   let removed = 0;
-  for (const lock of await listLocks(repository, clock)) {
-    if (lock.name === own) continue;
+  for (const lock of await listLocks(repository, clock, refuseUnreadable, own)) {
     if (lock.stale) {
       if (await removeStale(repository.storage, lock.name)) removed++;
       continue;

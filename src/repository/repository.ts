@@ -79,12 +79,18 @@ async function holdsAny(storage: Storage, kind: FileKind): Promise<boolean> {
   }
 }
 
-/** @throws `no-repository`, `wrong-password`, `damaged`, `unsupported-format`, `storage`. */
-export async function openRepository(storage: Storage, password: Buffer): Promise<Repository> {
-  const sealedConfig = await readConfig(storage);
-  const { name: keyName, masterKey } = await findKey(storage, password);
+/**
+ * @param likelyKey name of the key that opened it last time, if known: saves a round trip.
+ * @throws `no-repository`, `wrong-password`, `damaged`, `unsupported-format`, `storage`.
+ */
+export async function openRepository(storage: Storage, password: Buffer, likelyKey?: string): Promise<Repository> {
+  // At the same time: a storage may be far away.
+  const [sealedConfig, key] = await Promise.allSettled([readConfig(storage), findKey(storage, password, likelyKey)]);
+  if (sealedConfig.status === 'rejected') throw sealedConfig.reason;
+  if (key.status === 'rejected') throw key.reason;
+  const { name: keyName, masterKey } = key.value;
   const seal = createSeal(masterKey);
-  const config = decodeConfig(openJson(seal, sealedConfig));
+  const config = decodeConfig(openJson(seal, sealedConfig.value));
   return { storage, config, masterKey, keyName, seal };
 }
 
