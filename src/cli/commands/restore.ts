@@ -3,7 +3,7 @@ import type { Configuration } from '../../control/configuration/configuration.ts
 import type { Choice } from '../../control/restore-points.ts';
 import type { WarmLanes } from '../../engine/lanes/pool.ts';
 import type { LaneStart } from '../../engine/lanes/protocol.ts';
-import { targetInPlace } from '../../engine/restore/in-place.ts';
+import { placeInVolume } from '../../engine/restore/in-place.ts';
 import type { Overwrite, OwnerOptions } from '../../engine/restore/options.ts';
 import { restoreVolume } from '../../engine/restore/restore.ts';
 import { exitCodes, HoldfastError } from '../../model/errors.ts';
@@ -152,10 +152,10 @@ async function restoreAll(
         snapshot,
         volume,
         // `--to` says where the content goes; without it, everything goes to where it was.
-        target:
-          options.to === undefined
-            ? await targetInPlace({ blobs, snapshot, volume, directory, subtree, dryRun, warn, ...rest })
-            : directory,
+        target: directory,
+        ...(options.to === undefined && {
+          beneath: await placeInVolume({ blobs, snapshot, volume, directory, subtree, dryRun, warn, ...rest }),
+        }),
         subtree,
         ...rest,
         delete: options.delete ?? false,

@@ -1,17 +1,17 @@
 /** Where a part of a snapshot belongs in the volume that it came from. */
 import { mkdirSync } from 'node:fs';
 import type { TreeNode } from '../../model/node.ts';
-import { bytesFromRaw, type RawString, rawFromText } from '../../model/raw-bytes.ts';
+import { type RawString, rawFromText } from '../../model/raw-bytes.ts';
 import type { StoredSnapshot } from '../../model/snapshot.ts';
 import type { BlobReader } from '../../repository/blob-reader.ts';
 import { findNode } from '../../repository/list-tree.ts';
 import { mkdirAt } from '../source/posix-change.ts';
-import { EIO, ELOOP, ENOENT, ENOTDIR, errnoName, O_DIRECTORY, O_RDONLY } from '../source/posix-constants.ts';
+import { EIO, ENOENT, O_DIRECTORY, O_RDONLY } from '../source/posix-constants.ts';
 import { close, openBeneath, openDirectoryRoot } from '../source/posix-open.ts';
 import { Stat, statFd } from '../source/posix-stat.ts';
 import { applyMetadata, metadataOf, type Warn } from './metadata.ts';
 import type { OwnerOptions } from './options.ts';
-import { targetError } from './target.ts';
+import { wayError } from './target.ts';
 
 export type InPlaceOptions = OwnerOptions & {
   blobs: BlobReader;
@@ -29,12 +29,13 @@ export type InPlaceOptions = OwnerOptions & {
 const newParentMode = 0o700;
 
 /**
- * The directory that the content of `subtree` goes to: its own place for a directory, its parent's for anything else. Parents that the
- * volume lacks are made as the snapshot has them. The way there follows no symlink, which may lead out of the volume.
+ * The directory that the content of `subtree` goes to, by its path in the volume: its own place for a directory, its parent's for anything
+ * else. Parents that the volume lacks are made as the snapshot has them. The way there follows no symlink, which may lead out of the volume;
+ * it may change at any time, so that a restore goes there by its option `beneath`.
  * @throws `path-missing` when the snapshot has no such path; `target-unwritable`; `damaged`, `storage`.
  */
-export async function targetInPlace(options: InPlaceOptions): Promise<Buffer> {
-  const { blobs, snapshot, directory, subtree } = options;
+export async function placeInVolume(options: InPlaceOptions): Promise<RawString> {
+  const { blobs, snapshot, subtree } = options;
   const names = subtree.split('/').filter((name) => name !== '' && name !== '.') as RawString[];
   const parents: Parent[] = [];
   let node: TreeNode | undefined;
@@ -46,7 +47,7 @@ export async function targetInPlace(options: InPlaceOptions): Promise<Buffer> {
   const place = (isDirectory ? names : names.slice(0, -1)).join('/') as RawString;
   // A whole volume's root is the restore's business.
   if (names.length > 0) prepareWay(options, parents, place);
-  return bytesFromRaw((place === '' ? rawFromText(directory) : `${rawFromText(directory)}/${place}`) as RawString);
+  return place;
 }
 
 type Parent = { node: TreeNode; path: RawString };
@@ -116,6 +117,5 @@ function setMetadata(options: InPlaceOptions, root: number, node: TreeNode, path
 
 function refusal({ directory, volume }: InPlaceOptions, path: RawString, result: number) {
   const full = (path === '' ? rawFromText(directory) : `${rawFromText(directory)}/${path}`) as RawString;
-  const inTheWay = result === -ELOOP || result === -ENOTDIR;
-  return targetError(full, inTheWay ? 'a symlink, or something else that is no directory, is in the way' : errnoName(result), volume);
+  return wayError(full, result, volume);
 }

@@ -29,6 +29,11 @@ export type RestoreOptions = OwnerOptions & {
   volume: string;
   /** Directory to restore to; made when it is missing. Bytes when its path isn't UTF-8. */
   target: string | Buffer;
+  /**
+   * A directory of the target, by its path in it, that is restored to instead of the target itself. The way there follows no symlink: whoever
+   * can write to the target cannot lead the restore out of it. Its last component is made when it is missing. Default '': the target itself.
+   */
+  beneath?: RawString;
   /** Path inside the snapshot. A directory's content goes into the target itself, a file to the target/NAME. Default '': everything. */
   subtree?: RawString;
   overwrite: Overwrite;

@@ -22,10 +22,10 @@ import type { RestoreOptions } from './options.ts';
 import { Pass } from './pass.ts';
 import { findRestoreRoot, type RestoreRoot } from './subtree.ts';
 import { Tally } from './tally.ts';
-import { groupIsInherited, openTarget, rawTarget, type Target, targetError, throwMarkerRefused } from './target.ts';
+import { groupIsInherited, openTarget, pathOfTarget, type Target, targetError, throwMarkerRefused } from './target.ts';
 
 /**
- * Restores a snapshot, or the part of it below `subtree`, to a directory.
+ * Restores a snapshot, or the part of it below `subtree`, to a directory, or to one `beneath` that.
  *
  * From before the first change until success there is a file `.holdfast-restore.json` in the target: an interrupted restore is
  * recognised by it, and running it again verifies what is there and fetches the rest. With `verify`, everything is flushed to the disk as well.
@@ -42,7 +42,7 @@ export async function restoreVolume(options: RestoreOptions): Promise<RestoreRes
   const tally = new Tally(volume, options.report, subtree === '' ? expectedOf(options) : {});
   options.report({ event: 'volume-started', volume });
 
-  const target = openTarget(options.target, volume, !dryRun);
+  const target = openTarget(options, !dryRun);
   let verified = false;
   try {
     await runPass({ options, blobs, root, target, tally, mode: dryRun ? 'dry-run' : 'write', subtree });
@@ -57,7 +57,7 @@ export async function restoreVolume(options: RestoreOptions): Promise<RestoreRes
   const warnings = tally.reportWarnings();
   const durationMs = Math.round(performance.now() - startedMs);
   const result: RestoreResult = { ...tally.counts, problems: tally.problems, warnings, verified, durationMs };
-  options.report({ event: 'restored', volume, snapshot: snapshot.id, target: displayRaw(rawTarget(options.target)), result });
+  options.report({ event: 'restored', volume, snapshot: snapshot.id, target: displayRaw(pathOfTarget(options)), result });
   return result;
 }
 
@@ -82,7 +82,7 @@ async function runPass({ options, blobs, root, target, tally, mode, subtree }: P
   if (mode === 'write') {
     resumed = readMarker(target.fd) !== undefined;
     const result = writeMarker(target.fd, markerOf(snapshot.id, volume, subtree, new Date()));
-    if (result < 0) throwMarkerRefused(result, options.target, volume);
+    if (result < 0) throwMarkerRefused(result, options);
   }
   const dispatcher = new Dispatcher(lanes.lanes, transfersAtOnce(options.repository.storage));
   const directories = new Directories((directory) => finishDirectory(context, directory));
@@ -142,15 +142,14 @@ async function flush({ dispatcher, options }: PassContext, { fd }: Directory): P
     failed = result;
   });
   while (dispatcher.busy) await dispatcher.change();
-  if (failed < 0)
-    throw targetError(rawTarget(options.target), `what was written could not be flushed (${errnoName(failed)})`, options.volume);
+  if (failed < 0) throw targetError(pathOfTarget(options), `what was written could not be flushed (${errnoName(failed)})`, options.volume);
 }
 
 /** Everything is restored: the marker goes, and the target gets its own metadata, which that would have changed. */
 function finishTarget(options: RestoreOptions, root: RestoreRoot, target: Target, tally: Tally): void {
   const result = removeMarker(target.fd);
   if (result < 0)
-    throw targetError(rawTarget(options.target), `the marker of the restore could not be removed (${errnoName(result)})`, options.volume);
+    throw targetError(pathOfTarget(options), `the marker of the restore could not be removed (${errnoName(result)})`, options.volume);
   const node = 'tree' in root ? root.node : undefined;
   if (node !== undefined && statFd(target.fd, stat) === 0) {
     applyMetadata(target.fd, undefined, metadataOf(node, options), { stat }, (warning) => tally.warn(warning));
