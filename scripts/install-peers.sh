@@ -14,6 +14,7 @@ packages=(
   redis-server    # a real dump for the demo
   rclone openssl  # servers of storages, and certificates for them
   radosgw ceph-mon ceph-osd # a real S3: signatures, policies, object lock
+  openssh-server openssh-client # a real SFTP
 )
 
 if [ "$(id -u)" -ne 0 ]; then

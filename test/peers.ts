@@ -32,6 +32,9 @@ const packages = {
   monmaptool: 'ceph-base',
   radosgw: 'radosgw',
   'radosgw-admin': 'radosgw',
+  ssh: 'openssh-client',
+  'ssh-keygen': 'openssh-client',
+  sshd: 'openssh-server',
   setpriv: 'util-linux',
 } as const;
 

@@ -18,6 +18,7 @@ const schemes: Record<string, (address: StorageAddress) => Storage | Promise<Sto
   s3: async (address) => (await import('../storage/s3.ts')).createS3Storage(address),
   rest: async (address) => (await import('../storage/rest.ts')).createRestStorage(address),
   rclone: async (address) => (await import('../storage/rclone.ts')).createRcloneStorage(address),
+  sftp: async (address) => (await import('../storage/sftp.ts')).createSftpStorage(address),
 };
 
 const schemeOf = (url: string): string | undefined => /^([a-z][a-z0-9+.-]+):/.exec(url)?.[1];
