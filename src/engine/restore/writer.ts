@@ -14,8 +14,9 @@ import { addRange, addRow, type Rows, type WriteReply } from './messages.ts';
 import { applyMetadata, metadataOf } from './metadata.ts';
 import { clearRange } from './sparse.ts';
 
-/** What goes to a lane at once: enough to be worth a message, little enough to spread over the lanes and to stop soon. */
+/** What goes to a lane at once: enough to be worth a message and round trips, little enough to spread over the lanes and to stop soon. */
 const maxTaskFiles = 500;
+/** Of a pack, as stored: usually all of it. */
 const maxTaskBytes = 16 * 1024 * 1024;
 /** A file that waits for its pack costs about this much memory. */
 const pendingFileBytes = 1024;
@@ -112,7 +113,7 @@ export class Writer {
     });
     directories.hold(directory);
     work.files.push({ directory, name: node.name, sizeBytes: content.sizeBytes });
-    this.added(work, content.sizeBytes);
+    this.added(work, entry);
   }
 
   /** A new file that is opened here. @returns whether it could be made. */
@@ -186,7 +187,7 @@ export class Writer {
       addRange(work.ranges, { slot: slotOf(work, entry), fd: file.fd, offset, overwrites: file.overwrites });
       work.parts.push({ file, sizeBytes });
       file.unfinished++;
-      this.added(work, sizeBytes);
+      this.added(work, entry);
     }
     file.bytesKept = content.sizeBytes - wanted;
     this.partDone(file);
@@ -201,8 +202,8 @@ export class Writer {
     return work;
   }
 
-  private added(work: PackWork, bytes: number): void {
-    work.bytes += bytes;
+  private added(work: PackWork, entry: number | undefined): void {
+    if (entry !== undefined) work.bytes += this.context.index.location(entry)?.length ?? 0;
     this.pending++;
     if (work.files.length + work.parts.length >= maxTaskFiles || work.bytes >= maxTaskBytes) this.flushWork(work);
     else if (this.pending >= this.maxPending) this.flush();
