@@ -36,6 +36,15 @@ const refused = (request: Partial<SnapshotRequest>, code: ErrorCode) =>
     JSON.stringify(request.at),
   );
 
+test('without a project too, a damaged snapshot goes before the repaired one, which its id means', () => {
+  const damaged = snapshots[3] as StoredSnapshot;
+  const repaired = { ...damaged, id: 'dddd1'.padEnd(64, '0') as SnapshotId, tags: ['repaired'], original: damaged.id };
+  const both = { snapshots: [damaged, repaired], configuration: undefined };
+  assert.deepEqual(choose(both), ['www cccc1']);
+  assert.deepEqual(choose({ ...both, at: 'dddd1' }), ['www dddd1']);
+  assert.deepEqual(choose({ snapshots: [repaired], configuration: undefined }), ['www dddd1']);
+});
+
 test('of a project: the latest, at a time, at a run, one by its id', () => {
   assert.deepEqual(choose({}), ['data bbbb1', 'cache aaaa2 earlier']);
   assert.deepEqual(choose({ at: 'latest', volumes: ['cache'] }), ['cache aaaa2']);

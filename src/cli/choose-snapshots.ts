@@ -1,7 +1,7 @@
 /** What `--at TIME|SNAPSHOT|latest` means, for a project and for any repository. */
 import type { Configuration } from '../control/configuration/configuration.ts';
 import { parsePointInTime } from '../control/point-in-time.ts';
-import { type Choice, chooseAt, restorePoints } from '../control/restore-points.ts';
+import { type Choice, chooseAt, restorePoints, withoutReplacements } from '../control/restore-points.ts';
 import { HoldfastError } from '../model/errors.ts';
 import { identityFromTags, type StoredSnapshot } from '../model/snapshot.ts';
 import { findById } from '../repository/snapshots.ts';
@@ -19,6 +19,7 @@ export type SnapshotRequest = {
 const idPattern = /^[0-9a-f]{4,64}$/;
 
 /**
+ * A damaged snapshot goes before the repaired one that was made of it, which its id alone means.
  * @returns one choice a volume. Without a project, a snapshot of another tool is a volume of its own, named by its last path.
  * @throws `snapshot-missing`, `snapshot-ambiguous`, `usage` for a time that makes no sense.
  */
@@ -62,7 +63,7 @@ export function volumeNameOf(snapshot: StoredSnapshot): string {
 /** Any repository: the newest snapshot at or before the time of each project's volume, or of each path. */
 function chooseWithoutProject(snapshots: readonly StoredSnapshot[], volumes: readonly string[], atMs: number): Choice[] {
   const newest = new Map<string, Choice>();
-  for (const snapshot of snapshots) {
+  for (const snapshot of withoutReplacements(snapshots)) {
     if (Date.parse(snapshot.time) > atMs) continue;
     const volume = volumeNameOf(snapshot);
     if (volumes.length > 0 && !volumes.includes(volume)) continue;

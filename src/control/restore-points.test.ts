@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { HoldfastError } from '../model/errors.ts';
 import type { SnapshotId } from '../model/ids.ts';
 import { type StoredSnapshot, tagsFromIdentity } from '../model/snapshot.ts';
-import { chooseAt, restorePoints, snapshotsOfProject } from './restore-points.ts';
+import { chooseAt, restorePoints, snapshotsOfProject, withoutReplacements } from './restore-points.ts';
 
 let made = 0;
 function snapshot(run: string, volume: string, time: string, project = 'p'): StoredSnapshot {
@@ -71,4 +71,36 @@ test('volumes that no restore point has are named', () => {
     );
   failing(['a', 'c', 'd'], Number.POSITIVE_INFINITY, /of c, d$/);
   failing(['a'], at('2023-12-31T00:00:00Z'), /at or before 2023-12-31T00:00:00\.000Z of a$/);
+});
+
+/** What a repair makes of a snapshot. */
+const repaired = (damaged: StoredSnapshot): StoredSnapshot => ({
+  ...damaged,
+  id: (++made).toString(16).padStart(64, '0') as SnapshotId,
+  tags: damaged.tags.includes('repaired') ? damaged.tags : [...damaged.tags, 'repaired'],
+  original: damaged.id,
+});
+
+test('a damaged snapshot goes before the one that a repair made of it, as long as it is there', () => {
+  const damaged = snapshot('r1', 'a', '2024-01-01T00:00:00Z');
+  const once = repaired(damaged);
+  const twice = repaired(once);
+  const restored = (...there: StoredSnapshot[]) =>
+    [there, there.toReversed()].map((order) => restorePoints(order, 'p').map(({ snapshots: of }) => of.get('a')));
+  assert.deepEqual(restored(damaged, once, twice), [[damaged], [damaged]]);
+  assert.deepEqual(restored(once, twice), [[once], [once]]);
+  assert.deepEqual(restored(twice), [[twice], [twice]]);
+});
+
+test('a damaged snapshot whose tags were changed since, and with them its id, is still known', () => {
+  const damaged = snapshot('r1', 'a', '2024-01-01T00:00:00Z');
+  const retagged = { ...damaged, id: 'ff'.repeat(32) as SnapshotId, tags: [...damaged.tags, 'keep'], original: damaged.id };
+  assert.deepEqual(withoutReplacements([repaired(damaged), retagged]), [retagged]);
+});
+
+test("other programs' repaired snapshots; those of other volumes and times stay", () => {
+  const foreign = { ...snapshot('r', 'a', '2024-01-01T00:00:00Z'), tags: [], hostname: 'h', paths: ['/x'] };
+  const elsewhere = { ...repaired(foreign), original: undefined, paths: ['/y'] };
+  const later = { ...repaired(foreign), original: undefined, time: '2024-01-01T00:00:01Z' };
+  assert.deepEqual(withoutReplacements([foreign, repaired(foreign), elsewhere, later]), [foreign, elsewhere, later]);
 });

@@ -1,6 +1,6 @@
 /** Restore points: the snapshots of a project's volumes that were taken as one cut, and the choice among them. Pure. */
 import { HoldfastError } from '../model/errors.ts';
-import { identityFromTags, type SnapshotIdentity, type StoredSnapshot } from '../model/snapshot.ts';
+import { identityFromTags, isRepaired, type SnapshotIdentity, type StoredSnapshot } from '../model/snapshot.ts';
 import { snapshotTimeMs } from '../repository/snapshots.ts';
 
 export type RestorePoint = {
@@ -22,10 +22,29 @@ export function snapshotsOfProject(snapshots: readonly StoredSnapshot[], project
   });
 }
 
-/** Restore points of a project, oldest first. */
+/**
+ * Leaves out repaired snapshots whose damaged originals are there. Both are the same cut; but restoring the original brings every intact
+ * file back and names each damaged one, where the repaired one silently has shortened files.
+ */
+export function withoutReplacements(snapshots: readonly StoredSnapshot[]): StoredSnapshot[] {
+  const ids = new Set<string>(snapshots.map(({ id }) => id));
+  const cuts = new Set(snapshots.filter((snapshot) => !isRepaired(snapshot)).map(cutOf));
+  return snapshots.filter((snapshot) => {
+    const originalIsThere = ids.has(snapshot.original ?? '') || cuts.has(cutOf(snapshot));
+    return !(isRepaired(snapshot) && originalIsThere);
+  });
+}
+
+/** The same for all snapshots of one volume at one instant: changing tags changes ids, so that `original` alone doesn't tell. */
+function cutOf({ tags, time, hostname, paths }: StoredSnapshot): string {
+  const identity = identityFromTags(tags);
+  return JSON.stringify(identity ? [identity.project, identity.volume, identity.run] : [time, hostname, paths]);
+}
+
+/** Restore points of a project, oldest first. Of a damaged snapshot and its repaired one, the damaged one is in them. */
 export function restorePoints(snapshots: readonly StoredSnapshot[], project: string): RestorePoint[] {
   const points = new Map<string, RestorePoint>();
-  for (const { snapshot, identity } of snapshotsOfProject(snapshots, project)) {
+  for (const { snapshot, identity } of snapshotsOfProject(withoutReplacements(snapshots), project)) {
     const point = points.get(identity.run) ?? { run: identity.run, project, timeMs: 0, snapshots: new Map() };
     points.set(identity.run, point);
     point.timeMs = Math.max(point.timeMs, snapshotTimeMs(snapshot));

@@ -66,6 +66,12 @@ export type Snapshot = {
 
 export type StoredSnapshot = Snapshot & { id: SnapshotId };
 
+/** The tag of snapshots that a repair has written anew without what was lost, as restic sets it. */
+export const repairedTag = 'repaired';
+
+/** Whether files or directories of a snapshot may lack parts although it restores without errors. */
+export const isRepaired = ({ tags }: Snapshot): boolean => tags.includes(repairedTag);
+
 /** Names of the tags that carry a snapshot's identity, as `name=value`. */
 export const identityTagNames = ['project', 'volume', 'run', 'class', 'consistency'] as const;
 

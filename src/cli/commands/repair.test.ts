@@ -79,6 +79,17 @@ test('a damaged pack: planned, repaired with a copy kept, and the snapshot witho
     'identity stays',
   );
 
+  const steps = documents((await holdfast('--json', 'repair', 'snapshots', '--dry-run')).stdout);
+  const again = steps.find(({ action }) => action === 'repaired-before');
+  const fromOriginal = await holdfast('restore', '--to', 'original', '--json');
+  assert.equal(fromOriginal.exit, exitCodes.failed, 'of the two, the damaged one is restored');
+  assert.ok(documents(fromOriginal.stdout).some(({ event, snapshot }) => event === 'restored' && snapshot === again?.snapshot));
+  assert.equal(documents(fromOriginal.stdout).filter(({ event }) => event === 'file-problem').length, 1);
+  assert.doesNotMatch(fromOriginal.stderr, /is repaired/);
+  const byId = await holdfast('restore', '--at', again?.replacement as string, '--to', 'repaired');
+  assert.equal(byId.exit, exitCodes.done, byId.stderr);
+  assert.match(byId.stderr, /data: snapshot \w+ is repaired: it lacks what was lost of the damaged \w+, files may be shortened/);
+
   const second = await holdfast('repair', 'snapshots');
   assert.match(second.stdout, /written anew before/);
   assert.equal(documents((await holdfast('--json', 'snapshots')).stdout).length, 2, 'not once more');
@@ -86,7 +97,9 @@ test('a damaged pack: planned, repaired with a copy kept, and the snapshot witho
   assert.equal(documents((await holdfast('--json', 'snapshots')).stdout).length, 1);
   const check = await holdfast('check', '--read-data');
   assert.equal(check.exit, exitCodes.done, check.stdout);
-  assert.equal((await holdfast('restore', '--to', 'rehearsal', '--verify')).exit, exitCodes.done);
+  const rehearsed = await holdfast('restore', '--to', 'rehearsal', '--verify');
+  assert.equal(rehearsed.exit, exitCodes.done);
+  assert.match(rehearsed.stderr, /is repaired/);
 });
 
 test('a repository without an index', async (t) => {

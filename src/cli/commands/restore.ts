@@ -9,6 +9,7 @@ import { restoreVolume } from '../../engine/restore/restore.ts';
 import { exitCodes, HoldfastError } from '../../model/errors.ts';
 import { shortId } from '../../model/ids.ts';
 import { rawFromText } from '../../model/raw-bytes.ts';
+import { isRepaired, type StoredSnapshot } from '../../model/snapshot.ts';
 import { createDirectoryPlatform } from '../../platform/directory/directory.ts';
 import { createBlobReader } from '../../repository/blob-reader.ts';
 import { loadIndex } from '../../repository/load-index.ts';
@@ -134,6 +135,7 @@ async function restoreAll(
   let exitCode: number = exitCodes.done;
   try {
     for (const { volume, snapshot, fromEarlierPoint } of choices) {
+      if (isRepaired(snapshot)) output.warning(repairedWarning(volume, snapshot));
       if (fromEarlierPoint) output.warning(`${volume} is not in the newest restore point: it is restored from ${snapshot.time}`);
       const { lanes: _, memoryBytes, path, ...rest } = settings;
       const subtree = rawFromText(path ?? '');
@@ -173,6 +175,12 @@ async function restoreAll(
     await pool.close();
   }
   return exitCode;
+}
+
+/** A restore of such a snapshot ends well: nothing else says what is missing. */
+function repairedWarning(volume: string, { id, original }: StoredSnapshot): string {
+  const of = original === undefined ? 'a damaged one' : `the damaged ${shortId(original)}`;
+  return `${volume}: snapshot ${shortId(id)} is repaired: it lacks what was lost of ${of}, files may be shortened and directories empty`;
 }
 
 /** Where each volume goes: its own place, or below `--to`. */

@@ -1,7 +1,7 @@
 /** Writes snapshots anew without what is lost of them, so that what is left can be restored without errors. */
 import { HoldfastError } from '../../model/errors.ts';
 import type { BlobId, PackId, SnapshotId } from '../../model/ids.ts';
-import { identityFromTags, type StoredSnapshot } from '../../model/snapshot.ts';
+import { identityFromTags, repairedTag, type StoredSnapshot } from '../../model/snapshot.ts';
 import { createIndexWriter } from '../../repository/index-writer.ts';
 import { PackWriter, storePack } from '../../repository/pack-writer.ts';
 import type { Repository } from '../../repository/repository.ts';
@@ -12,8 +12,6 @@ import { readHeader } from './repair-index.ts';
 import { loadSoundIndex } from './repair-packs.ts';
 import { type PathChange, TreeRepair } from './repair-trees.ts';
 
-/** The tag of snapshots that lack something, as restic sets it. */
-const repairedTag = 'repaired';
 /** Paths listed a snapshot; the others are counted. */
 const maxPaths = 1000;
 /** zstd's level for trees. */
