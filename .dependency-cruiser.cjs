@@ -117,6 +117,12 @@ module.exports = {
       '^src/storage/s3[^/]*[.]ts$|^test/[^.]*s3[^/]*[.]ts$',
       'The SDK is large: it is loaded with the storage that needs it, and nowhere else.',
     ),
+    confined(
+      'docker-vendor',
+      'dockerode|docker-modem',
+      '^src/platform/docker/',
+      'The Engine’s API is one platform’s business; others take the contract.',
+    ),
     confined('command-line-vendor', 'commander', '^src/cli/', 'Only the command line parses a command line.'),
   ],
   options: {

@@ -50,6 +50,17 @@ export const catalogue = {
     'check that the right thing is mounted; if it is meant to be empty, run again with --allow-empty',
   ),
   'volume-unreadable': entry('the volume cannot be read', 'run as a user who may read it'),
+  'engine-unreachable': entry(
+    'the Docker Engine cannot be reached',
+    'check that it runs, and where: --docker-host, DOCKER_HOST or the Docker context',
+    exitCodes.failed,
+    true,
+  ),
+  'engine-denied': entry(
+    'the Docker Engine refuses access',
+    'run as root or as a member of the group docker; what that means is in docs/security.md',
+  ),
+  engine: entry('the Docker Engine could not do something', 'see its words in the message'),
   'restore-unfinished': entry(
     'an interrupted restore left this volume half-written',
     'run the same restore again: it verifies what is there and fetches the rest',
@@ -92,6 +103,10 @@ export const catalogue = {
   'storage-full': entry('the storage of the repository is full', 'make room, then run again: what was stored is reused'),
   'target-full': entry('the target of the restore is full', 'make room, then run the same restore again'),
   'target-unwritable': entry('the target of the restore cannot be written', 'check the path and its permissions'),
+  'archive-damaged': entry(
+    'an archive is cut, damaged, or no tar archive',
+    'use another copy of the archive, or make it again; `tar -tf` shows how far it can be read',
+  ),
   unsupported: entry('this system cannot do that', 'see the message'),
   interrupted: entry('interrupted', 'run again: what was stored is reused', exitCodes.interrupted, true),
   internal: entry('a defect in Holdfast', 'report it, with the message and the version'),

@@ -57,6 +57,10 @@ const offences: Record<string, [from: string, to: string][]> = {
     ['src/storage/a.ts', '@aws-sdk/client-s3'],
     ['src/cli/a.ts', '@aws-sdk/client-s3'],
   ],
+  'docker-vendor': [
+    ['src/control/a.ts', 'dockerode'],
+    ['src/platform/directory/a.ts', 'docker-modem'],
+  ],
   'command-line-vendor': [['src/control/a.ts', 'commander']],
 };
 

@@ -26,7 +26,7 @@ export function createDirectoryPlatform({ dockerDataRoot = '/var/lib/docker' }: 
     );
   }
 
-  return {
+  const platform: Platform = {
     async locate({ name, project, source }: VolumeReference) {
       if (source.kind === 'directory') return { name, directory: source.directory, exists: await isDirectory(source.directory) };
       if (source.kind === 'docker') return locateInDocker(name, source.volume);
@@ -36,7 +36,13 @@ export function createDirectoryPlatform({ dockerDataRoot = '/var/lib/docker' }: 
         remedy: 'mount it, and give the volume a source in holdfast.yaml: source: {directory: /path}',
       });
     },
+
+    async open(reference) {
+      const { directory } = await platform.locate(reference);
+      return { way: 'directory', directory };
+    },
   };
+  return platform;
 }
 
 async function isDirectory(path: string): Promise<boolean> {
