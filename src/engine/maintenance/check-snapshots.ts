@@ -35,11 +35,16 @@ export async function checkKeysAndConfig({ storage, seal }: Repository, findings
 
 const parallelReads = 16;
 
-/** @returns the snapshots that can be read; the others are findings. @throws `storage` when the listing fails. */
-export async function checkSnapshots(repository: Repository, findings: Findings): Promise<StoredSnapshot[]> {
+/** @throws `storage` when the listing fails. */
+export async function listSnapshotNames({ storage }: Repository): Promise<string[]> {
   const names: string[] = [];
-  for await (const { name } of repository.storage.list('snapshots')) names.push(name);
-  names.sort().reverse();
+  for await (const { name } of storage.list('snapshots')) names.push(name);
+  return names;
+}
+
+/** @returns the snapshots of these names that can be read; the others are findings. */
+export async function checkSnapshots(repository: Repository, given: readonly string[], findings: Findings): Promise<StoredSnapshot[]> {
+  const names = given.toSorted().reverse();
   const found: StoredSnapshot[] = [];
   const readNext = async (): Promise<void> => {
     for (let name = names.pop(); name !== undefined; name = names.pop()) {

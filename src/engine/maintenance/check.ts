@@ -11,7 +11,7 @@ import { type Lane, type LanePool, type WarmLanes, warmLanes } from '../lanes/po
 import { findAffected } from './affected.ts';
 import { type CheckCall, type CheckLaneSettings, progressWords } from './check-messages.ts';
 import { checkPacks, checkStrangers, type PacksChecked, type StoredPack } from './check-packs.ts';
-import { checkKeysAndConfig, checkSnapshots } from './check-snapshots.ts';
+import { checkKeysAndConfig, checkSnapshots, listSnapshotNames } from './check-snapshots.ts';
 import { CheckedIndex } from './checked-index.ts';
 import type { Damage } from './damage.ts';
 import { Findings } from './findings.ts';
@@ -65,10 +65,7 @@ export async function checkRepository(options: CheckOptions): Promise<CheckResul
     if (signal.aborted) throw new HoldfastError('interrupted', 'the check was interrupted');
   };
   checkStopped();
-  await checkKeysAndConfig(repository, findings);
-  // In the order in which a backup at work writes the other way round: what is named by what was read is there already.
-  const snapshots = await checkSnapshots(repository, findings);
-  const checked = await CheckedIndex.load(repository, findings);
+  const [, [snapshots, checked]] = await Promise.all([checkKeysAndConfig(repository, findings), checkNamedFiles(repository, findings)]);
   checkStopped();
   const packs = await checkPacks(repository.storage, checked, findings);
   await checkStrangers(repository.storage, findings);
@@ -103,6 +100,12 @@ export async function checkRepository(options: CheckOptions): Promise<CheckResul
     bytesRead: read.bytes,
     durationMs: performance.now() - startedMs,
   };
+}
+
+/** Lists in the order in which a backup at work writes the other way round: what is named by what was listed is there already. */
+async function checkNamedFiles(repository: Repository, findings: Findings): Promise<[StoredSnapshot[], CheckedIndex]> {
+  const names = await listSnapshotNames(repository);
+  return Promise.all([checkSnapshots(repository, names, findings), CheckedIndex.load(repository, findings)]);
 }
 
 function packsToRead({ packs, suspicious }: PacksChecked, selection: ReadDataSelection | undefined): StoredPack[] {
