@@ -24,7 +24,7 @@ import {
 } from './project.ts';
 import { fillRepository, packsOf, pruneInProcess } from './prune-support.ts';
 
-const kills = Number(process.env.HOLDFAST_PRUNE_KILLS ?? 24);
+const kills = Number(process.env.HOLDFAST_PRUNE_KILLS ?? 20);
 const seed = Number(process.env.HOLDFAST_KILL_SEED ?? 1);
 const resticEvery = 8;
 

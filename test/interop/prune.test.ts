@@ -136,7 +136,7 @@ test('the same packs are freed as by stock restic', (t) => {
 
 test('the same packs are freed as by restic, format 1', (t) => {
   const program = requireRestic(t, 'newest');
-  if (program) compareChoices(t, program, '1', 4, named('nothing unused', 'trees only'));
+  if (program) compareChoices(t, program, '1', 3, named('nothing unused'));
 });
 
 /** One pack of these blobs, not compressed, as versions before 0.14 wrote them at times: of both kinds. */
