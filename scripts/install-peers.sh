@@ -15,6 +15,8 @@ packages=(
   rclone openssl  # servers of storages, and certificates for them
   radosgw ceph-mon ceph-osd # a real S3: signatures, policies, object lock
   openssh-server openssh-client # a real SFTP
+  docker.io docker-compose busybox-static # a real Engine, Compose, and an image
+  postgresql      # a real database in a container
 )
 
 if [ "$(id -u)" -ne 0 ]; then

@@ -36,6 +36,11 @@ const packages = {
   'ssh-keygen': 'openssh-client',
   sshd: 'openssh-server',
   setpriv: 'util-linux',
+  dockerd: 'docker.io',
+  docker: 'docker.io',
+  'docker-compose': 'docker-compose',
+  busybox: 'busybox-static',
+  psql: 'postgresql',
 } as const;
 
 export type PeerName = keyof typeof packages;
