@@ -4,7 +4,7 @@ import { availableParallelism, cpus, release, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type CorpusChoice, churnCorpus, pristineCorpus } from './corpora.ts';
 import { runGrowth } from './growth.ts';
-import { corpusOver, findRclone, type Link, openNetwork } from './network.ts';
+import { corpusOver, type Link, openNetwork } from './network.ts';
 import { type Options, parseOptions, usage } from './options.ts';
 import { findPeers } from './peers.ts';
 import { renderReport } from './report.ts';
@@ -69,7 +69,7 @@ async function runCorpus(choice: CorpusChoice, report: (result: Result) => void,
     // The first state again, whatever an earlier repetition did to it.
     mkdirSync(volume, { recursive: true });
     execFileSync('rsync', ['-aH', '--delete', `${pristine}/`, `${volume}/`]);
-    const network = link && (await openNetwork(link, requireRclone(), join(scratch, `server-${corpus}-${repetition}`)));
+    const network = link && (await openNetwork(link, join(scratch, `server-${corpus}-${repetition}`)));
     Object.assign(process.env, network?.environment);
     await runRound({
       corpus,
@@ -87,10 +87,6 @@ async function runCorpus(choice: CorpusChoice, report: (result: Result) => void,
     await network?.close();
   }
   if (!options.keep) emptyFiles(volume);
-}
-
-function requireRclone(): string {
-  return findRclone(options.checkout) ?? stop('--network needs a newer rclone in .cache/peers: scripts/install-peers.sh');
 }
 
 function rotate<Item>(list: readonly Item[], by: number): Item[] {

@@ -1,10 +1,11 @@
-/** Repositories on servers: rclone's, on loopback, behind a proxy that adds latency. */
+/** Repositories on servers on loopback, behind a proxy that adds latency: rclone's REST server, and Ceph's S3. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
+import { serveS3 } from '../test/s3-server.ts';
 
 export const serverNames = ['rest', 's3'] as const;
 export type ServerName = (typeof serverNames)[number];
@@ -24,7 +25,6 @@ export type Network = {
   close(): Promise<void>;
 };
 
-const key = { id: 'bench', secret: 'bench-secret' } as const;
 const patienceMs = 10_000;
 
 /** Reads `rest:20`. @throws Error that says what is expected. */
@@ -35,41 +35,53 @@ export function parseLink(text: string): Link {
   return { server, delayMs: Number(delay) };
 }
 
-/** rclone with `serve s3`: Debian's stable one is too old for it. */
-export function findRclone(checkout: string): string | undefined {
-  const newest = join(checkout, '.cache', 'peers', 'usr', 'bin', 'rclone');
-  return existsSync(newest) ? newest : undefined;
-}
+/** What keeps a server: how to reach it, and what clients need. */
+type Server = { port: number; environment: Readonly<Record<string, string>>; close: () => Promise<unknown> };
 
-/** Starts server and proxy over an empty `folder`. */
-export async function openNetwork({ server, delayMs }: Link, rclone: string, folder: string): Promise<Network> {
-  mkdirSync(join(folder, 'bucket'), { recursive: true });
-  const port = await freePort();
-  const address = ['--addr', `127.0.0.1:${port}`, '--config', '/dev/null'];
-  const args = server === 'rest' ? ['serve', 'restic', ...address] : ['serve', 's3', ...address, '--auth-key', `${key.id},${key.secret}`];
-  const children: ChildProcess[] = [spawn(rclone, [...args, folder], { stdio: 'ignore' })];
+/** Starts server and proxy; `folder` is empty. @throws Error when the server's programs are missing. */
+export async function openNetwork({ server, delayMs }: Link, folder: string): Promise<Network> {
+  mkdirSync(folder, { recursive: true });
+  const { port, environment, close } = await (server === 'rest' ? serveRest(folder) : serveCeph());
   const proxy = spawn(process.execPath, [join(import.meta.dirname, 'delay-proxy.ts'), String(port), String(delayMs)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  children.push(proxy);
   const [said] = (await once(proxy.stdout, 'data')) as [Buffer];
-  const proxyPort = Number(said.toString());
-  await untilAnswered(port);
+  const address = `http://127.0.0.1:${Number(said.toString())}`;
   return {
-    repositoryOf: (peer) =>
-      server === 'rest' ? `rest:http://127.0.0.1:${proxyPort}/${peer}/` : `s3:http://127.0.0.1:${proxyPort}/bucket/${peer}`,
-    environment: {
-      AWS_ACCESS_KEY_ID: key.id,
-      AWS_SECRET_ACCESS_KEY: key.secret,
-      AWS_EC2_METADATA_DISABLED: 'true',
-      AWS_CONFIG_FILE: '/dev/null',
-      AWS_SHARED_CREDENTIALS_FILE: '/dev/null',
-    },
+    repositoryOf: (peer) => (server === 'rest' ? `rest:${address}/${peer}/` : `s3:${address}/${peer}`),
+    environment,
     async close() {
-      for (const child of children) child.kill('SIGKILL');
-      await Promise.all(children.map((child) => child.exitCode === null && child.signalCode === null && once(child, 'exit')));
+      await end(proxy);
+      await close();
     },
   };
+}
+
+async function serveRest(folder: string): Promise<Server> {
+  const port = await freePort();
+  const rclone = spawn('rclone', ['serve', 'restic', '--addr', `127.0.0.1:${port}`, '--config', '/dev/null', folder], { stdio: 'ignore' });
+  // Told by whoever waits for it to answer.
+  rclone.on('error', () => undefined);
+  await untilAnswered(port);
+  return { port, environment: {}, close: () => end(rclone) };
+}
+
+async function serveCeph(): Promise<Server> {
+  const ends: (() => unknown)[] = [];
+  const { endpoint, owner } = await serveS3({ after: (last) => void ends.push(last as () => unknown) });
+  const environment = {
+    ...owner.environment,
+    AWS_EC2_METADATA_DISABLED: 'true',
+    AWS_CONFIG_FILE: '/dev/null',
+    AWS_SHARED_CREDENTIALS_FILE: '/dev/null',
+  };
+  return { port: Number(new URL(endpoint).port), environment, close: () => Promise.all(ends.map((last) => last())) };
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill('SIGKILL');
+  await once(child, 'exit');
 }
 
 async function freePort(): Promise<number> {
