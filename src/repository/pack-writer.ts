@@ -7,7 +7,7 @@ import { compressBound, zstd } from '../format/kernel/zstd.ts';
 import { type BlobKind, HeaderBuilder, headerBoundBytes, writeHeader } from '../format/pack-header.ts';
 import { ivBytes, type Seal, sealOverheadBytes } from '../format/seal.ts';
 import type { PackId } from '../model/ids.ts';
-import { type PendingFile, type Storage, transfersAtOnce } from '../storage/storage.ts';
+import type { PendingFile, Storage } from '../storage/storage.ts';
 
 /** A pack is stored when its blobs reach this; restic's default. */
 export const packTargetBytes = 16 * 1024 * 1024;
@@ -79,16 +79,12 @@ export class PackWriter {
   private readonly open: Record<BlobKind, OpenPack | undefined> = { data: undefined, tree: undefined };
   /** How much is gathered in memory before it is written. */
   private readonly gatherBytes: number;
-  /** Of packs that are stored: as many as were ever in use at once. */
-  private readonly spareBuffers: Buffer[] = [];
-  /** Complete packs on their way to the storage, oldest first. */
-  private readonly storing: Promise<void>[] = [];
-  private readonly maxStoring: number;
+  private spareBuffer: Buffer | undefined;
+  private storing: Promise<void> | undefined;
 
   constructor(options: PackWriterOptions) {
     this.options = options;
     this.gatherBytes = options.storage.begin === undefined ? packTargetBytes : appendBytes;
-    this.maxStoring = Math.max(1, transfersAtOnce(options.storage) - 1);
   }
 
   /**
@@ -132,23 +128,19 @@ export class PackWriter {
     return (data !== undefined && this.isDue(data)) || (tree !== undefined && this.isDue(tree));
   }
 
-  /** Writes what has gathered; complete packs become durable while the next is filled, few at a time. */
+  /** Writes what has gathered; a complete pack becomes durable while the next is filled, at most one at a time. */
   async settle(): Promise<void> {
     for (const kind of ['data', 'tree'] as const) {
       const pack = this.open[kind];
       if (pack === undefined || !this.isDue(pack)) continue;
       await this.writeGathered(pack);
       if (pack.sizeBytes < packTargetBytes) continue;
-      while (this.storing.length >= this.maxStoring) {
-        await this.storing[0];
-        void this.storing.shift();
-      }
-      // Only now: while a pack before has failed, `drain` must find this one.
+      await this.storing;
+      // Only now: while the pack before has failed, `drain` must find this one.
       this.open[kind] = undefined;
-      const finishing = this.finish(pack);
+      this.storing = this.finish(pack);
       // The failure is reported by whoever awaits next; it must not count as unhandled until then.
-      finishing.catch(() => undefined);
-      this.storing.push(finishing);
+      this.storing.catch(() => undefined);
     }
   }
 
@@ -158,7 +150,8 @@ export class PackWriter {
    */
   async drain(): Promise<PartialPack[]> {
     const partial: PartialPack[] = [];
-    const finishing = this.storing.splice(0);
+    const finishing = [this.storing];
+    this.storing = undefined;
     for (const kind of ['data', 'tree'] as const) {
       const pack = this.open[kind];
       this.open[kind] = undefined;
@@ -183,8 +176,10 @@ export class PackWriter {
   }
 
   private takeBuffer(): Buffer {
+    const spare = this.spareBuffer;
+    this.spareBuffer = undefined;
     // Memory that isn't written to isn't used: the spare room costs address space only.
-    return this.spareBuffers.pop() ?? Buffer.allocUnsafeSlow(this.gatherBytes + spareBytes);
+    return spare ?? Buffer.allocUnsafeSlow(this.gatherBytes + spareBytes);
   }
 
   private async writeGathered(pack: OpenPack): Promise<void> {
@@ -206,12 +201,12 @@ export class PackWriter {
     const entries = Buffer.from(pack.header.bytes());
     if (pack.file === undefined) {
       const stored = await storePack({ storage, seal }, { kind: pack.kind, entries, body: pack.buffer.subarray(0, pack.used) });
-      this.spareBuffers.push(pack.buffer);
+      this.spareBuffer = pack.buffer;
       return onStored(stored);
     }
     try {
       await this.writeGathered(pack);
-      this.spareBuffers.push(pack.buffer);
+      this.spareBuffer = pack.buffer;
       await pack.append(sealedHeader(seal, entries));
       const id = pack.hash.digest('hex') as PackId;
       await pack.file.commit(id);
