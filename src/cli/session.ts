@@ -9,6 +9,7 @@ import type { Clock } from '../model/clock.ts';
 import { HoldfastError } from '../model/errors.ts';
 import { parseDuration } from '../model/quantities.ts';
 import type { Repository } from '../repository/repository.ts';
+import { underLock } from '../repository/under-lock.ts';
 import { waitForLock } from '../repository/wait-for-lock.ts';
 import type { StorageAddress } from '../storage/storage.ts';
 import { addressOf, cacheRootOf } from './address.ts';
@@ -161,7 +162,8 @@ async function withLock<Result>(
   });
   let result: Result;
   try {
-    result = await work({ ...session, signal: AbortSignal.any([session.signal, held.lost]) });
+    const repository = underLock(session.repository, held);
+    result = await work({ ...session, repository, signal: AbortSignal.any([session.signal, held.lost]) });
   } catch (error) {
     // What failed matters more than the lock, which goes stale by itself.
     await held.release().catch(() => undefined);

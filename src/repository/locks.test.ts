@@ -304,7 +304,7 @@ test('a lock that may not be removed is left to go stale, which is told once; it
 /** A clock that nobody sleeps by yet. */
 async function clockAfter(minutes: number): Promise<TestClock> {
   const clock = new TestClock();
-  await clock.advance(minutes, { lost: new AbortController().signal, release: async () => undefined });
+  await clock.advance(minutes, { lost: new AbortController().signal, confirm: async () => undefined, release: async () => undefined });
   return clock;
 }
 
@@ -337,4 +337,26 @@ test('many locks are read side by side', async (t) => {
   const found = await listLocks({ ...repository, storage: { ...repository.storage, read } }, clock);
   assert.equal(new Set(found.map(({ hostname: host }) => host)).size, 40);
   assert.ok(most > 1 && most <= 8, `${most} at a time`);
+});
+
+test('a lock that was renewed while somebody looked at it is there', async (t) => {
+  const { repository, clock } = await setUp(t);
+  const held: HeldLock = await lockRepository(renewingWhileLookedAt(), { exclusive: true, clock });
+  await held.confirm();
+  assert.equal(held.lost.aborted, false);
+  await held.release();
+
+  /** The first look comes back when the file that was asked for has been replaced. */
+  function renewingWhileLookedAt(): Repository {
+    const { storage } = repository;
+    let first = true;
+    const sizeOf: Storage['sizeOf'] = async (file) => {
+      if (first) {
+        first = false;
+        await clock.advance(6, held);
+      }
+      return storage.sizeOf(file);
+    };
+    return { ...repository, storage: { ...storage, sizeOf } };
+  }
 });

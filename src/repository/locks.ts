@@ -20,6 +20,8 @@ import { type Repository, readSealedJson, sealJsonFile } from './repository.ts';
 const pollMs = 60 * 1000;
 /** A lock that is not refreshed by then is given up, while there is time left to stop before others take it for stale. */
 const giveUpMs = staleMs - refreshMs;
+/** For so long it is believed that the lock is there, once that was seen. */
+const believedMs = 2 * 1000;
 /** No file takes so long to write: what is older and unfinished was left behind. */
 const leftoverMs = 24 * 60 * 60 * 1000;
 /** Where locks cannot be removed there are many, and each is a round trip. */
@@ -31,6 +33,11 @@ export type HeldLock = {
    * must stop, and must no longer rely on what the repository held.
    */
   readonly lost: AbortSignal;
+  /**
+   * Looks whether the lock is still there, if nobody did in the last two seconds.
+   * @throws `locked` when it was removed, and `lost` aborts; `storage`.
+   */
+  confirm(): Promise<void>;
   /**
    * Removes the lock, or leaves it to go stale where that is not allowed. Harmless when called twice.
    * @throws `storage`: then the lock goes stale by itself.
@@ -72,9 +79,21 @@ export async function lockRepository(repository: Repository, { exclusive, clock,
   let names = [first];
   const ended = new AbortController();
   const lost = new AbortController();
+  let seenMs = Number.NEGATIVE_INFINITY;
+  let looking: Promise<void> | undefined;
   const refreshing = keepFresh();
   return {
     lost: lost.signal,
+    async confirm() {
+      lost.signal.throwIfAborted();
+      // The time of day: others count a sleep of this machine, too.
+      const sinceMs = clock.now().getTime() - seenMs;
+      if (sinceMs >= 0 && sinceMs < believedMs) return;
+      looking ??= look().finally(() => {
+        looking = undefined;
+      });
+      await looking;
+    },
     async release() {
       if (ended.signal.aborted) return;
       ended.abort();
@@ -96,6 +115,7 @@ export async function lockRepository(repository: Repository, { exclusive, clock,
         await renew();
         freshMs = nowMs;
       } catch (cause) {
+        if (lost.signal.aborted) return;
         const removed = cause instanceof HoldfastError && cause.code === 'locked';
         if (!removed && clock.now().getTime() - freshMs < giveUpMs) continue;
         lost.abort(removed ? cause : new HoldfastError('locked', 'the lock of the repository could not be refreshed in time', { cause }));
@@ -112,14 +132,31 @@ export async function lockRepository(repository: Repository, { exclusive, clock,
       await storage.sizeOf({ kind: 'locks', name: names.at(-1) as string });
     } catch (cause) {
       await removeQuietly(storage, fresh);
-      if (!(cause instanceof HoldfastError) || cause.code !== 'file-missing') throw cause;
-      throw new HoldfastError('locked', 'the lock of the repository was removed by another process', { cause });
+      throw isMissing(cause) ? wasRemoved(cause) : cause;
     }
     const old = names;
     names = [...old, fresh];
     for (const name of old) {
       // What failed is tried again with the next refresh, and with the release.
       if (await succeeds(removeOrKeep(name))) names = names.filter((other) => other !== name);
+    }
+  }
+
+  async function look(): Promise<void> {
+    const startMs = clock.now().getTime();
+    for (;;) {
+      const name = names.at(-1) as string;
+      try {
+        await storage.sizeOf({ kind: 'locks', name });
+        seenMs = startMs;
+        return;
+      } catch (cause) {
+        if (!isMissing(cause)) throw cause;
+        // It was renewed meanwhile.
+        if (names.at(-1) !== name) continue;
+        lost.abort(wasRemoved(cause));
+        throw lost.signal.reason;
+      }
     }
   }
 
@@ -134,6 +171,10 @@ export async function lockRepository(repository: Repository, { exclusive, clock,
     }
   }
 }
+
+const isMissing = (error: unknown): boolean => error instanceof HoldfastError && error.code === 'file-missing';
+
+const wasRemoved = (cause: unknown) => new HoldfastError('locked', 'the lock of the repository was removed by another process', { cause });
 
 const isDenied = (error: unknown): error is HoldfastError => error instanceof HoldfastError && error.code === 'storage-denied';
 

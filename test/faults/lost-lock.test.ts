@@ -1,11 +1,14 @@
 /** A backup whose lock was lost: others may have pruned meanwhile, so nothing may rely on what was stored under it. */
 import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { HoldfastError } from '../../src/model/errors.ts';
 import { createLocalStorage } from '../../src/storage/local.ts';
 import type { FileKind, Storage } from '../../src/storage/storage.ts';
 import { backUpInProcess, findingsOf } from './engine.ts';
-import { createProject, filesOf, fillVolume } from './project.ts';
+import { createProject, ended, filesOf, fillVolume, killGroup, start } from './project.ts';
 
 /** Calls back after the first file of a kind was stored. */
 const afterFirst = (storage: Storage, kind: FileKind, callback: () => void): Storage => ({
@@ -37,3 +40,23 @@ for (const { lostAfter, indexes } of [
     assert.deepEqual(await findingsOf(project), []);
   });
 }
+
+test('the machine slept, and another process took the lock for stale: who wakes names nothing', async (t) => {
+  const project = createProject(t);
+  fillVolume(project.volume, 60_000_000, 'slept');
+  const child = start(project.folder, ['backup', '--json']);
+  t.after(() => killGroup(child, 'SIGKILL'));
+  const end = ended(child);
+  while (filesOf(project, 'locks').length === 0) {
+    assert.equal(child.exitCode, null, 'it ended');
+    await setTimeout(1);
+  }
+  killGroup(child, 'SIGSTOP');
+  assert.deepEqual([filesOf(project, 'index'), filesOf(project, 'snapshots')], [[], []], 'it was too quick');
+  for (const name of filesOf(project, 'locks')) rmSync(join(project.repository, 'locks', name));
+  killGroup(child, 'SIGCONT');
+  const { code, stderr } = await end;
+  assert.equal(code, 11, stderr);
+  assert.match(stderr, /the lock of the repository was removed by another process/);
+  assert.deepEqual([filesOf(project, 'index'), filesOf(project, 'snapshots')], [[], []]);
+});
