@@ -147,6 +147,11 @@ export class HoldfastError extends Error {
   }
 }
 
+const ofContent: readonly ErrorCode[] = ['damaged', 'file-missing', 'unsafe-name', 'unsupported-format'];
+
+/** Whether an error says something about what is stored. Any other (an outage, access denied) says nothing of it, and may pass. */
+export const isOfContent = ({ code }: HoldfastError): boolean => ofContent.includes(code);
+
 /** The shape in which errors cross threads and appear in JSON output. */
 export type ErrorDocument = { code: ErrorCode; message: string; remedy: string; volume?: string; file?: string };
 

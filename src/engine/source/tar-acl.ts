@@ -31,3 +31,47 @@ export function aclText(value: Buffer): string | undefined {
   }
   return entries.join(',');
 }
+
+const tagsByName: ReadonlyMap<string, { plain: number; named: number }> = new Map([
+  ['user', { plain: 0x01, named: 0x02 }],
+  ['group', { plain: 0x04, named: 0x08 }],
+  ['mask', { plain: 0x10, named: 0x10 }],
+  ['other', { plain: 0x20, named: 0x20 }],
+]);
+const longNames: Readonly<Record<string, string>> = { u: 'user', g: 'group', m: 'mask', o: 'other' };
+const noId = 0xffffffff;
+
+/**
+ * The inverse of {@link aclText}, for the text of an archive, which may have names of users beside (`user:alice:rw-:1000`, as star and
+ * libarchive write) or instead of numbers. Empty for an empty text; undefined when an entry is no entry, or names somebody without a number.
+ */
+export function aclFromText(text: string): Buffer | undefined {
+  const lines = text
+    .split(/[\n,]/)
+    .map((line) => line.replace(/#.*/, '').trim())
+    .filter((line) => line !== '');
+  if (lines.length === 0) return Buffer.alloc(0);
+  const entries: { tag: number; id: number; bits: number }[] = [];
+  for (const line of lines) {
+    const match = /^([a-z]+):([^:]*):([-rwxX]{1,3})(?::([0-9]+))?$/.exec(line);
+    if (match === null) return undefined;
+    const [, word = '', who = '', permissions = '', number] = match;
+    const tag = tagsByName.get(longNames[word] ?? word);
+    const id = number ?? who;
+    if (tag === undefined || (who !== '' && !/^[0-9]{1,10}$/.test(id))) return undefined;
+    const bits = (permissions.includes('r') ? 4 : 0) | (permissions.includes('w') ? 2 : 0) | (/x/i.test(permissions) ? 1 : 0);
+    entries.push({ tag: who === '' ? tag.plain : tag.named, id: who === '' ? noId : Number(id), bits });
+  }
+  if (entries.some(({ id }) => id > noId)) return undefined;
+  // The kernel wants them in the order of their tags, and of ids within one.
+  entries.sort((a, b) => a.tag - b.tag || a.id - b.id);
+  const value = Buffer.alloc(headerBytes + entries.length * entryBytes);
+  value.writeUInt32LE(version, 0);
+  for (const [i, { tag, id, bits }] of entries.entries()) {
+    const at = headerBytes + i * entryBytes;
+    value.writeUInt16LE(tag, at);
+    value.writeUInt16LE(bits, at + 2);
+    value.writeUInt32LE(id, at + 4);
+  }
+  return value;
+}
