@@ -3,7 +3,7 @@ import { sha256Into } from '../format/kernel/sha256.ts';
 import { zstd } from '../format/kernel/zstd.ts';
 import type { BlobKind } from '../format/pack-header.ts';
 import { type Seal, sealOverheadBytes } from '../format/seal.ts';
-import { HoldfastError } from '../model/errors.ts';
+import { HoldfastError, isOfContent } from '../model/errors.ts';
 import type { BlobId, PackId } from '../model/ids.ts';
 import type { FileRef, Storage } from '../storage/storage.ts';
 import type { BlobIndex } from './blob-index.ts';
@@ -142,7 +142,10 @@ function requirePlace(index: BlobIndex, entry: number, id: BlobId): { pack: Pack
   return place;
 }
 
-/** Reads a blob from the first of its places that holds it intact, from the storage itself whatever a cache may hold. */
+/**
+ * Reads a blob from the first of its places that holds it intact, from the storage itself whatever a cache may hold.
+ * @throws `damaged` or `file-missing` when no place does; `storage` and others when one could not be read.
+ */
 export async function readAnyCopy(
   { storage, seal, index }: { storage: Storage; seal: Seal; index: BlobIndex },
   kind: BlobKind,
@@ -154,6 +157,8 @@ export async function readAnyCopy(
       return openBlob(seal, await storage.read({ kind: 'data', name: pack }, { offset, length }), plainLength, id);
     } catch (error) {
       if (!(error instanceof HoldfastError)) throw error;
+      // A copy that cannot be read now may be intact: the blob is not known to be damaged then.
+      if (failure !== undefined && !isOfContent(failure)) continue;
       failure = new HoldfastError(error.code, `${kind} blob ${id} in pack ${pack}: ${error.message}`, {
         file: `data/${pack}`,
         cause: error,

@@ -11,7 +11,15 @@ import type { FileKind, FileRef, PendingFile, Storage } from '../../src/storage/
  * nobody removes.
  */
 export type FaultWhen = 'before' | 'after' | 'halfway';
-export type Fault = { operation: Operation /** Counted from 0, over all threads. */; nth: number; when: FaultWhen; code: ErrorCode };
+export type Fault = {
+  operation: Operation;
+  /** Counted from 0, over all threads. */
+  nth: number;
+  when: FaultWhen;
+  code: ErrorCode;
+  /** All operations of the kind fail from the n-th on. */
+  lasting?: boolean;
+};
 const operationKinds = ['list', 'read', 'sizeOf', 'write', 'begin', 'append', 'commit', 'remove'] as const;
 /** What was asked of a storage: `write data`, `list locks`, ... */
 export type Operation = `${(typeof operationKinds)[number]} ${FileKind}`;
@@ -44,7 +52,7 @@ export function withFaults(storage: Storage, root: string): Storage {
 
   async function perform<Result>(name: Operation, effect: () => Promise<Result>, halfway: () => void = () => undefined): Promise<Result> {
     const nth = Atomics.add(words, 1 + operationNames.indexOf(name), 1);
-    if (name !== fault?.operation || nth !== fault.nth) return effect();
+    if (name !== fault?.operation || (fault.lasting ? nth < fault.nth : nth !== fault.nth)) return effect();
     words[0] = 1;
     if (fault.when === 'after') await effect();
     if (fault.when === 'halfway') halfway();

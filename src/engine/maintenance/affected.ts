@@ -3,7 +3,7 @@
  * read once, to learn below which trees there is damage at all; then each snapshot is followed down to it.
  */
 import { decodeTree } from '../../format/tree.ts';
-import { HoldfastError } from '../../model/errors.ts';
+import { HoldfastError, isOfContent } from '../../model/errors.ts';
 import type { CheckFinding } from '../../model/events.ts';
 import type { TreeNode } from '../../model/node.ts';
 import { displayRaw, type RawString } from '../../model/raw-bytes.ts';
@@ -35,6 +35,7 @@ export async function findAffected(options: AffectedOptions): Promise<void> {
   if (!damage.any) return;
   for (const { tree } of snapshots) await damage.mark(tree);
   for (const snapshot of snapshots) await labelPaths(snapshot, damage, labels, options.checkStopped);
+  labels.incomplete ||= damage.incomplete;
   labels.finish();
 }
 
@@ -42,6 +43,8 @@ export async function findAffected(options: AffectedOptions): Promise<void> {
 class DamagedTrees {
   private readonly lost: Map<number, number[]>;
   private readonly options: AffectedOptions;
+  /** A tree could not be read now: what is damaged below it nobody knows. */
+  incomplete = false;
   /** By entry of the index. */
   private readonly state: Uint8Array;
 
@@ -83,8 +86,9 @@ class DamagedTrees {
     try {
       return decodeTree(await this.options.blobs.read('tree', this.options.index.idOf(entry)));
     } catch (error) {
-      if (error instanceof HoldfastError) return [];
-      throw error;
+      if (!(error instanceof HoldfastError)) throw error;
+      if (!isOfContent(error)) this.incomplete = true;
+      return [];
     }
   }
 

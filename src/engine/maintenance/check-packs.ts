@@ -29,10 +29,9 @@ export async function checkPacks(storage: Storage, checked: CheckedIndex, findin
     unindexedBytes += sizeBytes;
   }
   if (unindexed > 0) {
-    findings.note(
-      'pack-unindexed',
-      `${unindexed} packs (${formatSize(unindexedBytes)}) are in no index, as an interrupted run leaves them; \`prune\` removes them`,
-    );
+    const packs = `${unindexed} packs (${formatSize(unindexedBytes)}) are in no index`;
+    const meaning = findings.indexIsPartial ? ' file that could be read' : ', as an interrupted run leaves them; `prune` removes them';
+    findings.note('pack-unindexed', `${packs}${meaning}`);
   }
   const result: PacksChecked = { packs: [], suspicious: [] };
   for (let number = 0; number < checked.index.packCount; number++) checkPack(checked, checked.pack(number), sizes, findings, result);

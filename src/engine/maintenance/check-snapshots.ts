@@ -8,10 +8,8 @@ import type { SnapshotId } from '../../model/ids.ts';
 import type { StoredSnapshot } from '../../model/snapshot.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { readSnapshot } from '../../repository/snapshots.ts';
-import type { DamageKind } from './damage.ts';
+import { kindOfFailure } from './damage.ts';
 import type { Findings } from './findings.ts';
-
-const kindOf = (error: HoldfastError, kind: DamageKind): DamageKind => (error.code === 'storage' ? 'unreadable' : kind);
 
 /** The repository is open, so that one key and the configuration were good a moment ago; the other keys need not be. */
 export async function checkKeysAndConfig({ storage, seal }: Repository, findings: Findings): Promise<void> {
@@ -19,7 +17,7 @@ export async function checkKeysAndConfig({ storage, seal }: Repository, findings
     decodeConfig(openJson(seal, await storage.read({ kind: 'config', name: '' })));
   } catch (error) {
     if (!(error instanceof HoldfastError)) throw error;
-    findings.add({ kind: kindOf(error, 'config-damaged'), message: error.message, file: 'config' });
+    findings.add({ kind: kindOfFailure(error, 'config-damaged'), message: error.message, file: 'config' });
   }
   for await (const { name } of storage.list('keys')) {
     try {
@@ -28,7 +26,8 @@ export async function checkKeysAndConfig({ storage, seal }: Repository, findings
       parseKeyFile(bytes);
     } catch (error) {
       if (!(error instanceof HoldfastError)) throw error;
-      if (error.code !== 'file-missing') findings.add({ kind: kindOf(error, 'key-damaged'), message: error.message, file: `keys/${name}` });
+      if (error.code !== 'file-missing')
+        findings.add({ kind: kindOfFailure(error, 'key-damaged'), message: error.message, file: `keys/${name}` });
     }
   }
 }
@@ -54,7 +53,7 @@ export async function checkSnapshots(repository: Repository, given: readonly str
         if (!(error instanceof HoldfastError)) throw error;
         // One that vanished since the listing was forgotten by another process.
         if (error.code === 'file-missing') continue;
-        findings.add({ kind: kindOf(error, 'snapshot-damaged'), message: error.message, file: `snapshots/${name}`, snapshot: name });
+        findings.add({ kind: kindOfFailure(error, 'snapshot-damaged'), message: error.message, file: `snapshots/${name}`, snapshot: name });
       }
     }
   };

@@ -2,10 +2,11 @@
 import { readIndexFile } from '../../format/index-file.ts';
 import { type BlobKind, headerBoundBytes } from '../../format/pack-header.ts';
 import { sealOverheadBytes } from '../../format/seal.ts';
-import { HoldfastError } from '../../model/errors.ts';
+import { HoldfastError, isOfContent } from '../../model/errors.ts';
 import type { PackId } from '../../model/ids.ts';
 import { BlobIndex, type BlobLocation } from '../../repository/blob-index.ts';
 import { type Repository, readSealedJson } from '../../repository/repository.ts';
+import { kindOfFailure } from './damage.ts';
 import type { Findings } from './findings.ts';
 
 /** What a header entry takes less when its blob is not compressed. */
@@ -61,15 +62,10 @@ export class CheckedIndex {
         checked.enter(file, await readSealedJson(repository, 'index', name), findings);
       } catch (error) {
         if (!(error instanceof HoldfastError)) throw error;
-        // Anything else (access denied, say) may pass, and says nothing of what is stored.
-        const damaged = error.code === 'damaged' || error.code === 'file-missing';
-        state.state = damaged ? 'damaged' : 'unreadable';
+        state.state = isOfContent(error) ? 'damaged' : 'unreadable';
         state.reason = error.message;
-        findings.add({
-          kind: damaged ? 'index-damaged' : 'unreadable',
-          message: `index file: ${error.message}`,
-          file: `index/${name}`,
-        });
+        if (!isOfContent(error)) findings.indexIsPartial = true;
+        findings.add({ kind: kindOfFailure(error, 'index-damaged'), message: `index file: ${error.message}`, file: `index/${name}` });
       }
     }
     if (checked.namedTwice > 0) {

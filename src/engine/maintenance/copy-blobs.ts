@@ -1,6 +1,6 @@
 /** A lane's part of copying blobs: read from the source, opened and verified, sealed anew for the destination. */
 import { ivBytes, macBytes, sealOverheadBytes } from '../../format/seal.ts';
-import { HoldfastError } from '../../model/errors.ts';
+import { HoldfastError, isOfContent } from '../../model/errors.ts';
 import type { BlobId } from '../../model/ids.ts';
 import type { BlobIndex, BlobLocation } from '../../repository/blob-index.ts';
 import { openBlob, readAnyCopy } from '../../repository/blob-reader.ts';
@@ -134,7 +134,7 @@ function damagesOf(lost: readonly { place: Place; error: HoldfastError }[]): Blo
   const wholePacks = new Map<string, { error: HoldfastError; entries: number[] }>();
   for (const { place, error } of lost) {
     const { entry, pack, kind, offset, id } = place;
-    if (error.code === 'file-missing' || error.code === 'storage') {
+    if (error.code === 'file-missing' || !isOfContent(error)) {
       const known = wholePacks.get(pack);
       if (known === undefined) wholePacks.set(pack, { error, entries: [entry] });
       else known.entries.push(entry);

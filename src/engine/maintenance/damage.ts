@@ -1,5 +1,6 @@
 /** What a check can find. */
 import type { BlobKind } from '../../format/pack-header.ts';
+import { type HoldfastError, isOfContent } from '../../model/errors.ts';
 import type { RawString } from '../../model/raw-bytes.ts';
 
 /**
@@ -23,7 +24,7 @@ export const damageKinds = {
   'unsafe-name': 'a tree has an entry whose name would lead out of its directory',
   'node-invalid': 'an entry of a tree makes no sense: a file without content, a directory without a tree, an unknown type',
   'snapshot-damaged': 'a snapshot file cannot be read, does not hash to its name, does not open, or is no snapshot',
-  unreadable: 'the storage failed to read a file',
+  unreadable: 'the storage failed to read a file or refused it, which says nothing of what is in it',
   more: 'damage beyond the number of findings that are listed one by one',
   'pack-unindexed': 'packs that no index names, as an interrupted run leaves them (note)',
   'pack-indexed-twice': 'packs that several index files name (note)',
@@ -33,6 +34,9 @@ export const damageKinds = {
 } as const;
 
 export type DamageKind = keyof typeof damageKinds;
+
+/** The kind of a finding: what is wrong if the error says something of what is stored, and `unreadable` if it is the storage's alone. */
+export const kindOfFailure = (error: HoldfastError, damage: DamageKind): DamageKind => (isOfContent(error) ? damage : 'unreadable');
 
 /** One thing that is wrong, and what it makes unusable: that decides which snapshots and paths are affected. */
 export type Damage = {

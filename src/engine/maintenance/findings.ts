@@ -18,6 +18,8 @@ export class Findings {
   /** Number of errors and notes, listed or not. */
   errorCount = 0;
   noteCount = 0;
+  /** Some index file could not be read: what seems to be in no index may be in that one. */
+  indexIsPartial = false;
   /** Findings of every entry of the index whose copy is unusable. */
   readonly badEntries = new Map<number, number>();
   /** Findings of blobs that no index names, by `kind:id`. */
@@ -40,7 +42,7 @@ export class Findings {
   /** Records a damage; one whose entries and blobs are all known to be unusable already is not told twice. */
   add(damage: Damage): void {
     if (damage.kind === 'file-size') return this.note(damage.kind, damage.message, damage.file);
-    const finding = this.known(damage) ?? this.open(damage);
+    const finding = this.known(damage) ?? this.open(damage.missing !== undefined && this.indexIsPartial ? unknowable(damage) : damage);
     for (const entry of damage.entries ?? []) if (!this.badEntries.has(entry)) this.badEntries.set(entry, finding);
     for (const entry of damage.lost ?? []) this.lost.set(entry, finding);
     if (damage.tree !== undefined) this.badTrees.set(damage.tree, finding);
@@ -96,3 +98,9 @@ export class Findings {
     return lost;
   }
 }
+
+const unknowable = (damage: Damage): Damage => ({
+  ...damage,
+  kind: 'unreadable',
+  message: `${damage.message}; an index file that could not be read may name it`,
+});

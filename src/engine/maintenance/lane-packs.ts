@@ -1,12 +1,12 @@
 /** A lane's part of reading the data: a pack from its first byte to its last, in pieces, with every blob opened and hashed. */
 import { createHash, type Hash } from 'node:crypto';
 import { headerLength, openHeader, type PackEntry } from '../../format/pack-header.ts';
-import { HoldfastError } from '../../model/errors.ts';
+import { HoldfastError, isOfContent } from '../../model/errors.ts';
 import type { BlobLocation } from '../../repository/blob-index.ts';
 import { openBlob } from '../../repository/blob-reader.ts';
 import type { LaneContext } from '../lanes/protocol.ts';
 import { firstDifference } from './compare-header.ts';
-import type { Damage, DamageKind } from './damage.ts';
+import { type Damage, type DamageKind, kindOfFailure } from './damage.ts';
 import { createPackBuffers, pieceBytesOf } from './pack-buffers.ts';
 import { type Piece, type PlacedBlob, planPieces } from './pack-pieces.ts';
 
@@ -38,7 +38,7 @@ export function createPackChecker(context: LaneContext, onRead: (bytes: number) 
         if (sealed.length <= pieceBytes || plainLength === 0) throw error;
         openBlob(seal, await readRange(pack, offset, length), plainLength, id);
       } catch (failure) {
-        if (!(failure instanceof HoldfastError)) throw failure;
+        if (!(failure instanceof HoldfastError && isOfContent(failure))) throw failure;
         const message = `${index.kindOf(entry)} blob ${id} at ${offset} of pack ${pack}: ${failure.message}`;
         damages.push({ ...inPack('blob-damaged', pack, message), entries: [entry] });
       }
@@ -102,7 +102,7 @@ export function createPackChecker(context: LaneContext, onRead: (bytes: number) 
       damages.push(...(await checkHeader(context, call, tail, blobs)));
     } catch (error) {
       if (!(error instanceof HoldfastError) || error.code === 'interrupted') throw error;
-      const kind = error.code === 'file-missing' ? 'pack-missing' : error.code === 'storage' ? 'unreadable' : 'pack-size';
+      const kind = error.code === 'file-missing' ? 'pack-missing' : kindOfFailure(error, 'pack-size');
       return [...damages, { ...inPack(kind, pack, `pack ${pack}: ${error.message}`), entries: [...entries] }];
     }
     if (hash.digest('hex') !== pack) {
@@ -115,7 +115,10 @@ export function createPackChecker(context: LaneContext, onRead: (bytes: number) 
 
 const inPack = (kind: DamageKind, pack: string, message: string): Damage => ({ kind, message, file: `data/${pack}` });
 
-/** Holds a pack's header against what the index says. `tail` is the end of the pack, where the header should be. */
+/**
+ * Holds a pack's header against what the index says. `tail` is the end of the pack, where the header should be.
+ * @throws `storage` and others when it cannot be read now.
+ */
 async function checkHeader(
   context: LaneContext,
   { pack, sizeBytes }: PackToRead,
@@ -130,7 +133,7 @@ async function checkHeader(
     const read = () => repository.storage.read({ kind: 'data', name: pack }, range);
     header = openHeader(repository.seal, length <= tail.length ? tail.subarray(tail.length - length) : await read(), sizeBytes);
   } catch (error) {
-    if (!(error instanceof HoldfastError)) throw error;
+    if (!(error instanceof HoldfastError && isOfContent(error))) throw error;
     return [inPack('pack-header', pack, `the header of pack ${pack}: ${error.message}`)];
   }
   const difference = firstDifference(header, blobs, index);

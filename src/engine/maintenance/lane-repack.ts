@@ -5,7 +5,7 @@
 import { compressBound, zstd } from '../../format/kernel/zstd.ts';
 import type { BlobKind } from '../../format/pack-header.ts';
 import { ivBytes, sealOverheadBytes } from '../../format/seal.ts';
-import { HoldfastError } from '../../model/errors.ts';
+import { HoldfastError, isOfContent } from '../../model/errors.ts';
 import type { BlobId } from '../../model/ids.ts';
 import type { BlobLocation } from '../../repository/blob-index.ts';
 import { openBlob } from '../../repository/blob-reader.ts';
@@ -88,7 +88,7 @@ export function createRepacker({ context, writer, compressData, onDone }: Repack
       }
     }
     throw new HoldfastError(
-      cause.code === 'storage' ? 'storage' : 'damaged',
+      isOfContent(cause) ? 'damaged' : cause.code,
       `${place.kind} blob ${place.id} of pack ${place.pack}, which snapshots need: ${cause.message}; no old pack was removed`,
       { file: `data/${place.pack}`, cause },
     );

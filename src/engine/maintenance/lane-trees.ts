@@ -1,12 +1,12 @@
 /** A lane's part of walking the trees: reads them, in the order in which they lie in their packs, and inspects them. */
 import { decodeTree } from '../../format/tree.ts';
-import { HoldfastError } from '../../model/errors.ts';
+import { HoldfastError, isOfContent } from '../../model/errors.ts';
 import type { TreeNode } from '../../model/node.ts';
 import type { BlobLocation } from '../../repository/blob-index.ts';
 import { openBlob, readAnyCopy } from '../../repository/blob-reader.ts';
 import type { LaneContext } from '../lanes/protocol.ts';
 import type { TreesChecked } from './check-messages.ts';
-import type { Damage } from './damage.ts';
+import { type Damage, kindOfFailure } from './damage.ts';
 import { inspectTree } from './inspect-tree.ts';
 
 /** Trees that lie this near to each other are read together. */
@@ -58,17 +58,18 @@ export function createTreeChecker(
     } catch (error) {
       if (!(error instanceof HoldfastError)) throw error;
       const copy = await readAnyCopy({ storage, seal, index }, 'tree', id).catch((failure: unknown) => {
-        if (failure instanceof HoldfastError) return undefined;
+        if (failure instanceof HoldfastError && failure.code !== 'interrupted') return failure;
         throw failure;
       });
-      damages.push({
-        kind: error.code === 'storage' ? 'unreadable' : 'blob-damaged',
-        message: `tree blob ${id} at ${offset} of pack ${pack}: ${error.message}`,
-        file: `data/${pack}`,
-        entries: [entry],
-        ...(copy === undefined ? { tree: entry } : {}),
-      });
-      return copy;
+      const lost = Buffer.isBuffer(copy) ? {} : { tree: entry };
+      const message = `tree blob ${id} at ${offset} of pack ${pack}: ${error.message}`;
+      damages.push({ kind: kindOfFailure(error, 'blob-damaged'), message, file: `data/${pack}`, entries: [entry], ...lost });
+      if (Buffer.isBuffer(copy)) return copy;
+      // This place is damaged, but not every one: nobody knows.
+      if (isOfContent(error) && !isOfContent(copy)) {
+        damages.push({ kind: 'unreadable', message: copy.message, ...(copy.file === undefined ? {} : { file: copy.file }), ...lost });
+      }
+      return undefined;
     }
   }
 
