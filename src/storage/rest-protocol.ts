@@ -32,14 +32,49 @@ export function createRestProtocol({ transport, location, connections, idleTimeo
   const separator = location.endsWith('/') ? '' : '/';
   const subjectOf = (path: string) => `${location}${separator}${path}`;
 
+  /** Whether anything of the repository was ever seen. */
+  let seen = false;
+
   /** One exchange about a file or folder, when it is its turn. */
   const ask = <Result>(request: ExchangeRequest, read: (response: RestResponse, subject: string) => Promise<Result>): Promise<Result> => {
     const subject = subjectOf(request.path.replace(/\?.*/, ''));
-    return turn(() => exchange({ transport, subject, idleTimeoutMs }, request, (response) => read(response, subject)));
+    return turn(() =>
+      exchange({ transport, subject, idleTimeoutMs }, request, (response) => {
+        if (request.method !== 'POST' && isDone(response)) seen = true;
+        return read(response, subject);
+      }),
+    );
   };
 
+  /**
+   * A 404 may not mean what it says: proxies answer so while the server behind them is away, and rclone when what is behind it fails. Whoever
+   * believed it would take a lock for released, or a snapshot for forgotten.
+   * @throws `storage` when the configuration seems to be gone as well, though the repository was there before.
+   */
+  async function refuseOutage(path: string): Promise<void> {
+    try {
+      await lookAt('config');
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+      throw fail(subjectOf(path), 'the server answered 404 Not Found, for the configuration of the repository too');
+    }
+  }
+
+  /** Asks once more before it believes that a file is missing. The configuration may be: then there is no repository. */
+  async function insist<Result>(path: string, attempt: () => Promise<Result>): Promise<Result> {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!isMissing(error) || !seen || path === 'config') throw error;
+      await refuseOutage(path);
+      return attempt();
+    }
+  }
+
+  const sizeOf = (path: string): Promise<number> => insist(path, () => lookAt(path));
+
   /** @throws `file-missing`, `storage`. */
-  const sizeOf = (path: string): Promise<number> =>
+  const lookAt = (path: string): Promise<number> =>
     ask({ method: 'HEAD', path }, async (response, subject) => {
       await drain(response);
       if (response.status !== 200) throw failureOf(response, 'read', subject);
@@ -71,6 +106,15 @@ export function createRestProtocol({ transport, location, connections, idleTimeo
     });
   }
 
+  /** @returns undefined when there is no such folder. */
+  const listingOf = (path: string): Promise<Buffer | undefined> =>
+    ask({ method: 'GET', path, headers: acceptsVersion2 }, async (response, subject) => {
+      if (response.status === 200) return receiveWhole(response, longestListingBytes, subject);
+      await drain(response);
+      if (response.status === 404 && !isRclone(response)) return undefined;
+      throw response.status === 404 ? fail(subject, 'the server answered 404 Not Found') : failureOf(response, 'list', subject);
+    });
+
   /** Whether what could not be replaced is what was to be stored. Names are hashes of content; that of the configuration is not. */
   async function isStored(file: FileRef, path: string, parts: readonly Uint8Array[]): Promise<boolean> {
     if (file.kind === 'config') return (await readWhole(path)).equals(Buffer.concat(parts));
@@ -89,18 +133,17 @@ export function createRestProtocol({ transport, location, connections, idleTimeo
     async *list(kind) {
       const path = `${kind}/`;
       // Received as a whole first: a listing that breaks off must not begin, and no connection waits for who uses it.
-      const listing = await ask({ method: 'GET', path, headers: acceptsVersion2 }, async (response, subject) => {
-        if (response.status === 200) return receiveWhole(response, longestListingBytes, subject);
-        await drain(response);
-        if (response.status === 404 && !isRclone(response)) return undefined;
-        throw response.status === 404 ? fail(subject, 'the server answered 404 Not Found') : failureOf(response, 'list', subject);
-      });
+      let listing = await listingOf(path);
+      if (listing === undefined && seen) {
+        await refuseOutage(path);
+        listing = await listingOf(path);
+      }
       if (listing !== undefined) yield* filesOfListing(listing, subjectOf(path));
     },
 
     async read(file, range) {
       const path = pathOf(file);
-      return range === undefined ? readWhole(path) : readRange(path, range);
+      return insist(path, () => (range === undefined ? readWhole(path) : readRange(path, range)));
     },
 
     async sizeOf(file) {
@@ -140,6 +183,8 @@ function pathOf({ kind, name }: FileRef): string {
   if (!namePattern.test(name)) throw new HoldfastError('internal', `no file of a repository is named ${JSON.stringify(name)}`);
   return `${kind satisfies FileKind}/${name}`;
 }
+
+const isMissing = (error: unknown): boolean => error instanceof HoldfastError && error.code === 'file-missing';
 
 const isDone = ({ status }: RestResponse): boolean => status >= 200 && status < 300;
 

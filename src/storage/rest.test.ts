@@ -213,6 +213,37 @@ test("a folder that is not there is empty, but for rclone, whose 404 may be anot
   await assert.rejects(listed((await served(t, status(404, { server: 'rclone/v1.60.1' }))).storage), { code: 'storage' });
 });
 
+test('a 404 is believed when the repository is there, and the server says it twice', async (t) => {
+  /** Answers that a proxy gives while the server is away; then it is back. */
+  let away = 0;
+  const there = new Set(['config', `snapshots/${name}`]);
+  const { storage, requests } = await served(t, (incoming, outgoing) => {
+    const path = incoming.url?.replace('/below/', '') as string;
+    const isAway = away-- > 0;
+    if (!isAway && path === 'snapshots/') outgoing.end(JSON.stringify([{ name, size: 1 }]));
+    else outgoing.writeHead(!isAway && there.has(path) ? 200 : 404, { 'content-length': '1' }).end(incoming.method === 'HEAD' ? '' : 'x');
+  });
+  const snapshot: FileRef = { kind: 'snapshots', name };
+  const listedSnapshots = async () => {
+    const names: string[] = [];
+    for await (const file of storage.list('snapshots')) names.push(file.name);
+    return names;
+  };
+  away = 1;
+  assert.deepEqual(await listedSnapshots(), [], 'nothing was ever there');
+  assert.equal(requests.length, 1);
+  await storage.read({ kind: 'config', name: '' });
+  for (const ask of [listedSnapshots, () => storage.read(snapshot), () => storage.sizeOf(snapshot)]) {
+    away = 2;
+    await assert.rejects(ask(), { code: 'storage', message: /404/ });
+    away = 1;
+    await ask();
+  }
+  requests.length = 0;
+  await assert.rejects(storage.read(pack), { code: 'file-missing' });
+  assert.deepEqual(requests, [`GET /below/data/${name}`, 'HEAD /below/config', `GET /below/data/${name}`]);
+});
+
 test('user and password are sent, and are in no message', async (t) => {
   const authorizations: (string | undefined)[] = [];
   const { url } = await served(t, (incoming, outgoing) => {
