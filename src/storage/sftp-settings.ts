@@ -41,9 +41,8 @@ export function parseSftpAddress({ url, options = {} }: Pick<StorageAddress, 'ur
   const { connections, idleTimeoutMs, given } = readRestOptions('sftp', options, optionNames);
   const { user, host, port } = place;
   const path = posix.normalize(place.path).replace(/(?<=.)\/$/, '');
-  const at = `${user === undefined ? '' : `${user}@`}${host}`;
-  const location =
-    port === undefined ? `sftp:${at}:${path}` : `sftp://${user === undefined ? '' : `${user}@`}${bracketed(host)}:${port}/${path}`;
+  const at = `${user === undefined ? '' : `${user}@`}${host.includes(':') ? `[${host}]` : host}`;
+  const location = port === undefined ? `sftp:${at}:${path}` : `sftp://${at}:${port}/${path}`;
   const trial = `sftp ${port === undefined ? '' : `-P ${port} `}${at}`;
   return { ...commandOf(place, given), trial, path, connections, idleTimeoutMs, location };
 }
@@ -61,8 +60,6 @@ function commandOf(
   if (program === undefined) throw usage('option command names no program', 'for example: ssh user@host -s sftp');
   return { program, args: rest };
 }
-
-const bracketed = (host: string): string => (host.includes(':') ? `[${host}]` : host);
 
 /** `sftp://[user@]host[:port]/path`: the path begins behind the slash. */
 function parseUrl(url: string): Place {
