@@ -21,7 +21,7 @@ import {
 import { assertSafeName, jsonFromNode, nodeFromJson } from './tree-node.ts';
 
 /** Snapshot files, as restic 0.19 writes them (source: restic, internal/data/snapshot.go), with
- * `holdfast_root` and `holdfast_problems` in addition. */
+ * `holdfast_root`, `holdfast_problems` and `holdfast_downtime_ms` in addition. */
 
 const counts = [
   ['files_new', 'filesNew'],
@@ -56,6 +56,7 @@ const knownFields: ReadonlySet<string> = new Set([
   'summary',
   'holdfast_root',
   'holdfast_problems',
+  'holdfast_downtime_ms',
 ]);
 
 /** What `Snapshot.unknown` holds under this key are the summary's unknown fields: the summary itself is known. */
@@ -83,6 +84,7 @@ export function encodeSnapshot(snapshot: Snapshot): Buffer {
   if (snapshot.summary !== undefined) json += `,"summary":${jsonFromSummary(snapshot.summary, summaryUnknown)}`;
   if (snapshot.root !== undefined) json += `,"holdfast_root":${jsonFromNode(snapshot.root)}`;
   if (snapshot.problems) json += `,"holdfast_problems":${snapshot.problems}`;
+  if (snapshot.downtimeMs !== undefined) json += `,"holdfast_downtime_ms":${snapshot.downtimeMs}`;
   return Buffer.from(`${json}${jsonFromMembers(unknown)}}`, 'latin1');
 }
 
@@ -134,6 +136,7 @@ function snapshotFromFields(fields: Fields, id: SnapshotId): StoredSnapshot {
     summary,
     root: readRoot(fields.holdfast_root),
     ...(problems === 0 ? {} : { problems }),
+    ...(isMissing(fields.holdfast_downtime_ms) ? {} : { downtimeMs: readCount(fields.holdfast_downtime_ms, 'holdfast_downtime_ms') }),
     unknown: summaryUnknown === undefined ? unknown : { ...unknown, [unknownInSummary]: summaryUnknown },
   };
 }

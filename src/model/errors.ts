@@ -61,6 +61,15 @@ export const catalogue = {
     'run as root or as a member of the group docker; what that means is in docs/security.md',
   ),
   engine: entry('the Docker Engine could not do something', 'see its words in the message'),
+  'container-down': entry(
+    'a container did not come back as it should after a backup',
+    'look at `docker ps -a` and its log, and start it; the snapshots are as good as they say',
+  ),
+  'command-failed': entry('a command in a container or a hook failed', 'see its words in the message'),
+  'dump-failed': entry(
+    "an application's own tool could not write out its data",
+    'see its words in the message, or choose another way with `cut: pause` or `cut: stop`',
+  ),
   'restore-unfinished': entry(
     'an interrupted restore left this volume half-written',
     'run the same restore again: it verifies what is there and fetches the rest',
@@ -106,6 +115,15 @@ export const catalogue = {
   'archive-damaged': entry(
     'an archive is cut, damaged, or no tar archive',
     'use another copy of the archive, or make it again; `tar -tf` shows how far it can be read',
+  ),
+  'archive-too-large': entry(
+    'an archive holds more than an import takes',
+    'if the archive is what it should be, allow more with --max-size',
+  ),
+  'sensitive-plain': entry(
+    'a sensitive volume would be written as plain text',
+    'encrypt it with --recipient, --recipients-file or --passphrase-file, or accept that with --allow-plain-sensitive',
+    exitCodes.usage,
   ),
   unsupported: entry('this system cannot do that', 'see the message'),
   interrupted: entry('interrupted', 'run again: what was stored is reused', exitCodes.interrupted, true),

@@ -60,6 +60,11 @@ export type Snapshot = {
    * retention knows that a snapshot lacks something.
    */
   problems?: number;
+  /**
+   * For how long containers that use the volume were paused or stopped for it, in milliseconds: the longest of them. A field of Holdfast's own
+   * (`holdfast_downtime_ms`); absent when none was.
+   */
+  downtimeMs?: number;
   /** Fields that this version doesn't know, written back on a rewrite. */
   unknown: Record<string, unknown> | undefined;
 };

@@ -16,7 +16,7 @@ import { close, openBeneath, openForReading } from '../source/posix-open.ts';
 import { Stat, statAt } from '../source/posix-stat.ts';
 import type { Counter } from './counters.ts';
 import type { DirectoryTask, FinishTask, SavedFile, Subdirectory, TaskResult, VolumeStart } from './messages.ts';
-import { contentUnchanged, isAsBefore, nodeFromStat } from './nodes.ts';
+import { contentUnchanged, isAsBefore, isDistrusted, nodeFromStat } from './nodes.ts';
 import type { EntryReader } from './read-entry.ts';
 import type { BlobSink } from './save-blobs.ts';
 
@@ -191,6 +191,7 @@ export class DirectoryLane {
     let slot = 0;
     for (const name of names) {
       if (statAt(fd, name, stat) < 0 || stat.device !== root.device) return undefined;
+      if (isDistrusted(stat.ctimeSec, volume.changes)) return undefined;
       const node = nodeFromStat(name, stat, volume.withAtime);
       const { type } = node;
       if (type === 'socket' || type === 'irregular' || excludes.excludes(join(path, name), name, type === 'dir')) continue;
@@ -289,6 +290,7 @@ export class DirectoryLane {
     const { volume, index, root } = this.o;
     if (volume.changes.force || stat.device !== root.device || !isAsBefore(parent, stat, volume.withAtime)) return false;
     if (parent.type === 'dir') return parent.subtree !== undefined;
+    if (isDistrusted(stat.ctimeSec, volume.changes)) return false;
     return parent.type === 'file' && parent.content !== undefined && parent.content.every((id) => index.has(id, 'data'));
   }
 

@@ -13,6 +13,11 @@ export type ChangeDetection = {
   ignoreCtime: boolean;
   /** Read every file, whatever the parent says. */
   force: boolean;
+  /**
+   * Read what was touched (ctime) in this second of Unix time or later: a file that is written while the parent is made may be written again
+   * in the same tick of the clock, which leaves its times as they are.
+   */
+  distrustedFromSec?: number;
 };
 
 /** What a lane needs to know of the volume that it is to read. */

@@ -62,6 +62,10 @@ export function isAsBefore(parent: TreeNode, stat: Stat, withAtime: boolean): bo
   );
 }
 
+/** Whether a file was touched so late that its times cannot tell whether its content is the parent's. */
+export const isDistrusted = (ctimeSec: number, { distrustedFromSec }: ChangeDetection): boolean =>
+  distrustedFromSec !== undefined && ctimeSec >= distrustedFromSec;
+
 /** The same instant, perhaps written in another zone. */
 export function sameInstant(a: string, b: string): boolean {
   if (a === b) return true;
@@ -73,6 +77,7 @@ export function sameInstant(a: string, b: string): boolean {
 export function contentUnchanged(node: TreeNode, parent: TreeNode | undefined, changes: ChangeDetection): parent is TreeNode {
   return (
     !changes.force &&
+    !(changes.distrustedFromSec !== undefined && isDistrusted(tryParseTime(node.ctime)?.sec ?? Number.POSITIVE_INFINITY, changes)) &&
     parent !== undefined &&
     parent.type === node.type &&
     parent.content !== undefined &&

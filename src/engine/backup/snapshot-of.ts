@@ -14,6 +14,13 @@ import {
 import { processOwner } from '../../repository/process-owner.ts';
 import type { Counts } from './counters.ts';
 
+/** How a volume's cut was taken, known when it has been read. */
+export type VolumeCut = {
+  consistency: Consistency;
+  /** Undefined when nothing that uses it was halted. */
+  downtimeMs?: number;
+};
+
 export type Walked = {
   volume: {
     name: string;
@@ -25,6 +32,8 @@ export type Walked = {
   parent: StoredSnapshot | undefined;
   counts: Counts;
   startedMs: number;
+  /** Default: the consistency of the run. */
+  cut?: VolumeCut | undefined;
 };
 
 export type SnapshotContext = {
@@ -39,10 +48,13 @@ export type SnapshotContext = {
 
 const timeOfMs = (ms: number) => formatTime(Math.floor(ms / 1000), Math.round((ms - Math.floor(ms / 1000) * 1000) * 1e6));
 
-/** A live read in which files changed is `torn`, whatever was hoped for. */
+/** Files that change while they are read, live or though all that is known to write them was halted, make a snapshot `torn`. */
+const canTear: readonly Consistency[] = ['crash', 'paused', 'stopped'];
+
 export function snapshotOf(context: SnapshotContext, walked: Walked): Snapshot & { consistency: Consistency; summary: SnapshotSummary } {
   const { volume, root, tree, parent, counts, startedMs } = walked;
-  const consistency = context.consistency === 'crash' && counts.changedWhileRead > 0 ? 'torn' : context.consistency;
+  const { consistency: hoped, downtimeMs } = walked.cut ?? { consistency: context.consistency };
+  const consistency = canTear.includes(hoped) && counts.changedWhileRead > 0 ? 'torn' : hoped;
   const { hostname, username, uid, gid } = processOwner();
   const identity = { project: context.project, volume: volume.name, run: context.run, class: context.class, consistency };
   const { patterns = [], insensitivePatterns = [], ignorePatterns = [] } = volume.excludes;
@@ -62,6 +74,7 @@ export function snapshotOf(context: SnapshotContext, walked: Walked): Snapshot &
     summary: summaryOf(counts, startedMs, context.clock.now().getTime()),
     root: root.node,
     ...(counts.unreadable === 0 ? {} : { problems: counts.unreadable }),
+    ...(downtimeMs === undefined ? {} : { downtimeMs }),
     unknown: undefined,
     consistency,
   };

@@ -1,0 +1,50 @@
+/** The contract of an engine that runs containers, as far as consistent backups need it. */
+import type { Inventory } from './platform.ts';
+
+export interface Containers {
+  /** For messages: holds no secret. */
+  readonly location: string;
+  /** @throws `engine`, `engine-unreachable`, `engine-denied`, as all of these do. */
+  inventory(signal?: AbortSignal): Promise<Inventory>;
+  /** Undefined when there is no such container. */
+  inspect(id: string): Promise<ContainerDetails | undefined>;
+  /** Freezes all processes of a container. Harmless when they are. */
+  pause(id: string): Promise<void>;
+  /** Harmless when it isn't paused. */
+  unpause(id: string): Promise<void>;
+  /** Asks a container to end, and ends it after the time. Harmless when it doesn't run. */
+  stop(id: string, options: { timeoutMs: number }): Promise<void>;
+  /** Harmless when it runs. */
+  start(id: string): Promise<void>;
+  /**
+   * Runs a program in a container that runs. What it prints is handed on, or its end is kept (64 KiB).
+   * @throws `engine`; `command-failed` when it takes longer than the time. The program may go on then: engines end no program that they were
+   * asked to run.
+   */
+  exec(id: string, command: readonly string[], options: ExecOptions): Promise<ExecResult>;
+  close(): void;
+}
+
+export type ContainerDetails = {
+  state: 'running' | 'paused' | 'stopped' | 'restarting';
+  /** Undefined without a health check. */
+  health: 'starting' | 'healthy' | 'unhealthy' | undefined;
+  /** It is removed when it stops. */
+  removedWhenStopped: boolean;
+};
+
+export type ExecOptions = {
+  timeoutMs: number;
+  /** As `docker exec --user`; default the image's. */
+  user?: string;
+  signal?: AbortSignal | undefined;
+  /** Takes standard output as it comes; the program waits meanwhile. */
+  onOutput?: (bytes: Uint8Array) => Promise<void>;
+};
+
+export type ExecResult = {
+  exitCode: number;
+  /** Empty with `onOutput`. */
+  stdout: string;
+  stderr: string;
+};
