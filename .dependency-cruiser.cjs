@@ -123,6 +123,12 @@ module.exports = {
       '^src/platform/docker/',
       'The Engine’s API is one platform’s business; others take the contract.',
     ),
+    confined(
+      'age-vendor',
+      'age-encryption',
+      '^src/engine/transfer/',
+      'What leaves the repository for good is encrypted in one place; the repository itself has its own ciphers.',
+    ),
     confined('command-line-vendor', 'commander', '^src/cli/', 'Only the command line parses a command line.'),
   ],
   options: {

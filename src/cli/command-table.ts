@@ -11,6 +11,7 @@ export const commandTable: readonly CommandEntry[] = [
   { name: 'dump', summary: 'write a file, or a directory as an archive, to stdout', load: () => import('./commands/dump.ts') },
   { name: 'stats', summary: 'count what snapshots take, restored and stored', load: () => import('./commands/stats.ts') },
   { name: 'restore', summary: 'restore volumes, or parts of them', load: () => import('./commands/restore.ts') },
+  { name: 'export', summary: 'write volumes to a tar archive, encrypted if need be', load: () => import('./commands/export.ts') },
   { name: 'check', summary: 'verify that the repository is sound', load: () => import('./commands/check.ts') },
   { name: 'forget', summary: 'remove snapshots that no rule of retention keeps', load: () => import('./commands/forget.ts') },
   { name: 'prune', summary: 'remove what no snapshot needs', load: () => import('./commands/prune.ts') },

@@ -57,6 +57,10 @@ const offences: Record<string, [from: string, to: string][]> = {
     ['src/storage/a.ts', '@aws-sdk/client-s3'],
     ['src/cli/a.ts', '@aws-sdk/client-s3'],
   ],
+  'age-vendor': [
+    ['src/cli/a.ts', 'age-encryption'],
+    ['src/engine/a.ts', 'age-encryption'],
+  ],
   'docker-vendor': [
     ['src/control/a.ts', 'dockerode'],
     ['src/platform/directory/a.ts', 'docker-modem'],
@@ -78,6 +82,7 @@ const allowed: [from: string, to: string][] = [
   ['src/format/kernel/b.ts', 'koffi'],
   ['src/format/b.ts', 'sodium-native'],
   ['src/engine/source/b.ts', 'koffi'],
+  ['src/engine/transfer/b.ts', 'age-encryption'],
   ['src/storage/s3-b.ts', '@aws-sdk/client-s3'],
   ['src/storage/rest-connections.ts', 'undici'],
   ['src/control/configuration/b.ts', 'zod'],

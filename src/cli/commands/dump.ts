@@ -1,6 +1,4 @@
 import { resolve } from 'node:path';
-import { Writable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { type ArchiveFormat, dumpDirectory, dumpFile } from '../../engine/browse/dump.ts';
 import { type FoundEntry, findEntry } from '../../engine/browse/find-entry.ts';
 import { exitCodes, HoldfastError } from '../../model/errors.ts';
@@ -8,8 +6,8 @@ import { displayRaw } from '../../model/raw-bytes.ts';
 import { type BrowseOptions, type Browsing, browse, configureBrowsing } from '../browsing.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { findNamedSnapshot, joinPaths, type NamedSnapshot, relativePath } from '../named-snapshot.ts';
-import { openOutputFile, outputFailure } from '../output/output-file.ts';
-import type { Sink } from '../output/sink.ts';
+import { openOutputFile } from '../output/output-file.ts';
+import { sendBytes } from '../output/send-bytes.ts';
 import { systemClock } from '../session.ts';
 
 type Options = BrowseOptions & { archive?: string; output?: string; volume?: string; at?: string };
@@ -58,7 +56,7 @@ async function dump(context: CommandContext<Options>, browsing: Browsing, format
     });
   }
   const content = contentOf(context, browsing, reference, found, format);
-  if (options.output === undefined) await send(content.bytes, stdout, browsing.signal);
+  if (options.output === undefined) await sendBytes(content.bytes, stdout, browsing.signal);
   else {
     const file = await openOutputFile(resolve(cwd, options.output));
     await file.write(content.bytes, browsing.signal);
@@ -71,17 +69,6 @@ async function dump(context: CommandContext<Options>, browsing: Browsing, format
     });
   }
   return content.lost() > 0 ? exitCodes.incomplete : exitCodes.done;
-}
-
-async function send(bytes: AsyncIterable<Uint8Array>, stdout: Sink, signal: AbortSignal): Promise<void> {
-  try {
-    await pipeline(bytes, byteSink(stdout), { signal, end: false });
-  } catch (error) {
-    // `holdfast dump | head`: nobody reads any more.
-    if ((error as NodeJS.ErrnoException).code === 'EPIPE')
-      throw new HoldfastError('interrupted', 'the output is not read any more', { cause: error });
-    throw outputFailure(error, 'standard output');
-  }
 }
 
 /** What is written, and how much of it could not be. */
@@ -107,15 +94,4 @@ function contentOf(
     onRenamed: (path, name) => output.warning(`${displayRaw(path)} is called ${name} in the archive`),
   });
   return { bytes, lost: () => lost };
-}
-
-/** Standard output takes bytes though commands mostly write text to it. */
-function byteSink(stdout: Sink): Writable {
-  if (stdout instanceof Writable) return stdout;
-  return new Writable({
-    write(chunk: Buffer, _encoding, done) {
-      stdout.write(chunk.toString('latin1'));
-      done();
-    },
-  });
 }

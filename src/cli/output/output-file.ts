@@ -1,6 +1,6 @@
 /** A file that a command writes its result to. */
 import { randomBytes } from 'node:crypto';
-import { open, rename, rm } from 'node:fs/promises';
+import { link, lstat, open, rename, rm } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { HoldfastError } from '../../model/errors.ts';
 
@@ -16,8 +16,13 @@ export type OutputFile = {
   write(bytes: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>;
 };
 
-/** Only the user may read what comes from a repository. @throws `target-unwritable`. */
-export async function openOutputFile(path: string): Promise<OutputFile> {
+/**
+ * Only the user may read what comes from a repository.
+ * @param replace whether a file that is there is replaced, which is the default.
+ * @throws `target-unwritable`.
+ */
+export async function openOutputFile(path: string, { replace = true } = {}): Promise<OutputFile> {
+  if (!replace && (await exists(path))) throw alreadyThere(path);
   const temporary = `${path}.${randomBytes(6).toString('hex')}.partial`;
   const handle = await open(temporary, 'wx', 0o600).catch((error: NodeJS.ErrnoException) => {
     throw outputFailure(error, path);
@@ -33,13 +38,37 @@ export async function openOutputFile(path: string): Promise<OutputFile> {
       try {
         await pipeline(bytes, stream, { signal });
         sizeBytes = stream.bytesWritten;
-        await rename(temporary, path);
+        if (replace) await rename(temporary, path);
+        else await putInPlace(temporary, path);
       } catch (error) {
         await rm(temporary, { force: true });
         throw outputFailure(error, path);
       }
     },
   };
+}
+
+const exists = (path: string): Promise<boolean> =>
+  lstat(path).then(
+    () => true,
+    () => false,
+  );
+
+const alreadyThere = (path: string): HoldfastError =>
+  new HoldfastError('target-unwritable', `there is a ${path} already`, { file: path, remedy: 'choose another name, or give --force' });
+
+/** A link is made only where there is nothing, also when that has changed since the beginning. */
+async function putInPlace(temporary: string, path: string): Promise<void> {
+  try {
+    await link(temporary, path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST' || (await exists(path))) throw alreadyThere(path);
+    // Some file systems know no links.
+    await rename(temporary, path);
+    return;
+  }
+  await rm(temporary);
 }
 
 /** What a failure to write to a path (or to `standard output`) means. Other errors stay as they are. */

@@ -13,7 +13,8 @@ export function dumpTar(options: DumpOptions): AsyncGenerator<Uint8Array> {
   return tarBytes(tarEntries(options));
 }
 
-async function* tarEntries({ repository, trees, directory, onSkipped }: DumpOptions): AsyncGenerator<TarEntry> {
+/** What {@link dumpTar} makes an archive of. */
+export async function* tarEntries({ repository, trees, directory, onSkipped }: DumpOptions): AsyncGenerator<TarEntry> {
   const names = new FirstNames();
   const firstNames = new Map<RawString, RawString>();
   const contentOf = ({ path, node }: WalkedNode) => {
