@@ -16,10 +16,12 @@ export async function saveSnapshot(repository: Repository, snapshot: Snapshot): 
 /**
  * All snapshots, oldest first.
  * @param onDamaged receives a snapshot file that cannot be read; without it, that is an error.
+ * @param onVanished receives the error of a file that the listing named and that is missing.
  */
 export async function listSnapshots(
   repository: Repository,
   onDamaged?: (name: string, error: HoldfastError) => void,
+  onVanished: (error: HoldfastError) => void = wasForgotten,
 ): Promise<StoredSnapshot[]> {
   const names: string[] = [];
   for await (const { name } of repository.storage.list('snapshots')) names.push(name);
@@ -29,16 +31,18 @@ export async function listSnapshots(
       try {
         found.push(await readSnapshot(repository, name as SnapshotId));
       } catch (error) {
-        // One that vanished since the listing was forgotten by another process.
-        if (error instanceof HoldfastError && error.code === 'file-missing') continue;
-        if (!(error instanceof HoldfastError) || onDamaged === undefined || error.code !== 'damaged') throw error;
-        onDamaged(name, error);
+        if (error instanceof HoldfastError && error.code === 'file-missing') onVanished(error);
+        else if (!(error instanceof HoldfastError) || onDamaged === undefined || error.code !== 'damaged') throw error;
+        else onDamaged(name, error);
       }
     }
   };
   await Promise.all(Array.from({ length: parallelReads }, readNext));
   return found.sort(byTime);
 }
+
+/** By another process, since the listing. */
+const wasForgotten = () => undefined;
 
 export async function readSnapshot(repository: Repository, id: SnapshotId): Promise<StoredSnapshot> {
   return decodeSnapshot(await readSealedJson(repository, 'snapshots', id), id);

@@ -134,3 +134,74 @@ test('an index file that cannot be read ends it', async (t) => {
   await assert.rejects(pruneInProcess(project), { code: 'damaged' });
   assert.deepEqual(packsOf(project), before);
 });
+
+/** Storages whose listings lack something at first, as those that take a while to agree with themselves. */
+const listingLate = (storage: Storage, kind: 'snapshots' | 'index', from: number): Storage => {
+  let listings = 0;
+  return {
+    ...storage,
+    async *list(listed) {
+      const short = listed === kind && listings++ < from;
+      let skipped = false;
+      for await (const file of storage.list(listed)) {
+        if (short && !skipped) skipped = true;
+        else yield file;
+      }
+    },
+  };
+};
+
+test('a listing that lacks a snapshot at first: nothing is removed', async (t) => {
+  const { project, states } = await filled(t);
+  const before = [packsOf(project), filesOf(project, 'index')];
+  const storage = listingLate(createLocalStorage(project.repository), 'snapshots', 1);
+  await assert.rejects(pruneInProcess(project, { storage }), {
+    code: 'storage',
+    message: /snapshots\/.* was not there when the prune began/,
+  });
+  assert.deepEqual([packsOf(project), filesOf(project, 'index')], before);
+  assertRestored(project, states);
+});
+
+test('a snapshot that comes while packs are copied: no pack that is named is removed', async (t) => {
+  const { project, states } = await filled(t);
+  const before = packsOf(project);
+  const storage = listingLate(createLocalStorage(project.repository), 'snapshots', 2);
+  await assert.rejects(pruneInProcess(project, { storage }), { code: 'storage' });
+  const after = new Set(packsOf(project));
+  assert.ok(before.every((name) => after.has(name)));
+  assertRestored(project, states);
+});
+
+test('a listing that lacks an index file and all snapshots at first: nothing is removed', async (t) => {
+  const { project, states } = await filled(t);
+  const before = packsOf(project);
+  const late = listingLate(createLocalStorage(project.repository), 'index', 1);
+  let listings = 0;
+  const storage: Storage = {
+    ...late,
+    async *list(kind) {
+      if (kind !== 'snapshots' || listings++ > 0) yield* late.list(kind);
+    },
+  };
+  await assert.rejects(pruneInProcess(project, { storage }), { code: 'storage', message: /was not there when the prune began/ });
+  assert.deepEqual(packsOf(project), before);
+  assertRestored(project, states);
+});
+
+test('a snapshot that is listed and cannot be found: nothing is removed', async (t) => {
+  const { project, states } = await filled(t);
+  const before = [packsOf(project), filesOf(project, 'index')];
+  const real = createLocalStorage(project.repository);
+  const [lost] = filesOf(project, 'snapshots');
+  const storage: Storage = {
+    ...real,
+    async read(file, range) {
+      if (file.name === lost) throw new HoldfastError('file-missing', `snapshots/${lost} is missing`);
+      return real.read(file, range);
+    },
+  };
+  await assert.rejects(pruneInProcess(project, { storage }), { code: 'storage', message: /though it was listed/ });
+  assert.deepEqual([packsOf(project), filesOf(project, 'index')], before);
+  assertRestored(project, states);
+});

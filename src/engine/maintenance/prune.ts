@@ -5,12 +5,14 @@
 import type { Clock } from '../../model/clock.ts';
 import { HoldfastError } from '../../model/errors.ts';
 import type { Report } from '../../model/events.ts';
+import type { StoredSnapshot } from '../../model/snapshot.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { listSnapshots } from '../../repository/snapshots.ts';
 import type { Storage, StorageAddress } from '../../storage/storage.ts';
 import { type LanePool, type WarmLanes, warmLanes } from '../lanes/pool.ts';
 import { progressWords } from './check-messages.ts';
 import { findUsedBlobs } from './find-used.ts';
+import { refuseNewcomers, refuseVanished } from './listing-guards.ts';
 import { PruneIndex } from './prune-index.ts';
 import type { PruneLaneSettings, PruneNotice } from './prune-messages.ts';
 import {
@@ -84,7 +86,7 @@ export async function prune(options: PruneOptions): Promise<PruneResult> {
   checkStopped();
   const warm = options.warmLanes ?? warmLanes({ entry: options.laneEntry, count: options.lanes, job: 'prune' });
   try {
-    const snapshots = await listSnapshots(repository);
+    const snapshots = await listSnapshots(repository, undefined, refuseVanished);
     const index = await PruneIndex.load(repository);
     checkStopped();
     const work = startLanes(options, warm, index);
@@ -94,7 +96,7 @@ export async function prune(options: PruneOptions): Promise<PruneResult> {
       const stored = await listPacks(repository.storage, index);
       const plan = planPrune({ index, used: work.used, stored, formatVersion: repository.config.version, limits });
       options.onPlan?.(plan.summary, plannedPacks(index, stored, plan));
-      const done = options.dryRun ? nothingDone : await carryOut({ ...options, index, plan, stored, work, checkStopped });
+      const done = options.dryRun ? nothingDone : await carryOut({ ...options, snapshots, index, plan, stored, work, checkStopped });
       return { plan: plan.summary, ...done, durationMs: Math.round(performance.now() - startedMs) };
     } catch (error) {
       if (signal.aborted) throw reasonOf(signal, error);
@@ -170,7 +172,14 @@ function startLanes({ repository, address, limits, signal, report }: PruneOption
   return work;
 }
 
-type Execution = PruneOptions & { index: PruneIndex; plan: PrunePlan; stored: StoredPacks; work: Work; checkStopped: () => void };
+type Execution = PruneOptions & {
+  snapshots: readonly StoredSnapshot[];
+  index: PruneIndex;
+  plan: PrunePlan;
+  stored: StoredPacks;
+  work: Work;
+  checkStopped: () => void;
+};
 type Done = Omit<PruneResult, 'plan' | 'durationMs'>;
 
 const nothingDone: Done = {
@@ -184,14 +193,17 @@ const nothingDone: Done = {
 };
 
 async function carryOut(execution: Execution): Promise<Done> {
-  const { repository, index, plan, stored, checkStopped } = execution;
+  const { repository, snapshots, index, plan, stored, checkStopped } = execution;
   const { storage } = repository;
+  const known: ReadonlySet<string> = new Set(snapshots.map(({ id }) => id));
   const done = { ...nothingDone };
   const sizes = new Map(stored.unreferenced.map(({ pack, sizeBytes }) => [pack, sizeBytes]));
   const onRemoved = (pack: string) => {
     done.packsRemoved++;
     done.bytesRemoved += sizes.get(pack) ?? stored.sizes[index.packNumber(pack) as number] ?? 0;
   };
+  await refuseNewcomers(storage, 'index', new Set(index.files.map(({ name }) => name)));
+  await refuseNewcomers(storage, 'snapshots', known);
   // First what nothing refers to: it makes room for the copies.
   await removeFiles(storage, 'data', plan.unreferenced, checkStopped, onRemoved);
   const { packs, bytes, indexFiles } = await repack(execution);
@@ -199,6 +211,7 @@ async function carryOut(execution: Execution): Promise<Done> {
   done.bytesWritten = bytes;
 
   done.indexFilesWritten = indexFiles + (await writeRemainingIndex(repository, index, plan, checkStopped));
+  await refuseNewcomers(storage, 'snapshots', known);
   const oldIndexFiles = plan.obsoleteIndexFiles.map((file) => index.files[file]?.name as string);
   await removeFiles(storage, 'index', oldIndexFiles, checkStopped, () => done.indexFilesRemoved++);
   const oldPacks = [...plan.actions.keys()].filter((pack) => plan.actions[pack] !== 'keep' && (stored.sizes[pack] as number) >= 0);
