@@ -70,6 +70,14 @@ export const catalogue = {
     "an application's own tool could not write out its data",
     'see its words in the message, or choose another way with `cut: pause` or `cut: stop`',
   ),
+  'volume-in-use': entry(
+    'a volume is used in a way that a restore must not touch',
+    'stop what uses it, then run again: nothing was changed',
+  ),
+  'migration-unfinished': entry(
+    'a migration has begun here and not ended',
+    'run `holdfast migrate bind` to carry it on, or `holdfast migrate bind --undo`',
+  ),
   'restore-unfinished': entry(
     'an interrupted restore left this volume half-written',
     'run the same restore again: it verifies what is there and fetches the rest',
