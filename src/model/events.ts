@@ -9,7 +9,8 @@ export type Operation = 'backup' | 'restore' | 'check' | 'copy';
  */
 export type EngineEvent =
   | { event: 'run-started'; operation: Operation; run: string; volumes: string[] }
-  | { event: 'volume-started'; volume: string; parent?: string }
+  /** `from`, of a backup: the directory that it is read from, or what a stream comes from. */
+  | { event: 'volume-started'; volume: string; parent?: string; from?: string }
   | {
       event: 'progress';
       volume: string;
@@ -31,6 +32,8 @@ export type EngineEvent =
       class: SnapshotClass;
       consistency: Consistency;
       dryRun: boolean;
+      /** The longest time that a container which uses the volume was halted for it; absent when none was. */
+      downtimeMs?: number;
       unreadable: number;
       summary: SnapshotSummary;
     }

@@ -55,6 +55,9 @@ function textRenderer(output: Omit<Output, 'report'>, progress: Progress, nowMs:
         return output.note(runTitle(event));
       case 'volume-started':
         progress.startVolume(event.volume);
+        // What is read in another way than from its directory, whose owner may wonder why it takes longer.
+        if (event.from !== undefined && (output.verbose || !event.from.startsWith('/')))
+          output.note(`${displayText(event.volume)}: reading through ${displayText(event.from)}`);
         if (output.verbose)
           output.note(`${displayText(event.volume)}: ${event.parent ? `compared with ${shortId(event.parent)}` : 'no parent'}`);
         return;

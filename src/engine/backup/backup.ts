@@ -3,32 +3,39 @@ import { setTimeout } from 'node:timers/promises';
 import { sha256Hex } from '../../format/kernel/sha256.ts';
 import { encodeTree } from '../../format/tree.ts';
 import type { Clock } from '../../model/clock.ts';
-import { exitCodes, HoldfastError } from '../../model/errors.ts';
+import { type ErrorCode, exitCodes, HoldfastError } from '../../model/errors.ts';
 import type { Report } from '../../model/events.ts';
+import type { BlobId } from '../../model/ids.ts';
 import { displayRaw, rawFromText } from '../../model/raw-bytes.ts';
 import type { Consistency, SnapshotClass, StoredSnapshot } from '../../model/snapshot.ts';
 import type { BlobIndex } from '../../repository/blob-index.ts';
 import { createIndexWriter, type IndexWriter } from '../../repository/index-writer.ts';
-import { type PartialPack, storePack } from '../../repository/pack-writer.ts';
+import { PackWriter, type PartialPack, storePack } from '../../repository/pack-writer.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { ofVolume, saveSnapshot } from '../../repository/snapshots.ts';
 import type { StorageAddress } from '../../storage/storage.ts';
 import { type LanePool, type WarmLanes, warmLanes } from '../lanes/pool.ts';
 import type { LaneStart } from '../lanes/protocol.ts';
-import { type Counts, clearCounters, createCounters, sumCounters } from './counters.ts';
+import { type Counts, clearCounters, counterOfLane, createCounters, sumCounters } from './counters.ts';
 import { joinPartialPacks } from './join-packs.ts';
 import type { BackupCall, BackupNotice, LaneSettings, VolumeStart } from './messages.ts';
 import { inspectRoot, type Root } from './root.ts';
-import { snapshotOf } from './snapshot-of.ts';
+import { snapshotOf, type VolumeCut } from './snapshot-of.ts';
+import { readStreamedVolume, type VolumeStream } from './stream-volume.ts';
 import { walkVolume } from './walk.ts';
+import { countsOfBoth, type WarmPass } from './warm-pass.ts';
 
 /** A volume as a backup reads it. */
 export type VolumeToBackUp = Omit<VolumeStart, 'root'> & {
   name: string;
-  /** Absolute path of its root directory. */
+  /** Absolute path of its root directory; where the platform keeps it, when it is read from a stream. */
   directory: string;
+  /** Instead of the directory: what it is read from. Every file is read anew, whatever `changes` says. */
+  stream?: VolumeStream;
   /** Take a snapshot even when the volume is empty and was not before. */
   allowEmpty: boolean;
+  /** What a pass before this one stored: compared with instead of the parent. */
+  warmPass?: WarmPass | undefined;
 };
 
 export type BackupOptions = {
@@ -48,6 +55,10 @@ export type BackupOptions = {
   class: SnapshotClass;
   /** How the cut is taken; `crash` becomes `torn` when files change while they are read. */
   consistency: Consistency;
+  /** Around the reading of all volumes: what must be halted meanwhile, and in the end how the cut of each was taken. */
+  cut?: { begin(): Promise<void>; end(): Promise<ReadonlyMap<string, VolumeCut>> };
+  /** Stores and indexes everything, but saves and reports no snapshots: for `warmPass` of the volumes of the next run. */
+  withoutSnapshots?: boolean;
   /** Added to the tags that carry the identity. */
   tags: readonly string[];
   programVersion: string;
@@ -62,7 +73,7 @@ export type BackupOptions = {
 export type BackupResult = {
   /** 0, 3 when something could not be read, or 1 when a volume failed. */
   exitCode: number;
-  snapshots: { volume: string; id: string; counts: Counts }[];
+  snapshots: { volume: string; id: string; tree: BlobId; counts: Counts }[];
   failures: { volume: string; error: HoldfastError }[];
 };
 
@@ -74,6 +85,7 @@ type WalkedVolume = {
   parent: StoredSnapshot | undefined;
   counts: Counts;
   startedMs: number;
+  cut?: VolumeCut | undefined;
 };
 
 const progressEveryMs = 200;
@@ -92,7 +104,9 @@ export async function backUp(options: BackupOptions): Promise<BackupResult> {
   let current = '';
   const warnings = new Map<string, number>();
   const warm = options.warmLanes ?? warmLanes({ entry: options.laneEntry, count: options.lanes, job: 'backup' });
-  const pool = warm.start(laneStart(options, settings), (notice) => receive(notice as BackupNotice, index, warnings, current, report));
+  const receiveNow = (notice: BackupNotice) => receive(notice, index, warnings, current, report);
+  const pool = warm.start(laneStart(options, settings), (notice) => receiveNow(notice as BackupNotice));
+  const writers: Writers = { lanes: pool, settings, receive: receiveNow, own: undefined };
   const onAbort = () => Atomics.store(new Int32Array(settings.stop), 0, 1);
   signal.addEventListener('abort', onAbort);
   if (signal.aborted) onAbort();
@@ -101,21 +115,24 @@ export async function backUp(options: BackupOptions): Promise<BackupResult> {
   try {
     const walked: WalkedVolume[] = [];
     const failures: BackupResult['failures'] = [];
+    await options.cut?.begin();
     for (const volume of options.volumes) {
       current = volume.name;
       try {
-        walked.push(await walk(options, pool, settings, volume, warnings));
+        walked.push(await walk(options, writers, volume, warnings));
       } catch (error) {
         if (!(error instanceof HoldfastError) || !failsOneVolume(error)) throw error;
         failures.push({ volume: volume.name, error });
       }
       reportWarnings(warnings, volume.name, report);
     }
+    const cuts = await options.cut?.end();
+    for (const done of walked) done.cut = cuts?.get(done.volume.name);
     throwIfStopped(signal);
-    await makeDurable(options, pool, index);
+    await makeDurable(options, writers, index);
     return { ...(await saveSnapshots(options, walked)), failures, exitCode: exitCodeOf(walked, failures) };
   } catch (error) {
-    await keepWhatIsStored(options, pool, index, error);
+    await keepWhatIsStored(options, writers, index, error);
     throwIfStopped(signal, error);
     throw error;
   } finally {
@@ -126,8 +143,12 @@ export async function backUp(options: BackupOptions): Promise<BackupResult> {
   }
 }
 
-const failsOneVolume = ({ code }: HoldfastError) =>
-  code === 'volume-missing' || code === 'volume-empty' || code === 'volume-unreadable' || code === 'restore-unfinished';
+/** An Engine that fails in the middle of a stream spoils that volume; what is known of the others is saved. */
+const volumeFailures: ReadonlySet<string> = new Set<ErrorCode>([
+  ...(['volume-missing', 'volume-empty', 'volume-unreadable', 'restore-unfinished'] as const),
+  ...(['engine', 'engine-denied', 'engine-unreachable'] as const),
+]);
+const failsOneVolume = ({ code }: HoldfastError) => volumeFailures.has(code);
 
 function laneStart({ repository, address, index }: BackupOptions, settings: LaneSettings): LaneStart {
   const { config, masterKey } = repository;
@@ -158,36 +179,85 @@ function reportWarnings(warnings: Map<string, number>, volume: string, report: R
   warnings.clear();
 }
 
+/** Who fills packs: the lanes, and for streams the main thread, which gets a writer of its own when it first needs one. */
+type Writers = { lanes: LanePool; settings: LaneSettings; receive: (notice: BackupNotice) => void; own: PackWriter | undefined };
+
 /** Reads one volume into the repository. */
 async function walk(
   options: BackupOptions,
-  pool: LanePool,
-  settings: LaneSettings,
+  writers: Writers,
   volume: VolumeToBackUp,
   warnings: Map<string, number>,
 ): Promise<WalkedVolume> {
   const { report, clock } = options;
+  const { settings } = writers;
   const startedMs = clock.now().getTime();
-  const root = inspectRoot(volume.name, volume.directory, volume.withAtime);
   const parent = ofVolume(options.snapshots, options.project, volume.name).at(-1);
-  refuseSuspiciousEmptiness(volume, root, parent);
-  report({ event: 'volume-started', volume: volume.name, ...(parent ? { parent: parent.id } : {}) });
+  const inspected = volume.stream === undefined ? inspectRoot(volume.name, volume.directory, volume.withAtime) : undefined;
+  if (inspected !== undefined) refuseSuspiciousEmptiness(volume, inspected, parent);
+  const from = volume.stream === undefined ? volume.directory : volume.stream.through;
+  report({ event: 'volume-started', volume: volume.name, ...(parent ? { parent: parent.id } : {}), from });
   clearCounters(settings.counters);
-  const { name: _, directory, allowEmpty: __, ...rest } = volume;
-  const start: VolumeStart = { ...rest, root: rawFromText(directory) };
-  const calls = pool.lanes.map((lane, i) => lane.call({ call: 'volume', lane: i, volume: start } satisfies BackupCall));
   const timer = setInterval(() => reportProgress(volume.name, settings, parent, report), progressEveryMs);
   try {
-    await Promise.all(calls);
-    const tree = await walkVolume(pool.lanes, volume.changes.force ? undefined : parent?.tree);
+    const { root, tree } =
+      inspected === undefined
+        ? await readStream(options, writers, volume, parent)
+        : { root: inspected, tree: await walkDirectory(writers.lanes, volume, parent) };
     for (const warning of root.warnings) warnings.set(warning, (warnings.get(warning) ?? 0) + 1);
     const counts = sumCounters(settings.counters);
     counts.unreadableAttributes += root.warnings.length;
-    return { volume, root, tree, parent, counts, startedMs };
+    return { volume, root, tree, parent, counts: volume.warmPass ? countsOfBoth(volume.warmPass.counts, counts) : counts, startedMs };
   } finally {
     clearInterval(timer);
+  }
+}
+
+async function walkDirectory({ lanes }: LanePool, volume: VolumeToBackUp, parent: StoredSnapshot | undefined): Promise<string> {
+  const { name: _, directory, allowEmpty: __, stream: ___, warmPass: ____, ...rest } = volume;
+  const start: VolumeStart = { ...rest, root: rawFromText(directory) };
+  const calls = lanes.map((lane, i) => lane.call({ call: 'volume', lane: i, volume: start } satisfies BackupCall));
+  try {
+    await Promise.all(calls);
+    return await walkVolume(lanes, volume.warmPass?.tree ?? (volume.changes.force ? undefined : parent?.tree));
+  } finally {
     await Promise.allSettled(calls);
   }
+}
+
+async function readStream(
+  options: BackupOptions,
+  writers: Writers,
+  volume: VolumeToBackUp,
+  parent: StoredSnapshot | undefined,
+): Promise<{ root: Root; tree: string }> {
+  const { repository, index, compressionLevel, signal } = options;
+  const { storage, seal, config } = repository;
+  if (!options.dryRun) {
+    writers.own ??= new PackWriter({
+      storage,
+      seal,
+      formatVersion: config.version,
+      level: compressionLevel,
+      onStored: (pack) => writers.receive({ notice: 'stored', pack }),
+    });
+  }
+  const read = await readStreamedVolume({
+    name: volume.name,
+    volume,
+    stream: volume.stream as VolumeStream,
+    repository,
+    index,
+    writer: writers.own,
+    parentTree: parent?.tree,
+    // The lanes are idle meanwhile.
+    count: counterOfLane(writers.settings.counters, 0),
+    onProblem: (path, problem, message) => writers.receive({ notice: 'problem', path, problem, message }),
+    onWarning: (warning) => writers.receive({ notice: 'warning', warning }),
+    signal,
+  });
+  refuseSuspiciousEmptiness(volume, read.root, parent);
+  return read;
 }
 
 const emptyTree = sha256Hex(encodeTree([]));
@@ -220,14 +290,20 @@ function reportProgress(volume: string, settings: LaneSettings, parent: StoredSn
 }
 
 /** Stores what the lanes hold and indexes it: after this, snapshots may name the trees. */
-async function makeDurable(options: BackupOptions, pool: LanePool, index: IndexWriter): Promise<void> {
-  const drained = await Promise.all(pool.lanes.map((lane) => lane.call<PartialPack[]>({ call: 'drain' } satisfies BackupCall)));
+async function makeDurable(options: BackupOptions, writers: Writers, index: IndexWriter): Promise<void> {
+  const drained = await Promise.all(drains(writers));
   await storePartialPacks(options.repository, index, drained.flat());
   // Who lost the lock must name nothing that may be gone.
   throwIfStopped(options.signal);
   await index.flush();
   throwIfStopped(options.signal);
 }
+
+/** What the lanes and the main thread have begun and not stored. */
+const drains = ({ lanes: { lanes }, own }: Writers): Promise<PartialPack[]>[] => [
+  ...lanes.map((lane) => lane.call<PartialPack[]>({ call: 'drain' } satisfies BackupCall)),
+  ...(own === undefined ? [] : [own.drain()]),
+];
 
 /** All are given a chance: what could be stored is indexed, also when another could not. */
 async function storePartialPacks(repository: Repository, index: IndexWriter, partials: readonly PartialPack[]): Promise<void> {
@@ -242,8 +318,13 @@ async function storePartialPacks(repository: Repository, index: IndexWriter, par
  * but the index of what it took; and nothing at all when the lock was lost, because a prune may have removed it since. The failure
  * itself matters more than this one's.
  */
-async function keepWhatIsStored({ repository, signal }: BackupOptions, pool: LanePool, index: IndexWriter, error: unknown): Promise<void> {
-  const drained = await Promise.allSettled(pool.lanes.map((lane) => lane.call<PartialPack[]>({ call: 'drain' } satisfies BackupCall)));
+async function keepWhatIsStored(
+  { repository, signal }: BackupOptions,
+  writers: Writers,
+  index: IndexWriter,
+  error: unknown,
+): Promise<void> {
+  const drained = await Promise.allSettled(drains(writers));
   if (stopReason(signal)?.code === 'locked') return;
   if (!(error instanceof HoldfastError && (error.code === 'storage' || error.code === 'storage-full'))) {
     const partials = drained.flatMap((lane) => (lane.status === 'fulfilled' ? lane.value : []));
@@ -274,9 +355,13 @@ async function indexNowAndThen(index: IndexWriter, clock: Clock, signal: AbortSi
 async function saveSnapshots(options: BackupOptions, walked: readonly WalkedVolume[]): Promise<Pick<BackupResult, 'snapshots'>> {
   const saved: BackupResult['snapshots'] = [];
   for (const done of walked) {
+    const { counts, volume } = done;
+    if (options.withoutSnapshots) {
+      saved.push({ volume: volume.name, id: '', tree: done.tree as BlobId, counts });
+      continue;
+    }
     const snapshot = snapshotOf(options, done);
     const id = options.dryRun ? '' : await saveSnapshot(options.repository, snapshot);
-    const { counts, volume } = done;
     options.report({
       event: 'snapshot',
       volume: volume.name,
@@ -285,10 +370,11 @@ async function saveSnapshots(options: BackupOptions, walked: readonly WalkedVolu
       class: options.class,
       consistency: snapshot.consistency,
       dryRun: options.dryRun,
+      ...(snapshot.downtimeMs === undefined ? {} : { downtimeMs: snapshot.downtimeMs }),
       unreadable: counts.unreadable,
       summary: snapshot.summary,
     });
-    saved.push({ volume: volume.name, id, counts });
+    saved.push({ volume: volume.name, id, tree: snapshot.tree, counts });
   }
   return { snapshots: saved };
 }

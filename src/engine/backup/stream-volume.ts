@@ -1,0 +1,268 @@
+/**
+ * Reads a volume that arrives as a tar stream, in the main thread. Its trees are those of a walk but for what a tar stream can't tell: inode
+ * numbers (made of the path, the same in every backup), the device, the ctime (the mtime instead), and whether files changed meanwhile.
+ */
+import { createHash } from 'node:crypto';
+import { goModeFromStat } from '../../format/file-mode.ts';
+import { createChunker } from '../../format/kernel/chunker.ts';
+import { formatTime } from '../../format/time.ts';
+import { decodeTree } from '../../format/tree.ts';
+import { HoldfastError } from '../../model/errors.ts';
+import type { FileProblem } from '../../model/events.ts';
+import type { BlobId } from '../../model/ids.ts';
+import type { TreeNode } from '../../model/node.ts';
+import { bytesFromRaw, displayRaw, type RawString, rawFromText } from '../../model/raw-bytes.ts';
+import type { BlobIndex } from '../../repository/blob-index.ts';
+import { type BlobReader, createBlobReader } from '../../repository/blob-reader.ts';
+import type { PackWriter } from '../../repository/pack-writer.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { restoreMarkerName } from '../restore/marker.ts';
+import { compileExcludes, isCacheDirTag } from '../source/excludes.ts';
+import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG } from '../source/posix-constants.ts';
+import { makeDevice } from '../source/posix-stat.ts';
+import { readTar, type TarReadEntry } from '../source/tar-read.ts';
+import { createTreeAssembly, type DirectoryVisit } from './assemble-trees.ts';
+import type { Counter } from './counters.ts';
+import type { VolumeStart } from './messages.ts';
+import type { Root } from './root.ts';
+import { createBlobSink } from './save-blobs.ts';
+import { createContentSaver } from './stream-content.ts';
+
+export type VolumeStream = {
+  /** What it comes from, for people: `a helper container`. */
+  through: string;
+  /** Entries below `./`, the first of them the volume's root. Called once. */
+  read(signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
+  /** Paths, without leading slash, at which something else is mounted: directories whose content isn't the volume's. */
+  mountedInside: readonly string[];
+};
+
+export type StreamOptions = {
+  name: string;
+  volume: Omit<VolumeStart, 'root' | 'oneFileSystem' | 'withAtime' | 'changes'>;
+  stream: VolumeStream;
+  repository: Repository;
+  index: BlobIndex;
+  /** Undefined for a dry run. */
+  writer: PackWriter | undefined;
+  /** Tree of the snapshot to count changes against. */
+  parentTree: BlobId | undefined;
+  count: Counter;
+  onProblem(path: RawString, problem: FileProblem, message: string): void;
+  onWarning(warning: string): void;
+  signal: AbortSignal;
+};
+
+/**
+ * @throws `volume-unreadable` when the stream is cut, damaged or holds no root; `restore-unfinished`; what the stream, the signal and the
+ * storage throw.
+ */
+export async function readStreamedVolume(options: StreamOptions): Promise<{ root: Root; tree: BlobId }> {
+  try {
+    return await new StreamedVolume(options).read();
+  } catch (error) {
+    if (!(error instanceof HoldfastError) || error.code !== 'archive-damaged') throw error;
+    const message = `volume ${options.name}: its stream through ${options.stream.through} is no whole archive: ${error.message}`;
+    const remedy = 'back it up again; if files shrink or vanish while they are read, stop or pause what writes them';
+    throw new HoldfastError('volume-unreadable', message, { volume: options.name, cause: error, remedy });
+  }
+}
+
+/** Files shorter than this may be a CACHEDIR.TAG. */
+const tagBytes = 64;
+const cacheDirTagName = 'CACHEDIR.TAG' as RawString;
+const lostAndFound = 'lost+found' as RawString;
+
+class StreamedVolume {
+  private readonly o: StreamOptions;
+  private readonly assembly = createTreeAssembly();
+  private readonly excludes: ReturnType<typeof compileExcludes>;
+  private readonly sink: ReturnType<typeof createBlobSink>;
+  private readonly saveContent: ReturnType<typeof createContentSaver>;
+  private readonly blobs: BlobReader;
+  private readonly mountedInside: readonly RawString[];
+  /** Directories with a valid CACHEDIR.TAG. */
+  private readonly caches = new Set<RawString>();
+  private root: TreeNode | undefined;
+  private entries = 0;
+
+  constructor(options: StreamOptions) {
+    this.o = options;
+    const { repository, index, volume, writer, count, signal, stream } = options;
+    const { storage, seal, config } = repository;
+    this.excludes = compileExcludes(volume.excludes);
+    this.sink = createBlobSink(index, writer, count);
+    this.saveContent = createContentSaver({
+      chunker: createChunker(config.chunkerPolynomial),
+      sink: this.sink,
+      onBytes: (bytes) => count('totalBytesProcessed', bytes),
+      stopped: () => signal.aborted,
+    });
+    this.blobs = createBlobReader({ storage, seal, index, windows: 4, reuse: true });
+    this.mountedInside = stream.mountedInside.map(rawFromText);
+  }
+
+  async read(): Promise<{ root: Root; tree: BlobId }> {
+    const { name, stream, signal } = this.o;
+    for await (const entry of readTar(await stream.read(signal), (what) => this.o.onWarning(what))) {
+      if (signal.aborted) throw new HoldfastError('interrupted', 'interrupted');
+      await this.take(entry);
+    }
+    if (this.root === undefined) {
+      throw new HoldfastError('volume-unreadable', `volume ${name}: its stream through ${stream.through} holds no directory`, {
+        volume: name,
+      });
+    }
+    const tree = await this.assembly.finish(await this.visit('' as RawString, this.o.parentTree));
+    return { root: { node: { ...this.root, name: rawFromText(name) }, empty: this.entries === 0, warnings: [] }, tree };
+  }
+
+  private async take(entry: TarReadEntry): Promise<void> {
+    const path = cleanPath(entry.path);
+    if (path === undefined) return this.o.onProblem(entry.path, 'unreadable', 'has a name that leads out of the volume');
+    if (path === '') {
+      if (entry.type === 'dir') this.root ??= nodeOf(entry, path);
+      return;
+    }
+    const name = path.slice(path.lastIndexOf('/') + 1) as RawString;
+    if (name === restoreMarkerName) {
+      throw new HoldfastError('restore-unfinished', `volume ${this.o.name} holds an unfinished restore (${displayRaw(path)})`, {
+        volume: this.o.name,
+      });
+    }
+    if (path === lostAndFound || path.startsWith(`${lostAndFound}/`) || this.isForeign(path)) return;
+    this.entries++;
+    if (this.isExcluded(path, entry.type === 'dir')) return;
+    if (entry.type === 'link') return this.takeLink(path, entry);
+    const node = nodeOf(entry, path);
+    if (entry.type === 'file') await this.readContent(node, path, entry);
+    this.assembly.add(path, node);
+  }
+
+  private takeLink(path: RawString, entry: TarReadEntry): void {
+    const target = cleanPath(entry.target);
+    if (target === undefined || target === '') return this.o.onProblem(path, 'unreadable', 'is a hard link to nothing in the volume');
+    this.o.count('totalFilesProcessed', 1);
+    this.assembly.link(path, target);
+  }
+
+  private async readContent(node: TreeNode, path: RawString, entry: TarReadEntry): Promise<void> {
+    this.o.count('totalFilesProcessed', 1);
+    const isTag = this.o.volume.excludeCaches && node.name === cacheDirTagName;
+    const head: Buffer[] = [];
+    const { content, sizeBytes } = await this.saveContent(isTag ? remembering(entry.content, head) : entry.content);
+    node.content = content;
+    node.size = sizeBytes;
+    if (isTag && isCacheDirTag(Buffer.concat(head))) this.caches.add(path.slice(0, -cacheDirTagName.length - 1) as RawString);
+  }
+
+  private isForeign = (path: RawString): boolean => this.mountedInside.some((mounted) => path.startsWith(`${mounted}/`));
+
+  /** By itself, or with a directory above it. */
+  private isExcluded(path: RawString, isDirectory: boolean): boolean {
+    for (let cut = path.indexOf('/'); cut >= 0; cut = path.indexOf('/', cut + 1)) {
+      const above = path.slice(0, cut) as RawString;
+      if (this.excludes.excludes(above, above.slice(above.lastIndexOf('/') + 1) as RawString, true)) return true;
+    }
+    return this.excludes.excludes(path, path.slice(path.lastIndexOf('/') + 1) as RawString, isDirectory);
+  }
+
+  private async parentNodes(tree: BlobId | undefined): Promise<Map<RawString, TreeNode>> {
+    if (tree === undefined) return new Map();
+    try {
+      return new Map(decodeTree(await this.blobs.read('tree', tree)).map((node) => [node.name, node]));
+    } catch (error) {
+      if (!(error instanceof HoldfastError)) throw error;
+      this.o.onWarning('part of the parent snapshot could not be read; run `holdfast check`');
+      return new Map();
+    }
+  }
+
+  /** How a directory is saved: what is excluded by what it holds is left out, and it is compared with the parent snapshot's. */
+  private async visit(path: RawString, parentTree: BlobId | undefined): Promise<DirectoryVisit> {
+    const { count, volume, onProblem } = this.o;
+    const parents = await this.parentNodes(parentTree);
+    const at = (name: RawString) => (path === '' ? name : `${path}/${name}`) as RawString;
+    const tagNames = new Set(volume.excludeIfPresent.map(rawFromText));
+    return {
+      keeps: (names) => {
+        const tags = new Set(names.filter((name) => tagNames.has(name)));
+        if (this.caches.has(path)) tags.add(cacheDirTagName);
+        return tags.size === 0 ? () => true : (name) => tags.has(name);
+      },
+      child: (name) => {
+        const parent = parents.get(name);
+        return this.visit(at(name), parent?.type === 'dir' ? parent.subtree : undefined);
+      },
+      implied: (name) => ({ ...(this.root as TreeNode), name, inode: inodeOf(at(name)) }),
+      file: (node) => count(changeOf(node, parents.get(node.name)), 1),
+      lost: (name, target) => {
+        count('unreadable', 1);
+        onProblem(at(name), 'unreadable', `is another name of ${displayRaw(target)}, which is excluded or not in the stream`);
+      },
+      save: async (tree) => {
+        const id = this.sink.save('tree', tree);
+        if (this.sink.full) await this.sink.settle();
+        count(parentTree === undefined ? 'dirsNew' : parentTree === id ? 'dirsUnmodified' : 'dirsChanged', 1);
+        return id;
+      },
+    };
+  }
+}
+
+function changeOf(node: TreeNode, parent: TreeNode | undefined): 'filesNew' | 'filesChanged' | 'filesUnmodified' {
+  if (parent?.type !== 'file') return 'filesNew';
+  const [now, before] = [node.content ?? [], parent.content ?? []];
+  const same = node.mtime === parent.mtime && now.length === before.length && now.every((id, i) => id === before[i]);
+  return same ? 'filesUnmodified' : 'filesChanged';
+}
+
+/** Without `./`, and without slashes at the end; undefined when it leads out. */
+function cleanPath(path: RawString): RawString | undefined {
+  if (path.startsWith('/')) return undefined;
+  const parts = path.split('/').filter((part) => part !== '' && part !== '.');
+  return parts.some((part) => part === '..' || part.includes('\0')) ? undefined : (parts.join('/') as RawString);
+}
+
+const statTypes = { file: S_IFREG, link: S_IFREG, dir: S_IFDIR, symlink: S_IFLNK, chardev: S_IFCHR, dev: S_IFBLK, fifo: S_IFIFO } as const;
+
+function nodeOf(entry: TarReadEntry, path: RawString): TreeNode {
+  const { type } = entry;
+  const mtime = formatTime(entry.mtimeSec, entry.mtimeNsec);
+  return {
+    name: path.slice(path.lastIndexOf('/') + 1) as RawString,
+    type: type === 'link' ? 'file' : type,
+    mode: goModeFromStat(statTypes[type] | entry.mode),
+    mtime,
+    atime: mtime,
+    ctime: mtime,
+    uid: entry.uid,
+    gid: entry.gid,
+    user: entry.user,
+    group: entry.group,
+    inode: inodeOf(path),
+    deviceId: 0,
+    size: 0,
+    links: type === 'dir' || type === 'fifo' ? 0 : 1,
+    linkTarget: type === 'symlink' ? entry.target : undefined,
+    extendedAttributes: entry.attributes,
+    device: type === 'dev' || type === 'chardev' ? makeDevice(entry.major, entry.minor) : 0,
+    content: type === 'file' ? [] : undefined,
+    subtree: undefined,
+    error: '',
+    unknown: undefined,
+  };
+}
+
+/** 52 bits, never 0. */
+const inodeOf = (path: RawString): number => createHash('sha256').update(bytesFromRaw(path)).digest().readUIntBE(0, 6) * 16 + 1;
+
+/** Passes a content on, and keeps its first bytes. */
+async function* remembering(content: AsyncIterable<Buffer>, head: Buffer[]): AsyncGenerator<Buffer> {
+  let bytes = 0;
+  for await (const piece of content) {
+    if (bytes < tagBytes) head.push(Buffer.from(piece.subarray(0, tagBytes)));
+    bytes += piece.length;
+    yield piece;
+  }
+}
