@@ -21,7 +21,7 @@ const schemes: Record<string, (address: StorageAddress) => Storage | Promise<Sto
   sftp: async (address) => (await import('../storage/sftp.ts')).createSftpStorage(address),
 };
 
-const schemeOf = (url: string): string | undefined => /^([a-z][a-z0-9+.-]+):/.exec(url)?.[1];
+export const schemeOf = (url: string): string | undefined => /^([a-z][a-z0-9+.-]+):/i.exec(url)?.[1];
 
 /** Whether a URL is a directory: there, nothing is far away, and what fails doesn't pass by itself. */
 export function isLocalUrl(url: string): boolean {

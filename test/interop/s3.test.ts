@@ -1,9 +1,9 @@
 /** One repository in S3, Holdfast and restic on it, both ways; and a backup that may not delete. */
 import assert from 'node:assert/strict';
-import { appendFileSync, cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { appendFileSync, cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
-import { ListObjectsV2Command } from '@aws-sdk/client-s3';
+import { HeadObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
 import { createS3Storage } from '../../src/storage/s3.ts';
 import { randomBytes } from '../awkward-tree.ts';
 import { requirePeer, requireRestic, scratch } from '../peers.ts';
@@ -91,5 +91,31 @@ if (requireS3()) {
     const { stderr } = holdfast(folder, ['forget', oldest, '--force'], [1]);
     assert.match(stderr, /AccessDenied/);
     assert.deepEqual(await keys(), now);
+  });
+
+  test('prune extends the object locks of what stays, and what it removed is not needed', async (t) => {
+    const { volume, project } = projectIn(t, 'locked');
+    const { folder } = project;
+    const settings = (retainDays: number) => {
+      const text = readFileSync(join(folder, 'holdfast.yaml'), 'utf8').replace(/, options: .*\}\}/, '}');
+      const options = `, options: {objectLock: governance, retainDays: '${retainDays}'}}`;
+      writeFileSync(join(folder, 'holdfast.yaml'), text.replace(/\}\n$/, `${options}\n`));
+    };
+    settings(1);
+    holdfast(folder, ['init']);
+    holdfast(folder, ['backup']);
+    writeFileSync(join(volume, 'large'), randomBytes(20_000_000));
+    holdfast(folder, ['backup']);
+    const [oldest] = documents(holdfast(folder, ['snapshots', '--json']).stdout) as { id: string }[];
+    holdfast(folder, ['forget', oldest?.id ?? '', '--force']);
+    // A longer term: all locks end before half of it.
+    settings(30);
+    const renewed = documents(holdfast(folder, ['prune', '--json']).stdout).find(({ event }) => event === 'locks-renewed');
+    const { Contents = [] } = await client.send(new ListObjectsV2Command({ Bucket: 'locked' }));
+    const [pack] = Contents.filter(({ Key }) => Key?.includes('/data/'));
+    const { ObjectLockRetainUntilDate: until } = await client.send(new HeadObjectCommand({ Bucket: 'locked', Key: pack?.Key }));
+    assert.ok((until?.getTime() ?? 0) > Date.now() + 29 * 24 * 60 * 60 * 1000, String(until));
+    assert.equal(renewed?.files, Contents.length);
+    holdfast(folder, ['check', '--read-data']);
   });
 }

@@ -14,6 +14,7 @@ import type { Command, CommandContext } from '../command.ts';
 import { configureLanes, type LaneOptions, parseLanes } from '../lane-options.ts';
 import type { Output } from '../output/output.ts';
 import { formatCount, formatPercent } from '../output/units.ts';
+import { renewLocks } from '../renew-locks.ts';
 import { findProject, laneEntry, systemClock, withRepository, withWarmLanes } from '../session.ts';
 
 type Options = LaneOptions & {
@@ -35,7 +36,10 @@ export const command: Command<Options> = {
       .option('--repack-cacheable-only', 'write only packs of metadata anew')
       .option('-n, --dry-run', 'write and remove nothing; print the plan (with --verbose pack by pack)');
     configureLanes(commander);
-    commander.addHelpText('after', '\nRemoves what no snapshot needs. Nobody else can work on the repository meanwhile.');
+    commander.addHelpText(
+      'after',
+      '\nRemoves what no snapshot needs, and extends the object locks of what stays. Nobody else can work on the repository meanwhile.',
+    );
   },
 
   async run(context) {
@@ -91,7 +95,9 @@ async function pruneWith(context: CommandContext<Options>, limits: PruneLimits, 
       clock: systemClock,
       signal,
     });
-    if (!dryRun) showResult(output, result);
+    if (dryRun) return;
+    showResult(output, result);
+    await renewLocks(address, output, signal);
   });
 }
 
