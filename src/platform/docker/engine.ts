@@ -1,4 +1,5 @@
 /** A connection to a Docker Engine (or Podman's service), and its failures as errors of the catalogue. */
+import { once } from 'node:events';
 import { Agent as HttpsAgent } from 'node:https';
 import Docker from 'dockerode';
 import { HoldfastError } from '../../model/errors.ts';
@@ -37,17 +38,31 @@ export function createDockerEngine(endpoint: Endpoint): DockerEngine {
     location,
     socket: endpoint.kind === 'unix',
     async call(what, make, { timeoutMs = usualTimeoutMs, signal } = {}) {
-      const timeout = AbortSignal.timeout(timeoutMs);
-      const either = signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
+      const timeout = new AbortController();
+      const settled = new AbortController();
+      // Ends with the call: an answer that is a stream may take as long as it likes.
+      const timer = setTimeout(() => timeout.abort(), timeoutMs);
       try {
-        return await make(either);
+        const either = signal === undefined ? timeout.signal : AbortSignal.any([signal, timeout.signal]);
+        // Not all calls of dockerode take a signal.
+        return await Promise.race([make(either), aborted(either, settled.signal)]);
       } catch (error) {
         if (signal?.aborted) throw signal.reason instanceof HoldfastError ? signal.reason : new HoldfastError('interrupted', 'interrupted');
-        throw engineError(error, { what, location, timedOut: timeout.aborted ? timeoutMs : undefined, words: ssh?.lastWords() ?? '' });
+        const timedOut = timeout.signal.aborted ? timeoutMs : undefined;
+        throw engineError(error, { what, location, timedOut, words: ssh?.lastWords() ?? '' });
+      } finally {
+        clearTimeout(timer);
+        settled.abort();
       }
     },
     close: () => ssh?.close(),
   };
+}
+
+/** Rejects when a signal aborts; no longer waits for it when the other one does. */
+async function aborted(signal: AbortSignal, settled: AbortSignal): Promise<never> {
+  if (!signal.aborted) await once(signal, 'abort', { signal: settled });
+  throw new Error('aborted');
 }
 
 function createClient(endpoint: Endpoint, sshAgent: unknown): Docker {
