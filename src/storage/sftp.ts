@@ -44,7 +44,7 @@ export function createSftpStorage(address: StorageAddress): Storage {
 
   async function explained(client: SftpClient, error: unknown, doing: string, path: string): Promise<HoldfastError> {
     let room: FileSystemRoom | undefined;
-    if (isStatus(error, statusCodes.failure)) room = await client.roomAt(root).catch(() => undefined);
+    if (isStatus(error, statusCodes.failure) && needsRoom.includes(doing)) room = await client.roomAt(root).catch(() => undefined);
     return failureOf(error, doing, subjectOf(path), room);
   }
 
@@ -140,6 +140,8 @@ export function createSftpStorage(address: StorageAddress): Storage {
   }
 }
 
+/** What fails on a disk that is full. */
+const needsRoom: readonly string[] = ['create', 'write'];
 const config: FileRef = { kind: 'config', name: '' };
 
 const lengthOf = (parts: readonly Uint8Array[]): number => parts.reduce((sum, part) => sum + part.length, 0);

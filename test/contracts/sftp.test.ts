@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import { createSftpStorage } from '../../src/storage/sftp.ts';
 import type { FileRef, Storage } from '../../src/storage/storage.ts';
-import { requireRestic, requireRoot, scratch } from '../peers.ts';
+import { requirePeer, requireRestic, requireRoot, scratch } from '../peers.ts';
 import { holdfast, run } from '../programs.ts';
 import { makeKey, requireSshServer, type SftpServer, serveSftp } from '../sftp-server.ts';
 import { runStorageContract } from './storage.ts';
@@ -68,6 +68,26 @@ if (requireSshServer()) {
     await assert.rejects(storage.write(pack, [Buffer.from('longer')]), { name: 'HoldfastError' });
     assert.equal((await storage.read(pack)).toString(), 'pack');
     assert.deepEqual(await listed(storage), [name]);
+  });
+
+  test('a file is flushed before it gets its name, and its folder after that', async (t) => {
+    const strace = requirePeer(t, 'strace');
+    if (strace === undefined) return;
+    const folder = scratch(t);
+    const program = ['/usr/lib/openssh/sftp-server', '/usr/libexec/openssh/sftp-server'].find((path) => existsSync(path));
+    assert.ok(program, 'sshd comes with an sftp-server');
+    const command = `${strace} -f -y -e trace=write,pwrite64,fsync,rename -o ${join(folder, 'trace')} ${program}`;
+    const storage = createSftpStorage({ url: `sftp:here:${join(folder, 'repository')}`, options: { command } });
+    await storage.create();
+    await storage.write(pack, [Buffer.from('pack')]);
+    await storage.close?.();
+    const calls = readFileSync(join(folder, 'trace'), 'utf8').matchAll(
+      /(write|fsync|rename)[^(]*\([^\n]*?(data\/ab(?:\/[0-9a-f]{64}(-tmp)?)?)/g,
+    );
+    assert.deepEqual(
+      [...calls].map(([, call, path, temporary]) => `${call} ${temporary ? 'temporary' : path}`),
+      ['write temporary', 'fsync temporary', 'rename temporary', 'fsync data/ab'],
+    );
   });
 
   test("the layout is restic's; nobody else can read it", async (t) => {
