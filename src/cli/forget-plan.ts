@@ -27,8 +27,8 @@ function settingsOf({ project, volume }: SnapshotGroup, configuration: Configura
 }
 
 /** Judged by volume, however the policy groups. */
-function evidenceOf(all: readonly StoredSnapshot[], configuration: Configuration | undefined): Map<StoredSnapshot, Suspicion> {
-  return new Map(groupSnapshots(all).flatMap((group) => [...judgeSnapshots(group.snapshots, settingsOf(group, configuration).brake)]));
+function evidenceOf(all: readonly StoredSnapshot[], configuration: Configuration | undefined, now: Date): Map<StoredSnapshot, Suspicion> {
+  return new Map(groupSnapshots(all).flatMap((group) => [...judgeSnapshots(group.snapshots, settingsOf(group, configuration).brake, now)]));
 }
 
 /**
@@ -49,12 +49,8 @@ export function planByPolicy({ all, chosen, configuration, keep, grouping, now }
     return { ...configured, ...asked, manualMs: manualMs ?? configured.manualMs };
   };
   const decisions = decideRetention(chosen, policyFor, now, grouping);
-  const isBraked = ({ group }: { group: SnapshotGroup }) => settingsOf(group, configuration).brake.enabled;
-  const free = decisions.filter((decision) => !isBraked(decision));
-  return [
-    ...applyBrake(decisions.filter(isBraked), evidenceOf(all, configuration), policyFor, now),
-    ...free.map((decision) => ({ ...decision, suspicion: undefined, held: false })),
-  ];
+  // Where the brake is off nothing looks wrong, and the newest stays all the same: a policy that would let it go is a slip.
+  return applyBrake(decisions, evidenceOf(all, configuration, now), policyFor, now);
 }
 
 /** The named ones go, but for the newest good snapshot of a volume. */
@@ -62,8 +58,9 @@ export function planNamed(
   all: readonly StoredSnapshot[],
   named: readonly StoredSnapshot[],
   configuration: Configuration | undefined,
+  now: Date,
 ): BrakedDecision[] {
-  const evidence = evidenceOf(all, configuration);
+  const evidence = evidenceOf(all, configuration, now);
   const wanted = new Set(named);
   return groupSnapshots(all).flatMap((group) => {
     const spared = settingsOf(group, configuration).brake.enabled ? newestToKeep(group, evidence) : undefined;

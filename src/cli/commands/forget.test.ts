@@ -175,6 +175,9 @@ test('the brake of holdfast.yaml can be set, and switched off', async (t) => {
   assert.match((await holdfast('forget', '--keep-daily', '3', '--dry-run')).stdout, /6 kept \(3 by the brake\)\n/);
   writeFileSync(file, text.replace('shrink: 1', 'shrink: 5, enabled: false'));
   assert.match((await holdfast('forget', '--keep-daily', '3', '--dry-run')).stdout, /7 snapshots would be forgotten, 3 kept\n/);
+  // A tag that no snapshot has is a slip.
+  const slip = await holdfast('forget', '--keep-tag', 'prdo', '--dry-run');
+  assert.match(slip.stdout, /9 snapshots would be forgotten, 1 kept \(1 by the brake\)\n/);
 });
 
 test('named snapshots go whatever the policy says, but for the newest good one of a volume', async (t) => {

@@ -12,7 +12,7 @@ import { configureKeep, type KeepOptions } from '../keep-options.ts';
 import { displayText } from '../output/text.ts';
 import { formatCount } from '../output/units.ts';
 import { findProject, type Session, systemClock, withRepository } from '../session.ts';
-import { configureFilter, type FilterOptions, filterOf, isFiltered, snapshotsOfIds } from '../snapshot-filter.ts';
+import { configureFilter, type FilterOptions, filterOf, isFiltered, snapshotsOfIds, warnOfNone } from '../snapshot-filter.ts';
 
 type Options = FilterOptions & KeepOptions & { groupBy?: string; prune?: boolean; force?: boolean; dryRun?: boolean };
 
@@ -76,7 +76,7 @@ async function forget(
   );
   const braked =
     operands.length > 0
-      ? planNamed(all, snapshotsOfIds(all, operands), configuration)
+      ? planNamed(all, snapshotsOfIds(all, operands), configuration, systemClock.now())
       : planByPolicy({
           all,
           chosen: all.filter(filterOf(options, configuration, cwd)),
@@ -85,6 +85,13 @@ async function forget(
           grouping,
           now: systemClock.now(),
         });
+  if (operands.length === 0) {
+    warnOfNone(
+      output,
+      options,
+      braked.map(({ snapshot }) => snapshot),
+    );
+  }
   const decisions = force ? withoutBrake(braked) : braked;
   sayBrake(context, braked, force);
   show(context, decisions);

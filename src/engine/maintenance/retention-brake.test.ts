@@ -71,12 +71,12 @@ const times = (count: number, look: Look): Look[] => Array.from({ length: count 
 /** What looks wrong, oldest first; empty for what looks good. */
 function suspicions(looks: readonly Look[], given: Partial<BrakeSettings> = {}): string[] {
   const snapshots = dailySnapshots(looks);
-  const evidence = judgeSnapshots(snapshots.toReversed(), { ...settings, ...given });
+  const evidence = judgeSnapshots(snapshots.toReversed(), { ...settings, ...given }, new Date(nowMs));
   return snapshots.map((snapshot) => evidence.get(snapshot)?.kind ?? '');
 }
 
 const evidenceOf = (snapshots: readonly StoredSnapshot[]) =>
-  new Map(groupSnapshots(snapshots).flatMap((group) => [...judgeSnapshots(group.snapshots, settings)]));
+  new Map(groupSnapshots(snapshots).flatMap((group) => [...judgeSnapshots(group.snapshots, settings, new Date(nowMs))]));
 
 function braked(snapshots: readonly StoredSnapshot[], policy: RetentionPolicy, evidence = evidenceOf(snapshots)): BrakedDecision[] {
   const now = new Date(nowMs);
@@ -153,7 +153,7 @@ test('who confirms a snapshot says what is usual from now on', () => {
 
 test('a snapshot without a summary, as of an old restic, is taken for good', () => {
   const snapshots = [aSnapshot(), aSnapshot({ time: '2026-11-23T00:00:00Z' })];
-  assert.equal(judgeSnapshots(snapshots, settings).size, 0);
+  assert.equal(judgeSnapshots(snapshots, settings, new Date(nowMs * 2)).size, 0);
 });
 
 test('a mount that is gone for a month pushes out no good snapshot', () => {
@@ -264,7 +264,7 @@ test('with the brake nothing good goes that would have stayed without the wrong 
   fc.assert(
     fc.property(someHistory, fc.integer({ min: 1, max: 9 }), (snapshots, count) => {
       const stays = new Set(kept(braked(snapshots, daily(count))));
-      const isWrong = judgeSnapshots(snapshots.toReversed(), settings);
+      const isWrong = judgeSnapshots(snapshots.toReversed(), settings, new Date(nowMs));
       const onlyGood = snapshots.filter((snapshot) => !isWrong.has(snapshot));
       for (const snapshot of kept(decideRetentionOnly(onlyGood, daily(count)))) assert.ok(stays.has(snapshot));
       for (const snapshot of kept(decideRetentionOnly(snapshots, daily(count)))) assert.ok(stays.has(snapshot));
@@ -282,4 +282,37 @@ test('with the brake, too, what was kept once is kept again, as long as it is ju
       assert.deepEqual(kept(braked(first, daily(count), evidence)), first);
     }),
   );
+});
+
+/** The same snapshot at another time. */
+const at = (snapshot: StoredSnapshot | undefined, ms: number): StoredSnapshot => ({
+  ...(snapshot as StoredSnapshot),
+  time: timeOf(ms),
+});
+
+test('a snapshot of the future lets no good one go, and is not the newest', () => {
+  const snapshots = dailySnapshots(times(6, good));
+  const [first] = snapshots;
+  const wrong = at(first, nowMs + 365 * dayMs);
+  const policy = { ...daily(0), last: 2 };
+  const expected = kept(braked(snapshots.slice(1), policy));
+  const decisions = braked([wrong, ...snapshots.slice(1)], policy);
+  assert.equal(decisions.find(({ snapshot }) => snapshot === wrong)?.suspicion?.kind, 'future');
+  assert.deepEqual(new Set(kept(decisions)), new Set([wrong, ...expected]), 'nor are those held that have it for a parent');
+  const [newest] = expected;
+  assert.ok(kept(braked([wrong, ...snapshots.slice(1)], { ...daily(0), last: 1 })).includes(newest as StoredSnapshot));
+  // Clocks are never quite the same.
+  const soon = at(first, nowMs + 30 * 60_000);
+  assert.deepEqual(kept(braked([soon, ...snapshots.slice(1)], policy)).length, 2);
+});
+
+test('what was taken by a clock that was behind stays as long as its parent', () => {
+  const snapshots = dailySnapshots(times(6, good));
+  const behind = at(snapshots[5], nowMs - 300 * dayMs);
+  const others = snapshots.slice(0, 5);
+  const decisions = braked([...others, behind], daily(2));
+  assert.ok(kept(decisions).includes(behind));
+  assert.match(decisions.find(({ snapshot }) => snapshot === behind)?.reasons.join() ?? '', /older than its parent/);
+  const withoutParent = braked([...others.slice(0, 4), behind], daily(2));
+  assert.ok(!kept(withoutParent).includes(behind));
 });

@@ -2,9 +2,13 @@
  * The retention brake: snapshots that look wrong never let good ones expire. Pure.
  *
  * A mount that is missing, ransomware, or an application that lost its data make snapshots, too, and a policy that counts them pushes the
- * good ones out, day by day. So good snapshots stay as if the wrong ones did not exist, and the newest good one stays in any case.
+ * good ones out, day by day. So good snapshots stay as if the wrong ones did not exist, and the newest good one stays in any case. One that
+ * is older than its own parent was taken by a clock that was behind: it is newer than it says, and stays as long as its parent does.
  */
+
+import type { SnapshotId } from '../../model/ids.ts';
 import type { StoredSnapshot } from '../../model/snapshot.ts';
+import { snapshotTimeMs } from '../../repository/snapshots.ts';
 import { type Decision, decideGroup, type PolicyFor } from './retention.ts';
 import type { Evidence, Suspicion } from './snapshot-evidence.ts';
 import type { SnapshotGroup } from './snapshot-groups.ts';
@@ -42,16 +46,24 @@ function brakeGroup(
       if (decision.keep) withoutWrong.set(decision.snapshot, decision);
   }
   const newestGood = newestToKeep(group, evidence);
+  // A parent of the future proves nothing about its children's clock.
+  const times = new Map(
+    group.snapshots.map(({ id, ...snapshot }) => [id, snapshotTimeMs(snapshot)] as const).filter(([, ms]) => ms <= now.getTime()),
+  );
   return decisions.map((decision): BrakedDecision => {
     const { snapshot } = decision;
     const suspicion = evidence.get(snapshot);
     if (decision.keep) return { ...decision, suspicion, held: false };
     const reasons = withoutWrong.get(snapshot)?.reasons.map((reason) => `held: ${reason}, without those that look wrong`) ?? [];
     if (snapshot === newestGood) reasons.unshift(suspicion === undefined ? 'held: the newest good snapshot' : 'held: the newest snapshot');
+    if (isOlderThanParent(snapshot, times)) reasons.push('held: older than its parent, the clock was behind');
     if (suspicion?.origin) reasons.push('held: those after it are judged by it');
     return reasons.length > 0 ? { ...decision, suspicion, keep: true, reasons, held: true } : { ...decision, suspicion, held: false };
   });
 }
+
+const isOlderThanParent = (snapshot: StoredSnapshot, times: ReadonlyMap<SnapshotId, number>): boolean =>
+  snapshot.parent !== undefined && snapshotTimeMs(snapshot) < (times.get(snapshot.parent) ?? Number.NEGATIVE_INFINITY);
 
 /** The snapshot of a group that must not go: the newest good one, or the newest if none is good. */
 export const newestToKeep = ({ snapshots }: SnapshotGroup, evidence: Evidence): StoredSnapshot | undefined =>

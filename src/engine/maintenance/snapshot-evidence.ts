@@ -2,6 +2,7 @@
  * Which snapshots look wrong, judged by what is recorded of them: their summaries, consistency, and files that could not be read. Pure.
  * A snapshot without a summary (of restic before 0.17) says nothing about itself, and is taken for good.
  */
+import { parseTime } from '../../format/time.ts';
 import { formatSize } from '../../model/quantities.ts';
 import { identityFromTags, type StoredSnapshot } from '../../model/snapshot.ts';
 
@@ -20,7 +21,7 @@ export type BrakeSettings = {
 };
 
 export type Suspicion = {
-  kind: 'empty' | 'shrunken' | 'torn' | 'unreadable' | 'churn';
+  kind: 'future' | 'empty' | 'shrunken' | 'torn' | 'unreadable' | 'churn';
   message: string;
   /** Those that follow are judged by this one: once it is gone, nobody would know that anything is wrong with them. */
   origin?: true;
@@ -37,9 +38,15 @@ const windowLength = 9;
 /** Volumes of less shrink and churn by nature: percentages mean nothing there. */
 const fewFiles = 10;
 const fewBytes = 64 * 1024;
+/** Clocks of hosts differ by so much without anything being wrong. */
+const toleratedMs = 60 * 60 * 1000;
 
-/** Judges the snapshots of one group. @param newestFirst as groups hold them. */
-export function judgeSnapshots(newestFirst: readonly StoredSnapshot[], settings: BrakeSettings): Map<StoredSnapshot, Suspicion> {
+/**
+ * Judges the snapshots of one group.
+ * @param newestFirst as groups hold them.
+ * @param now what is taken later was taken by a clock that was wrong, and would be the newest for as long.
+ */
+export function judgeSnapshots(newestFirst: readonly StoredSnapshot[], settings: BrakeSettings, now: Date): Map<StoredSnapshot, Suspicion> {
   const suspicions = new Map<StoredSnapshot, Suspicion>();
   if (!settings.enabled) return suspicions;
   const usual = { files: [] as number[], bytes: [] as number[], churn: [] as number[] };
@@ -63,6 +70,7 @@ export function judgeSnapshots(newestFirst: readonly StoredSnapshot[], settings:
     if (suspicion?.kind !== 'churn' && churn !== undefined) remember(usual.churn, churn);
 
     function judge(): Suspicion | undefined {
+      if (parseTime(snapshot.time).sec * 1000 > now.getTime() + toleratedMs) return { kind: 'future', message: 'of the future' };
       if (files === 0) return { kind: 'empty', message: 'empty' };
       const shrunken = shrinkage(usual.files, files, usual.bytes, bytes, settings.shrinkPercent);
       if (shrunken !== undefined) return { kind: 'shrunken', message: shrunken };
