@@ -12,6 +12,7 @@ export const commandTable: readonly CommandEntry[] = [
   { name: 'stats', summary: 'count what snapshots take, restored and stored', load: () => import('./commands/stats.ts') },
   { name: 'restore', summary: 'restore volumes, or parts of them', load: () => import('./commands/restore.ts') },
   { name: 'export', summary: 'write volumes to a tar archive, encrypted if need be', load: () => import('./commands/export.ts') },
+  { name: 'import', summary: 'make snapshots of tar archives', load: () => import('./commands/import.ts') },
   { name: 'check', summary: 'verify that the repository is sound', load: () => import('./commands/check.ts') },
   { name: 'forget', summary: 'remove snapshots that no rule of retention keeps', load: () => import('./commands/forget.ts') },
   { name: 'prune', summary: 'remove what no snapshot needs', load: () => import('./commands/prune.ts') },

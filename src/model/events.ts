@@ -1,7 +1,7 @@
 import type { ErrorDocument } from './errors.ts';
 import type { Consistency, SnapshotClass, SnapshotSummary } from './snapshot.ts';
 
-export type Operation = 'backup' | 'restore' | 'check' | 'copy';
+export type Operation = 'backup' | 'restore' | 'check' | 'copy' | 'import';
 
 /**
  * What the engine reports while it works. One stream feeds the terminal, JSON lines and later the daemon; rendering is
@@ -58,6 +58,8 @@ export type FileProblem =
   | 'metadata'
   /** The snapshot's copy is damaged and could not be restored. */
   | 'damaged'
+  /** In an archive, and nothing that a snapshot takes over. */
+  | 'left-out'
   /** The target could not be written. */
   | 'unwritable'
   /** Read back after a restore, it is not what the snapshot holds. */

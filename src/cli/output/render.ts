@@ -1,5 +1,5 @@
 import { errorFromDocument, exitCodes } from '../../model/errors.ts';
-import type { CheckFinding, CopiedSnapshot, EngineEvent, Report } from '../../model/events.ts';
+import type { CheckFinding, CopiedSnapshot, EngineEvent, Operation, Report } from '../../model/events.ts';
 import { shortId } from '../../model/ids.ts';
 import { formatDuration, formatSize } from '../../model/quantities.ts';
 import type { Output } from './output.ts';
@@ -119,7 +119,7 @@ function createProblemList(output: Omit<Output, 'report'>) {
   };
 }
 
-const titles = { backup: 'Backing up', restore: 'Restoring', check: 'Checking', copy: 'Copying' } as const;
+const titles = { backup: 'Backing up', restore: 'Restoring', check: 'Checking', copy: 'Copying', import: 'Importing' } as const;
 
 function runTitle({ operation, volumes }: Event<'run-started'>): string {
   const [only] = volumes;
@@ -187,11 +187,16 @@ function checkVerdict({ durationMs, exitCode }: Event<'run-finished'>, errorsFou
   return `${verdict} in ${formatDuration(durationMs)}`;
 }
 
+const lacks: Partial<Record<Operation, string>> = {
+  backup: 'some data could not be read',
+  import: 'not everything was taken over',
+};
+
 function runVerdict({ durationMs, exitCode, operation }: Event<'run-finished'>): string {
   const time = formatDuration(durationMs);
   if (exitCode === exitCodes.done) return `Done in ${time}`;
   if (exitCode === exitCodes.incomplete) {
-    const lack = operation === 'backup' ? 'some data could not be read' : 'not everything could be restored as it was';
+    const lack = lacks[operation] ?? 'not everything could be restored as it was';
     return `Done in ${time}, but ${lack} (exit code ${exitCode})`;
   }
   return `Ended after ${time} with exit code ${exitCode}`;
