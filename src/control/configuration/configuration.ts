@@ -13,6 +13,8 @@ export type Configuration = {
   /** In the order of the file; never empty. The first is the one that commands use when none is named. */
   repositories: RepositoryConfiguration[];
   schedules: ScheduleConfiguration[];
+  /** Commands around every backup. */
+  hooks: Hooks;
   /** The project's; a volume's own is in the volume. */
   retention: RetentionConfiguration;
   /** The project's; a volume's own are in the volume. */
@@ -24,6 +26,26 @@ export type Configuration = {
 export type Criticality = 'critical' | 'moderate' | 'low';
 export type KnownApp = 'redis' | 'postgres' | 'mysql' | 'mariadb' | 'mongo';
 
+/**
+ * How a volume that is in use is read: while everything runs, with the containers that write to it paused or stopped, or from what its
+ * application's own tool writes out.
+ */
+export type CutWay = 'live' | 'pause' | 'stop' | 'dump';
+
+/** A command around a backup. */
+export type Hook = {
+  /** Program and arguments. */
+  command: string[];
+  /** The service or container that it is run in; undefined: on this host. */
+  in: string | undefined;
+  /** As whom, in a container; undefined: whom its image names. */
+  user: string | undefined;
+  timeoutMs: number;
+};
+
+/** When hooks run: before anything is halted, when all is back whatever happened, and only (before those) when something failed. */
+export type Hooks = { before: Hook[]; after: Hook[]; onError: Hook[] };
+
 export type VolumeConfiguration = {
   name: string;
   /** Where the application mounts it; for people, and for platforms that create volumes. */
@@ -31,8 +53,10 @@ export type VolumeConfiguration = {
   sizeBytes: number | undefined;
   criticality: Criticality;
   sensitive: boolean;
-  /** The application whose own tool can dump the volume consistently. */
+  /** The application that keeps it, where its image doesn't tell; its own tool can dump the volume consistently. */
   app: KnownApp | undefined;
+  /** `auto`: as what runs suggests. */
+  cut: CutWay | 'auto';
   source: VolumeSource;
   /** gitignore-like patterns: the project's, then the volume's own, so that `!` of the volume can take back one of the project. */
   exclude: string[];

@@ -102,6 +102,7 @@ test('one volume is enough: everything else has a default', () => {
       criticality: 'critical',
       sensitive: false,
       app: undefined,
+      cut: 'auto',
       source: { kind: 'by-name' },
       exclude: [],
       excludeIfPresent: [],
@@ -413,4 +414,19 @@ repositories:
   assert.deepEqual(repository?.options, { region: 'eu-west-1', pathStyle: 'true', retainDays: '30', connections: '8' });
   assert.deepEqual(repository?.limits, { uploadBytesPerSecond: 10_000_000, downloadBytesPerSecond: 500_000 });
   assert.equal(repository?.cache, false);
+});
+
+test('hooks: a shell command or a program and its arguments, on this host or in a container, for a time', () => {
+  const { hooks, volumes } = parse(`volumes: { a: { cut: stop }, b: }
+hooks:
+  before: [{ run: "sync; true" }, { run: [sync], in: web, user: www-data, timeout: 30s }]`);
+  assert.deepEqual(hooks.before, [
+    { command: ['/bin/sh', '-c', 'sync; true'], in: undefined, user: undefined, timeoutMs: 300_000 },
+    { command: ['sync'], in: 'web', user: 'www-data', timeoutMs: 30_000 },
+  ]);
+  assert.deepEqual([hooks.after, hooks.onError], [[], []]);
+  assert.deepEqual(
+    volumes.map(({ cut }) => cut),
+    ['stop', 'auto'],
+  );
 });

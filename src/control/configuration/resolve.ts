@@ -6,6 +6,8 @@ import { parseSpan, type Span } from '../../model/span.ts';
 import type {
   Configuration,
   DrillConfiguration,
+  Hook,
+  Hooks,
   Objectives,
   RepositoryConfiguration,
   RetentionConfiguration,
@@ -38,6 +40,7 @@ export function resolveConfiguration(parsed: ConfigurationFile, file: string): C
     schedules: Object.entries(parsed.schedules ?? defaults.schedules).map(([name, schedule]) =>
       resolveSchedule(name, schedule, firstRepository),
     ),
+    hooks: resolveHooks(parsed.hooks ?? {}),
     retention: resolveRetention(parsed.retention ?? {}),
     objectives: resolveObjectives(parsed.objectives ?? {}),
     drills: resolveDrills(parsed.drills ?? {}),
@@ -55,6 +58,7 @@ function resolveVolume(name: string, volume: VolumeInFile, project: Configuratio
     criticality: volume.criticality ?? defaults.volume.criticality,
     sensitive: volume.sensitive ?? defaults.volume.sensitive,
     app: volume.app,
+    cut: volume.cut ?? defaults.volume.cut,
     source: resolveSource(volume.source, directory),
     exclude: [...(project.exclude ?? []), ...(volume.exclude ?? [])],
     excludeIfPresent: [...(project.excludeIfPresent ?? []), ...(volume.excludeIfPresent ?? [])],
@@ -109,6 +113,20 @@ function resolveSchedule(
 ): ScheduleConfiguration {
   const { cron, timeZone, copy, to = firstRepository } = schedule;
   return { name, cron, timeZone, action: copy === undefined ? { kind: 'backup', to } : { kind: 'copy', ...copy } };
+}
+
+function resolveHooks(given: NonNullable<ConfigurationFile['hooks']>): Hooks {
+  const resolve = (hooks: typeof given.before): Hook[] => (hooks ?? []).map(resolveHook);
+  return { before: resolve(given.before), after: resolve(given.after), onError: resolve(given.onError) };
+}
+
+function resolveHook({ run, in: place, user, timeout }: NonNullable<NonNullable<ConfigurationFile['hooks']>['before']>[number]): Hook {
+  return {
+    command: typeof run === 'string' ? ['/bin/sh', '-c', run] : run,
+    in: place,
+    user,
+    timeoutMs: milliseconds(timeout ?? defaults.hookTimeout),
+  };
 }
 
 function resolveRetention(given: RetentionInFile): RetentionConfiguration {

@@ -190,7 +190,11 @@ const volume = z.strictObject(
     }),
     sensitive: key(truth(), { description: 'Holds credentials or the like.', default: defaults.volume.sensitive }),
     app: key(z.enum(['redis', 'postgres', 'mysql', 'mariadb', 'mongo']), {
-      description: 'The application whose own tool makes a consistent dump.',
+      description: 'The application that keeps it, where its image does not tell; its own tool makes a consistent dump.',
+    }),
+    cut: key(z.enum(['auto', 'live', 'pause', 'stop', 'dump']), {
+      description: 'How it is read while containers use it; auto: as what runs suggests.',
+      default: defaults.volume.cut,
     }),
     source: key(source, { description: 'Where the data is; found by name when left out.' }),
     ...exclusion,
@@ -254,6 +258,27 @@ const repository = z.strictObject(
   mapping('`url`, and `passwordFile` or `passwordCommand`'),
 );
 
+const hooks = () =>
+  z.array(
+    z.strictObject(
+      {
+        run: required(
+          z.union([text(commandExpectation), z.array(text('a word')).check(z.minLength(1, commandExpectation))], {
+            error: commandExpectation,
+          }),
+          'A shell command, or a program and its arguments.',
+        ),
+        in: key(text('the name of a service or container'), {
+          description: 'The service or container to run it in; on this host without.',
+        }),
+        user: key(text('a user'), { description: 'As whom, in a container.' }),
+        timeout: key(duration(), { description: 'It fails when it takes longer.', default: defaults.hookTimeout }),
+      },
+      mapping('`run`, and `in`, `user`, `timeout`'),
+    ),
+    { error: 'a list of commands' },
+  );
+
 const repositoryName = () => text('the name of a repository');
 const schedule = z.strictObject(
   {
@@ -298,6 +323,17 @@ export const fileSchema = z.strictObject(
       description: 'When snapshots are taken and copied.',
       default: defaults.schedules,
     }),
+    hooks: key(
+      z.strictObject(
+        {
+          before: key(hooks(), { description: 'Before anything is read or halted; a failure ends the backup.' }),
+          after: key(hooks(), { description: 'When all containers are back, whatever happened.' }),
+          onError: key(hooks(), { description: 'When something failed; before those of `after`.' }),
+        },
+        mapping('`before`, `after` and `onError`'),
+      ),
+      { description: 'Commands around every backup.' },
+    ),
     retention: key(retention(), { description: 'Which snapshots are kept.' }),
     objectives: key(objectives(), { description: 'What the backups are measured against.' }),
     drills: key(drills, { description: 'Rehearsed restores.' }),

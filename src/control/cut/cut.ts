@@ -1,0 +1,203 @@
+/** Carries out a cut: halts what its plan names, and brings it back, whatever happens in between. */
+import type { VolumeCut } from '../../engine/backup/snapshot-of.ts';
+import type { Clock } from '../../model/clock.ts';
+import { HoldfastError } from '../../model/errors.ts';
+import type { Consistency } from '../../model/snapshot.ts';
+import type { Containers } from '../../platform/containers.ts';
+import type { Inventory } from '../../platform/platform.ts';
+import type { HeldApplication } from '../recipes/prepare.ts';
+import { comeBack } from './come-back.ts';
+import { findJournals, type Journal, removeJournal, writeJournal } from './journal.ts';
+import { isAwaitedHealthy } from './order.ts';
+import { type CutPlan, type Halt, type PlannedVolume, type VolumeOfCut, writersOf } from './plan.ts';
+
+export type CutOptions = {
+  containers: Containers;
+  plan: CutPlan;
+  volumes: readonly VolumeOfCut[];
+  /** Those that let writes wait while they are halted. */
+  applications: readonly HeldApplication[];
+  stateFolder: string;
+  journal: Omit<Journal, 'groups'>;
+  /** How long containers have to stop before they are killed. */
+  stopTimeoutMs: number;
+  healthTimeoutMs: number;
+  /** They come back after that, though not everything is read: the grade is `crash` then. */
+  maxDowntimeMs: number;
+  clock: Clock;
+  nowMs: () => number;
+  signal: AbortSignal;
+};
+
+export type CutResult = {
+  /** Of each container that was halted, longest first. */
+  downtimes: { container: string; action: 'pause' | 'stop'; downtimeMs: number }[];
+  failures: HoldfastError[];
+};
+
+export type Cut = {
+  /** For `BackupOptions.cut`. What fails is in the result; the volumes are read all the same, as `crash`. */
+  begin(): Promise<void>;
+  end(): Promise<ReadonlyMap<string, VolumeCut>>;
+  /** Brings everything back if `end` wasn't called, waits for health, and forgets the journal when all is well. Call it whatever happened. */
+  finish(): Promise<CutResult>;
+};
+
+type Halted = { halt: Halt; sinceMs: number; untilMs: number | undefined };
+
+export function createCut(options: CutOptions): Cut {
+  const { containers, plan, signal, nowMs } = options;
+  const halted = new Map<string, Halted>();
+  const failures: HoldfastError[] = [];
+  let health: Promise<HoldfastError[]> | undefined;
+  let journalled = false;
+  /** Why the cut is not what was planned. */
+  let broken = false;
+  let back: Promise<void> | undefined;
+  let timer: NodeJS.Timeout | undefined;
+
+  const bringBack = (): Promise<void> => {
+    back ??= bringBackNow();
+    return back;
+  };
+
+  const onAbort = () => void bringBack();
+
+  async function bringBackNow(): Promise<void> {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', onAbort);
+    await halting;
+    const groups = plan.halts.map((group) => group.filter(({ container }) => halted.has(container.id)).map(entryOf));
+    const all = [...halted.values()].map(({ halt }) => halt.container);
+    const result = await comeBack(groups, {
+      ...options,
+      isAwaited: (id) => all.some((container) => container.id === id && isAwaitedHealthy(container, all)),
+      onBack: (id) => {
+        const entry = halted.get(id);
+        if (entry !== undefined) entry.untilMs = nowMs();
+      },
+    });
+    failures.push(...result.failures);
+    health = result.health;
+    await Promise.all(options.applications.map((application) => application.release().catch(() => undefined)));
+  }
+
+  let halting: Promise<void> = Promise.resolve();
+
+  async function haltAll(): Promise<void> {
+    await refuseOthers(options);
+    await refuseVanishing(containers, plan);
+    await writeJournal(options.stateFolder, { ...options.journal, groups: plan.halts.map((group) => group.map(entryOf)) });
+    journalled = true;
+    await refuseOthers(options);
+    timer = setTimeout(() => {
+      broken = true;
+      failures.push(tooLong(options.maxDowntimeMs));
+      void bringBack();
+    }, options.maxDowntimeMs);
+    signal.addEventListener('abort', onAbort);
+    const startedMs = nowMs();
+    await Promise.all(options.applications.map((application) => application.hold()));
+    for (const group of plan.halts) {
+      const results = await Promise.allSettled(group.map((halt) => haltOne(halt, startedMs)));
+      for (const result of results) if (result.status === 'rejected') throw result.reason;
+      if (signal.aborted || broken) return;
+    }
+  }
+
+  async function haltOne(halt: Halt, startedMs: number): Promise<void> {
+    const { id } = halt.container;
+    const held = options.applications.some((application) => application.container === id);
+    halted.set(id, { halt, sinceMs: held ? startedMs : nowMs(), untilMs: undefined });
+    if (halt.action === 'pause') await containers.pause(id);
+    else await containers.stop(id, { timeoutMs: options.stopTimeoutMs });
+  }
+
+  return {
+    async begin() {
+      if (plan.halts.length === 0) return;
+      halting = haltAll().catch((error: unknown) => {
+        if (!(error instanceof HoldfastError)) throw error;
+        broken = true;
+        failures.push(error);
+      });
+      await halting;
+      if (broken) await bringBack();
+    },
+
+    async end() {
+      const after = plan.halts.length === 0 || !broken ? await containers.inventory().catch(() => undefined) : undefined;
+      await bringBack();
+      return new Map(
+        plan.volumes.map((volume) => {
+          const grade = gradeOf(volume, options, broken ? undefined : after);
+          const downtimeMs = longest(volume, halted);
+          return [volume.name, { consistency: grade, ...(downtimeMs === undefined ? {} : { downtimeMs }) }];
+        }),
+      );
+    },
+
+    async finish() {
+      await bringBack();
+      failures.push(...((await health) ?? []));
+      const lost = failures.some(({ code }) => code === 'container-down');
+      // What did not come back is tried again by the next run.
+      if (journalled && !lost) await removeJournal(options.stateFolder, options.journal.run);
+      const downtimes = [...halted.values()].map(({ halt, sinceMs, untilMs = nowMs() }) => ({
+        container: halt.container.name,
+        action: halt.action,
+        downtimeMs: Math.round(untilMs - sinceMs),
+      }));
+      return { downtimes: downtimes.sort((a, b) => b.downtimeMs - a.downtimeMs), failures };
+    },
+  };
+}
+
+const entryOf = ({ container: { id, name }, action }: Halt) => ({ id, name, action });
+
+const tooLong = (maxDowntimeMs: number) =>
+  new HoldfastError('container-down', `containers were halted for ${maxDowntimeMs / 1000} s, and came back before everything was read`, {
+    remedy: 'the snapshots are graded crash; allow more with --max-downtime, or find out why reading takes so long',
+  });
+
+/** Two runs that halt the same containers would bring back what the other still reads. Each writes its journal before it looks. */
+async function refuseOthers({ stateFolder, plan }: CutOptions): Promise<void> {
+  const ids = new Set(plan.halts.flat().map(({ container }) => container.id));
+  for (const { journal, life } of await findJournals(stateFolder)) {
+    const same = journal.groups.flat().find(({ id }) => ids.has(id));
+    if (life === 'own' || same === undefined) continue;
+    throw new HoldfastError('locked', `container ${same.name} is halted by another backup (run ${journal.run})`);
+  }
+}
+
+async function refuseVanishing(containers: Containers, plan: CutPlan): Promise<void> {
+  const stops = plan.halts.flat().filter(({ action }) => action === 'stop');
+  for (const { container } of stops) {
+    if (!(await containers.inspect(container.id))?.removedWhenStopped) continue;
+    throw new HoldfastError('unsupported', `container ${container.name} would be removed when it stops (--rm)`, {
+      remedy: 'use `cut: pause`',
+    });
+  }
+}
+
+function longest({ writers }: PlannedVolume, halted: ReadonlyMap<string, Halted>): number | undefined {
+  const times = writers.map(({ id }) => halted.get(id)).filter((entry) => entry !== undefined);
+  if (times.length === 0) return undefined;
+  return Math.max(...times.map(({ sinceMs, untilMs }) => Math.round((untilMs ?? sinceMs) - sinceMs)));
+}
+
+/**
+ * The truth about a volume: what ran at the end of the reading decides, not what was planned.
+ * @param after undefined when it is not known, or something came back too early.
+ */
+function gradeOf(volume: PlannedVolume, { plan, volumes }: CutOptions, after: Inventory | undefined): Consistency {
+  if (volume.way === 'dump') return 'dumped';
+  if (after === undefined || volume.uncertain || (!volume.known && volume.writers.length === 0)) return 'crash';
+  const source = volumes.find(({ name }) => name === volume.name);
+  const now = source === undefined ? [] : writersOf(after, source);
+  if (volume.way === 'live') return volume.writers.length === 0 && now.length === 0 ? 'stopped' : 'crash';
+  const actions = new Map(plan.halts.flat().map(({ container, action }) => [container.id, action]));
+  // A container that was stopped is none of these any more.
+  if (now.some(({ id, state }) => actions.get(id) !== 'pause' || state !== 'paused')) return 'crash';
+  return volume.writers.every(({ id }) => actions.get(id) === 'stop') ? 'stopped' : 'paused';
+}

@@ -1,0 +1,109 @@
+/**
+ * What a run has halted, on disk before it does so: whatever ends the run, the next one finds it and brings everything back. One file a run, in
+ * a folder of this user's own; its entries say what to do, so that nobody else may write it.
+ */
+import { constants, lstat, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { HoldfastError } from '../../model/errors.ts';
+import { judgeProcess, ownEvidence, type ProcessEvidence } from '../../repository/process-evidence.ts';
+import type { Hook } from '../configuration/configuration.ts';
+
+export type JournalEntry = { id: string; name: string; action: 'pause' | 'stop' };
+
+export type Journal = {
+  run: string;
+  project: string;
+  /** Variables of the environment by which the engine was found; none of them is a secret. */
+  reach: Readonly<Record<string, string>>;
+  /** In the order of halting. */
+  groups: JournalEntry[][];
+  /** To be run when all is back; first those for failures. */
+  hooks: { onError: Hook[]; after: Hook[] };
+};
+
+type JournalFile = Journal & { version: 1; pid: number; evidence: ProcessEvidence | undefined };
+
+/** What became of the process that wrote a journal. */
+export type FoundJournal = { journal: Journal; path: string; life: 'own' | 'alive' | 'dead' | 'unknown' };
+
+const folderMode = 0o700;
+const fileMode = 0o600;
+const suffix = '.json';
+
+/** @param stateFolder where Holdfast keeps what must outlive a run. */
+const folderOf = (stateFolder: string): string => join(stateFolder, 'cuts');
+const pathOf = (stateFolder: string, run: string): string => join(folderOf(stateFolder), `${run}${suffix}`);
+
+/** Durable when it returns. Replaces the journal of the same run. @throws `target-unwritable`. */
+export async function writeJournal(stateFolder: string, journal: Journal): Promise<void> {
+  const path = pathOf(stateFolder, journal.run);
+  const file: JournalFile = { version: 1, ...journal, pid: process.pid, evidence: ownEvidence() };
+  try {
+    await mkdir(folderOf(stateFolder), { recursive: true, mode: folderMode });
+    const handle = await open(`${path}.new`, 'w', fileMode);
+    try {
+      await handle.writeFile(JSON.stringify(file));
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(`${path}.new`, path);
+    await syncFolder(folderOf(stateFolder));
+  } catch (cause) {
+    const { message } = cause as Error;
+    throw new HoldfastError('target-unwritable', `cannot write down what is about to be halted: ${message}`, {
+      file: path,
+      cause,
+      remedy: 'nothing was halted; make room there, or name another folder with HOLDFAST_STATE_DIR',
+    });
+  }
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Harmless when it is gone. */
+export async function removeJournal(stateFolder: string, run: string): Promise<void> {
+  await rm(pathOf(stateFolder, run), { force: true });
+}
+
+/** All journals there are: quick, when there are none. What isn't a journal of this user's own is left alone. */
+export async function findJournals(stateFolder: string): Promise<FoundJournal[]> {
+  const folder = folderOf(stateFolder);
+  const names = await readdir(folder).catch(() => []);
+  const found: FoundJournal[] = [];
+  for (const name of names.filter((candidate) => candidate.endsWith(suffix)).sort()) {
+    const path = join(folder, name);
+    const file = await readOwn(path);
+    if (file === undefined) continue;
+    const { version: _, pid, evidence, ...journal } = file;
+    found.push({ journal, path, life: lifeOf(pid, evidence) });
+  }
+  return found;
+}
+
+async function readOwn(path: string): Promise<JournalFile | undefined> {
+  try {
+    const { uid, mode } = await lstat(path);
+    if (uid !== process.getuid?.() || (mode & 0o022) !== 0) return undefined;
+    const file = JSON.parse(await readFile(path, 'utf8')) as JournalFile;
+    return file.version === 1 && Array.isArray(file.groups) ? file : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The folder is this host's: a process of another boot is dead. */
+function lifeOf(pid: number, evidence: ProcessEvidence | undefined): FoundJournal['life'] {
+  const own = ownEvidence();
+  if (evidence === undefined || own === undefined) return 'unknown';
+  if (evidence.boot !== own.boot) return 'dead';
+  if (pid === process.pid && evidence.start === own.start && evidence.namespaces === own.namespaces) return 'own';
+  return judgeProcess(pid, evidence, own);
+}

@@ -1,0 +1,183 @@
+/** What a consistent cut of some volumes takes: decided from what runs, before anything is done. Pure. */
+import { HoldfastError } from '../../model/errors.ts';
+import type { Inventory, PlatformContainer } from '../../platform/platform.ts';
+import type { CutWay, KnownApp } from '../configuration/configuration.ts';
+import { applicationOfImage } from '../recipes/application.ts';
+import { haltGroups } from './order.ts';
+
+export type VolumeOfCut = {
+  name: string;
+  /** The engine's volume; undefined for a directory. */
+  engineVolume: string | undefined;
+  /** Absolute path of a directory that isn't an engine's volume. */
+  directory: string | undefined;
+  /** What the configuration says. */
+  app: KnownApp | undefined;
+  way: CutWay | 'auto';
+};
+
+/** What was asked of applications, by the ids of their containers. */
+export type ApplicationFacts = {
+  /** Whether Redis keeps an append-only file; `unknown` when it would not say. */
+  redisAppendOnly: ReadonlyMap<string, boolean | 'unknown'>;
+  /** The container that this process runs in; it cannot halt itself. */
+  ownContainer: string | undefined;
+};
+
+export type PlannedVolume = {
+  name: string;
+  way: CutWay;
+  /** Why, for people. */
+  reason: string;
+  /** Whose tool is used, or who is asked to write out what it holds. */
+  app: KnownApp | undefined;
+  /** Containers that run and may write to it. */
+  writers: PlatformContainer[];
+  /** Something may write to it that cannot be halted: the grade is `crash` at best. */
+  uncertain: boolean;
+  /** Whether an engine knows all that can use it. */
+  known: boolean;
+};
+
+export type Halt = { container: PlatformContainer; action: 'pause' | 'stop' };
+
+export type CutPlan = {
+  volumes: PlannedVolume[];
+  /** In the order of halting: what others depend on comes last. */
+  halts: Halt[][];
+};
+
+/** Labels of volumes and containers, for those who prefer them to holdfast.yaml. A volume's goes before a container's. */
+export const wayLabel = 'holdfast.cut';
+const ways: readonly string[] = ['live', 'pause', 'stop', 'dump'];
+const swarmLabel = 'com.docker.swarm.service.id';
+
+/**
+ * Containers that use a volume read-only are left alone, and so are those that don't run.
+ * @throws `usage` when a volume is to be dumped and there is no tool for it, or a label names no way; `unsupported` when something would have to
+ * be stopped that comes back by itself.
+ */
+export function planCut(inventory: Inventory, volumes: readonly VolumeOfCut[], facts: ApplicationFacts): CutPlan {
+  const planned = volumes.map((volume) => planVolume(inventory, volume, facts));
+  const actions = new Map<string, Halt>();
+  for (const { way, writers } of planned) {
+    if (way !== 'pause' && way !== 'stop') continue;
+    for (const container of writers) {
+      if (container.id === facts.ownContainer || container.state !== 'running') continue;
+      if (way === 'stop') refuseUnstoppable(container);
+      if (way === 'stop' || !actions.has(container.id)) actions.set(container.id, { container, action: way });
+    }
+  }
+  const containers = [...actions.values()].map(({ container }) => container);
+  const halts = haltGroups(containers, inventory.containers).map((group) => group.map(({ id }) => actions.get(id) as Halt));
+  return { volumes: planned, halts };
+}
+
+const isActive = ({ state }: PlatformContainer) => state === 'running' || state === 'paused' || state === 'restarting';
+
+/** Containers that run and may write to a volume. */
+export function writersOf(
+  inventory: Inventory,
+  { engineVolume, directory }: Pick<VolumeOfCut, 'engineVolume' | 'directory'>,
+): PlatformContainer[] {
+  const users =
+    engineVolume !== undefined
+      ? (inventory.volumes.find(({ name }) => name === engineVolume)?.users ?? [])
+      : inventory.bindMounts.filter(({ from }) => directory !== undefined && overlap(from, directory)).flatMap((mount) => mount.users);
+  const writers = users.filter(({ container, readOnly }) => !readOnly && isActive(container)).map(({ container }) => container);
+  return [...new Map(writers.map((container) => [container.id, container])).values()];
+}
+
+const overlap = (a: string, b: string) => `${a}/`.startsWith(`${b}/`) || `${b}/`.startsWith(`${a}/`);
+
+function planVolume(inventory: Inventory, volume: VolumeOfCut, facts: ApplicationFacts): PlannedVolume {
+  const writers = writersOf(inventory, volume);
+  const app = volume.app ?? onlyOne(writers.map(({ image }) => applicationOfImage(image)).filter((found) => found !== undefined));
+  const label = labelledWay(inventory, volume, writers);
+  const asked = volume.way !== 'auto' ? { way: volume.way, reason: 'as asked' } : (label ?? chooseWay(writers, app, facts));
+  if (asked.way === 'dump') refuseUndumpable(volume.name, writers, app, facts);
+  return {
+    name: volume.name,
+    ...asked,
+    app,
+    writers,
+    uncertain: writers.some(({ id, state }) => id === facts.ownContainer || state !== 'running'),
+    known: volume.engineVolume !== undefined,
+  };
+}
+
+function labelledWay(
+  inventory: Inventory,
+  volume: VolumeOfCut,
+  writers: readonly PlatformContainer[],
+): { way: CutWay; reason: string } | undefined {
+  const engineVolume = inventory.volumes.find(({ name }) => name === volume.engineVolume);
+  const label = engineVolume?.labels[wayLabel] ?? writers.map(({ labels }) => labels[wayLabel]).find((value) => value !== undefined);
+  if (label === undefined || label === 'auto') return undefined;
+  if (ways.includes(label)) return { way: label as CutWay, reason: `label ${wayLabel}` };
+  throw new HoldfastError('usage', `volume ${volume.name}: the label ${wayLabel} says ${JSON.stringify(label)}`, {
+    volume: volume.name,
+    remedy: `correct the label: auto, ${ways.join(', ')}`,
+  });
+}
+
+function chooseWay(
+  writers: readonly PlatformContainer[],
+  app: KnownApp | undefined,
+  facts: ApplicationFacts,
+): { way: CutWay; reason: string } {
+  const [only, ...others] = writers;
+  if (only === undefined) return { way: 'live', reason: 'no container that runs writes to it' };
+  if (app === 'redis' && others.length === 0) {
+    const appendOnly = facts.redisAppendOnly.get(only.id);
+    if (appendOnly === true) return { way: 'pause', reason: 'Redis with an append-only file' };
+    if (appendOnly === false) return { way: 'dump', reason: 'Redis saves by itself (BGSAVE)' };
+    return { way: 'stop', reason: 'Redis saves when it stops, and could not be asked to do so running' };
+  }
+  if (app === 'redis') return { way: 'stop', reason: 'Redis saves when it stops' };
+  if (app !== undefined) return { way: 'pause', reason: `${displayName[app]} recovers what was committed` };
+  return { way: 'pause', reason: 'containers that run write to it' };
+}
+
+const displayName: Record<KnownApp, string> = {
+  redis: 'Redis',
+  postgres: 'PostgreSQL',
+  mysql: 'MySQL',
+  mariadb: 'MariaDB',
+  mongo: 'MongoDB',
+};
+
+const onlyOne = <Value>(values: readonly Value[]): Value | undefined => (new Set(values).size === 1 ? values[0] : undefined);
+
+function refuseUndumpable(name: string, writers: readonly PlatformContainer[], app: KnownApp | undefined, facts: ApplicationFacts): void {
+  const [only] = writers;
+  const why =
+    app === undefined
+      ? 'no application is known that could dump it'
+      : only === undefined
+        ? 'no container that runs uses it'
+        : writers.length > 1
+          ? 'several containers write to it'
+          : only.state !== 'running'
+            ? `container ${only.name} is ${only.state}`
+            : app === 'redis' && facts.redisAppendOnly.get(only.id) === true
+              ? 'Redis starts from its append-only file, whatever a dump says'
+              : undefined;
+  if (why === undefined) return;
+  throw new HoldfastError('usage', `volume ${name} cannot be dumped: ${why}`, {
+    volume: name,
+    remedy: 'name its application (`app: postgres`), or choose another way: `cut: pause` or `cut: stop`',
+  });
+}
+
+/** Swarm starts another in its place, which would write to the volume while it is read. */
+function refuseUnstoppable(container: PlatformContainer): void {
+  if (container.labels[swarmLabel] === undefined) return;
+  throw new HoldfastError(
+    'unsupported',
+    `container ${container.name} belongs to a Swarm service, which would start another one in its place`,
+    {
+      remedy: 'use `cut: pause`, or scale the service to 0 around the backup: docker service scale SERVICE=0',
+    },
+  );
+}
