@@ -5,6 +5,9 @@ import type { Configuration } from '../control/configuration/configuration.ts';
 import { HoldfastError } from '../model/errors.ts';
 import { identityFromTags, type StoredSnapshot } from '../model/snapshot.ts';
 import { findById } from '../repository/snapshots.ts';
+import { volumeNameOf } from './choose-snapshots.ts';
+import type { Output } from './output/output.ts';
+import { displayText } from './output/text.ts';
 
 export type FilterOptions = { all?: boolean; project?: string[]; volume?: string[]; host?: string[]; tag?: string[]; path?: string[] };
 
@@ -41,7 +44,7 @@ export function filterOf(
   return (snapshot) => {
     const identity = identityFromTags(snapshot.tags);
     if (projects && !(identity && projects.includes(identity.project))) return false;
-    if (volume && !(identity && volume.includes(identity.volume))) return false;
+    if (volume && !volume.includes(volumeNameOf(snapshot))) return false;
     if (host && !host.includes(snapshot.hostname)) return false;
     if (paths && !paths.every((path) => snapshot.paths.includes(path))) return false;
     return (
@@ -51,14 +54,26 @@ export function filterOf(
   };
 }
 
-const idPattern = /^[0-9a-f]{1,64}$/;
+/** Says so when filters were given and nothing passes them: a name that is misspelt must not look like work that is done. */
+export function warnOfNone(output: Output, options: FilterOptions, chosen: readonly StoredSnapshot[]): void {
+  if (chosen.length > 0) return;
+  const given = Object.entries(options).flatMap(([name, value]) =>
+    filterNames.has(name) && Array.isArray(value) ? value.map((text) => `--${name} ${displayText(String(text))}`) : [],
+  );
+  if (given.length > 0) output.warning(`no snapshots match ${given.join(' ')}`);
+}
+
+const filterNames = new Set(['project', 'volume', 'host', 'tag', 'path']);
+
+/** A number that slipped in must not name a snapshot: fewer characters would be the beginning of some id in most repositories. */
+const idPattern = /^[0-9a-f]{4,64}$/;
 
 /** The snapshots of ids or their beginnings, each once. @throws `snapshot-missing`, `snapshot-ambiguous`; `usage` for what is no id. */
 export function snapshotsOfIds(snapshots: readonly StoredSnapshot[], ids: readonly string[]): StoredSnapshot[] {
   const found = ids.map((id) => {
     if (idPattern.test(id)) return findById(snapshots, id);
     throw new HoldfastError('usage', `${JSON.stringify(id)} is not the id of a snapshot`, {
-      remedy: 'run `holdfast snapshots` for ids; volumes are chosen with --volume',
+      remedy: 'run `holdfast snapshots` for ids, of which 4 characters are needed; volumes are chosen with --volume',
     });
   });
   return [...new Set(found)];

@@ -11,7 +11,7 @@ import type { Command, CommandContext } from '../command.ts';
 import { configureFrom, type FromOptions, sourceOf } from '../from-options.ts';
 import { configureLanes, type LaneBudget, type LaneOptions, parseLanes } from '../lane-options.ts';
 import { findProject, laneEntry, type Session, systemClock, withTwoRepositories, withWarmLanes } from '../session.ts';
-import { configureFilter, type FilterOptions, filterOf, snapshotsOfIds } from '../snapshot-filter.ts';
+import { configureFilter, type FilterOptions, filterOf, snapshotsOfIds, warnOfNone } from '../snapshot-filter.ts';
 
 type Options = LaneOptions & FromOptions & FilterOptions & { to?: string; at?: string; dryRun?: boolean };
 type Context = CommandContext<Options>;
@@ -115,6 +115,7 @@ function choose(context: Context, configuration: Configuration | undefined, all:
   const { operands, options, cwd } = context;
   if (operands.length > 0) return snapshotsOfIds(all, operands);
   const matching = all.filter(filterOf(options, configuration, cwd));
+  warnOfNone(context.output, options, matching);
   if (options.at === undefined) return matching;
   const { at, volume: volumes = [] } = options;
   return chooseSnapshots({ snapshots: matching, configuration, volumes, at, now: systemClock.now() }).map(({ snapshot }) => snapshot);

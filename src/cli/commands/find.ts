@@ -14,7 +14,7 @@ import type { Command, CommandContext } from '../command.ts';
 import { entryDocument, longLine, pathMembers } from '../output/listing.ts';
 import { displayText } from '../output/text.ts';
 import { systemClock } from '../session.ts';
-import { collect, configureFilter, type FilterOptions, filterOf, snapshotsOfIds } from '../snapshot-filter.ts';
+import { collect, configureFilter, type FilterOptions, filterOf, snapshotsOfIds, warnOfNone } from '../snapshot-filter.ts';
 
 type Options = BrowseOptions &
   FilterOptions & {
@@ -103,6 +103,7 @@ async function search(
 ): Promise<number> {
   const filtered = snapshots.filter(filterOf(options, configuration, cwd));
   const chosen = options.snapshot === undefined ? filtered : snapshotsOfIds(snapshots, options.snapshot);
+  warnOfNone(output, options, chosen);
   let current: StoredSnapshot | undefined;
   let found = 0;
   let damaged = 0;

@@ -10,7 +10,7 @@ import type { Output } from '../output/output.ts';
 import { displayText } from '../output/text.ts';
 import { formatCount } from '../output/units.ts';
 import { systemClock } from '../session.ts';
-import { configureFilter, type FilterOptions, filterOf } from '../snapshot-filter.ts';
+import { configureFilter, type FilterOptions, filterOf, warnOfNone } from '../snapshot-filter.ts';
 
 type Options = BrowseOptions & FilterOptions;
 
@@ -36,6 +36,7 @@ export const command: Command<Options> = {
         operands.length > 0
           ? [...new Set(operands.map((text) => findNamedSnapshot(text, references).snapshot))]
           : snapshots.filter(filterOf(options, configuration, cwd));
+      warnOfNone(output, options, chosen);
       const meter = createUsageMeter(trees);
       const names = new Map<string, { project: string | undefined; volume: string }>();
       for (const snapshot of chosen) {

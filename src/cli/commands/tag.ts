@@ -8,7 +8,7 @@ import type { Command, CommandContext } from '../command.ts';
 import { displayText } from '../output/text.ts';
 import { formatCount } from '../output/units.ts';
 import { findProject, type Session, withRepository } from '../session.ts';
-import { collect, configureFilter, type FilterOptions, filterOf, isFiltered, snapshotsOfIds } from '../snapshot-filter.ts';
+import { collect, configureFilter, type FilterOptions, filterOf, isFiltered, snapshotsOfIds, warnOfNone } from '../snapshot-filter.ts';
 
 type Options = FilterOptions & { set?: string[]; add?: string[]; remove?: string[]; force?: boolean; dryRun?: boolean };
 
@@ -44,6 +44,7 @@ export const command: Command<Options> = {
         context.output.warning(`the snapshot file ${name} is damaged, and left alone`),
       );
       const chosen = operands.length > 0 ? snapshotsOfIds(all, operands) : all.filter(filterOf(options, configuration, cwd));
+      warnOfNone(context.output, options, chosen);
       return retag(context, session, all, chosen, change);
     });
   },
