@@ -1,22 +1,27 @@
 import { exitCodes, HoldfastError } from '../../model/errors.ts';
-import { displayRaw, rawFromText } from '../../model/raw-bytes.ts';
+import { displayRaw } from '../../model/raw-bytes.ts';
 import { createBlobReader } from '../../repository/blob-reader.ts';
 import { findNode, type ListedNode, listTree } from '../../repository/list-tree.ts';
 import { loadIndex } from '../../repository/load-index.ts';
 import { listSnapshots } from '../../repository/snapshots.ts';
-import { chooseSnapshots } from '../choose-snapshots.ts';
 import type { Command } from '../command.ts';
+import { findNamedSnapshot, joinPaths, relativePath } from '../named-snapshot.ts';
 import { entryDocument, longLine } from '../output/listing.ts';
 import { findProject, systemClock, withRepository } from '../session.ts';
 
-type Options = { at?: string; recursive?: boolean; long?: boolean };
+type Options = { at?: string; volume?: string; recursive?: boolean; long?: boolean };
 
 export const command: Command<Options> = {
   configure(commander) {
     commander
-      .argument('<volume|snapshot>', 'a volume, or the id of a snapshot')
+      .argument('<volume|snapshot>', 'a volume, the id of a snapshot, `latest` or a time; `ID:PATH` for a part')
       .argument('[path]', "a directory or file in it; default the volume's root")
-      .option('--at <time|snapshot>', 'the newest snapshot at or before this time (`2 hours ago`, `2026-11-22 14:30`)', 'latest')
+      .option('--volume <name>', 'the volume that `latest` or a time is of')
+      .option(
+        '--at <time|snapshot>',
+        'of a volume: the newest snapshot at or before this time (`2 hours ago`, `2026-11-22 14:30`)',
+        'latest',
+      )
       .option('-R, --recursive', 'list what is in subdirectories too')
       .option('-l, --long', 'with modes, owners, sizes and times');
   },
@@ -27,24 +32,17 @@ export const command: Command<Options> = {
     const configuration = await findProject(context);
     await withRepository(context, configuration, 'none', async ({ repository }) => {
       const [snapshots, index] = await Promise.all([listSnapshots(repository), loadIndex(repository)]);
-      const bySnapshot = /^[0-9a-f]{4,64}$/.test(what) && snapshots.some(({ id }) => id.startsWith(what));
-      const [choice] = chooseSnapshots({
-        snapshots,
-        configuration: bySnapshot ? undefined : configuration,
-        volumes: bySnapshot ? [] : [what],
-        at: bySnapshot ? what : options.at,
-        now: systemClock.now(),
-      });
-      if (choice === undefined) throw new HoldfastError('snapshot-missing', `there is no snapshot of ${what}`);
+      const { volume, at: moment } = options;
+      const named = findNamedSnapshot(what, { snapshots, configuration, volume, at: moment, now: systemClock.now() });
       const blobs = createBlobReader({ storage: repository.storage, seal: repository.seal, index });
-      const at = rawFromText(path.replace(/^\/+|\/+$/g, ''));
-      const node = await findNode(blobs, choice.snapshot.tree, at);
+      const at = joinPaths(named.path, relativePath(path));
+      const node = await findNode(blobs, named.snapshot.tree, at);
       const show = (listed: ListedNode) => {
         output.document(entryDocument(listed.path, listed.node));
         output.line(options.long ? longLine(listed.path, listed.node) : displayRaw(listed.path));
       };
       if (node !== undefined && node.type !== 'dir') return show({ path: at, node });
-      const tree = node === undefined ? choice.snapshot.tree : node.subtree;
+      const tree = node === undefined ? named.snapshot.tree : node.subtree;
       if (tree === undefined) throw new HoldfastError('damaged', `the directory ${displayRaw(at)} has no tree`, { file: displayRaw(at) });
       for await (const listed of listTree(blobs, tree, at, options.recursive ?? false)) {
         signal.throwIfAborted();
