@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { commandLine } from '../../../test/command-line.ts';
@@ -84,4 +84,26 @@ test('a password that people choose is dear to guess', async (t) => {
   assert.deepEqual([N, r, p], [32768, 8, 6]);
   writeFileSync(join(folder, 'password'), 'two words');
   assert.equal((await holdfast('key', 'list', '-p', 'password')).exit, exitCodes.done);
+});
+
+test('a dry run says what would be done, and needs no lock', async (t) => {
+  const { folder, holdfast, names } = await setUp(t);
+  const [only] = names();
+  // A lock would be refused where there is no place for it.
+  renameSync(join(folder, 'holdfast-repository', 'locks'), join(folder, 'away'));
+  writeFileSync(join(folder, 'holdfast-repository', 'locks'), '');
+  for (const [action, said] of [
+    ['add', { added: false }],
+    ['passwd', { added: false, replaced: only }],
+  ] as const) {
+    const { exit, stdout, stderr } = await holdfast('key', action, '--generate', 'new.key', '--dry-run', '--json');
+    assert.equal(exit, exitCodes.done, stderr);
+    assert.deepEqual(JSON.parse(stdout), said);
+  }
+  assert.deepEqual([names(), readdirSync(folder).includes('new.key')], [[only], false]);
+});
+
+test('who replaces a key is told that the old password opens nothing any more', async (t) => {
+  const { holdfast } = await setUp(t);
+  assert.match((await holdfast('key', 'passwd', '--generate', 'new.key')).stderr, /opens the repository no more/);
 });

@@ -83,8 +83,11 @@ async function list(context: Context): Promise<void> {
 
 async function add(context: Context): Promise<void> {
   const { output, options } = context;
-  await withRepository(context, await findProject(context), 'shared', async ({ repository }) => {
-    if (options.dryRun) return output.note('a key would be added');
+  await withRepository(context, await findProject(context), options.dryRun ? 'none' : 'shared', async ({ repository }) => {
+    if (options.dryRun) {
+      output.document({ added: false });
+      return output.line('would add a key');
+    }
     const id = await addNewKey(context, repository);
     output.document({ id, added: true });
     output.line(`added key ${shortId(id)}`);
@@ -94,7 +97,7 @@ async function add(context: Context): Promise<void> {
 /** Exclusive: two that remove each other's keys at once would leave none. */
 async function remove(context: Context, prefix: string): Promise<void> {
   const { output, options } = context;
-  await withRepository(context, await findProject(context), 'exclusive', async ({ repository }) => {
+  await withRepository(context, await findProject(context), options.dryRun ? 'none' : 'exclusive', async ({ repository }) => {
     const { name } = findKeyByName(await listKeys(repository.storage), prefix);
     if (name === repository.keyName)
       throw new HoldfastError('key-needed', `key ${shortId(name)} is the one in use`, { file: `keys/${name}` });
@@ -106,14 +109,18 @@ async function remove(context: Context, prefix: string): Promise<void> {
 
 async function passwd(context: Context): Promise<void> {
   const { output, options } = context;
-  await withRepository(context, await findProject(context), 'exclusive', async ({ repository }) => {
+  await withRepository(context, await findProject(context), options.dryRun ? 'none' : 'exclusive', async ({ repository }) => {
     const old = repository.keyName as string;
-    if (options.dryRun) return output.note(`key ${shortId(old)} would be replaced`);
+    if (options.dryRun) {
+      output.document({ added: false, replaced: old });
+      return output.line(`would replace key ${shortId(old)}`);
+    }
     const id = await addNewKey(context, repository);
     // The new key is durable and has proved to open: from here on the old one is not needed.
     await repository.storage.remove({ kind: 'keys', name: old });
     output.document({ id, added: true, replaced: old });
     output.line(`replaced key ${shortId(old)} by ${shortId(id)}`);
+    output.note('the password used until now opens the repository no more: replace it wherever it is kept, on other hosts too');
   });
 }
 
