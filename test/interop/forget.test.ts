@@ -26,7 +26,7 @@ async function quickProject(t: TestContext): Promise<Project> {
 /** Six snapshots of restic, of two paths and hosts. */
 async function resticProject(t: TestContext, program: Restic): Promise<Project> {
   const project = await quickProject(t);
-  const days = ['2026-11-01 12:00:00', '2026-11-02 08:00:00', '2026-11-02 20:00:00'];
+  const days = ['2024-11-01 12:00:00', '2024-11-02 08:00:00', '2024-11-02 20:00:00'];
   for (const [place, path] of ['a', 'b'].entries()) {
     const directory = join(project.folder, path);
     mkdirSync(directory);

@@ -12,7 +12,9 @@ import { saveSnapshot } from '../../repository/snapshots.ts';
 import { createLocalStorage } from '../../storage/local.ts';
 
 const dayMs = 86_400_000;
-const noon = Date.parse('2026-11-20T12:00:00Z');
+/** Two days ago: nothing that a test makes up is of the future. */
+const noon = Math.floor(Date.now() / dayMs) * dayMs - 1.5 * dayMs;
+const dayOf = (daysBefore: number) => new Date(noon - daysBefore * dayMs).toISOString().slice(0, 10);
 
 const noCounts: SnapshotSummary = {
   backupStart: '',
@@ -74,8 +76,8 @@ test('holdfast.yaml decides, volume by volume; a dry run says why and removes no
   const dry = await holdfast('forget', '--dry-run');
   assert.equal(dry.exit, exitCodes.done, dry.stderr);
   assert.match(dry.stdout, /^ID +TIME +VOLUME +CLASS +ACTION +WHY\n/);
-  assert.match(dry.stdout, /2026-11-20T12:00:00Z +data +scheduled +keep +last, daily 2026-11-20\n/);
-  assert.match(dry.stdout, /2026-11-18T12:00:00Z +data +scheduled +forget +no rule keeps it\n/);
+  assert.match(dry.stdout, new RegExp(`${dayOf(0)}T12:00:00Z +data +scheduled +keep +last, daily ${dayOf(0)}\\n`));
+  assert.match(dry.stdout, new RegExp(`${dayOf(2)}T12:00:00Z +data +scheduled +forget +no rule keeps it\\n`));
   assert.match(dry.stdout, /other +manual +keep +manual, at most 90d old\n/);
   assert.match(dry.stdout, /\n2 snapshots would be forgotten, 5 kept\n$/);
   assert.equal(ids().length, 10);
@@ -144,7 +146,7 @@ test('the brake holds good snapshots while new ones look wrong, and says so; --f
 
   const [document] = documents(await holdfast('forget', '--keep-daily', '3', '--dry-run', '--json')).slice(3);
   assert.deepEqual(document.held, true);
-  assert.deepEqual(document.reasons, ['held: the newest good snapshot', 'held: daily 2026-11-10, without those that look wrong']);
+  assert.deepEqual(document.reasons, ['held: the newest good snapshot', `held: daily ${dayOf(10)}, without those that look wrong`]);
 
   const forced = await holdfast('forget', '--keep-daily', '3', '--force');
   assert.equal(forced.exit, exitCodes.done);
@@ -221,4 +223,14 @@ test('--prune prunes when something was forgotten', async (t) => {
   assert.match(said.stdout, /1 snapshot forgotten, 1 kept\n[\s\S]*freed: [1-9]/);
   assert.equal(ids().length, 1);
   assert.equal((await holdfast('check', '--read-data')).exit, exitCodes.done);
+});
+
+test('what somebody has written into a snapshot moves no cursor, and breaks no line', async (t) => {
+  const { holdfast, addDays } = await shop(t);
+  const hostile = 'x\u001b[2J\u009b\nFAKE' as SnapshotIdentity['class'];
+  await addDays(2, { volume: hostile, class: hostile, snapshot: { hostname: hostile, username: hostile } });
+  const { stdout, stderr } = await holdfast('forget', '--keep-last', '1', '--dry-run');
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: it is what is looked for
+  assert.doesNotMatch(stdout + stderr, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]|^FAKE/m);
+  assert.match(stdout, /FAKE/);
 });

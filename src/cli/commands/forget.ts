@@ -148,7 +148,7 @@ function rowOf({ snapshot, group, keep, reasons, suspicion }: BrakedDecision): s
     shortId(snapshot.id),
     snapshot.time.replace(/\.\d+/, ''),
     displayText(volume),
-    taken,
+    displayText(taken),
     keep ? 'keep' : 'forget',
     displayText(why.join(', ')),
   ];

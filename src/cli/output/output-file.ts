@@ -1,6 +1,6 @@
 /** A file that a command writes its result to. */
 import { randomBytes } from 'node:crypto';
-import { link, lstat, open, rename, rm } from 'node:fs/promises';
+import { link, lstat, open, rename, rm, stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { HoldfastError } from '../../model/errors.ts';
 
@@ -23,6 +23,7 @@ export type OutputFile = {
  */
 export async function openOutputFile(path: string, { replace = true } = {}): Promise<OutputFile> {
   if (!replace && (await exists(path))) throw alreadyThere(path);
+  await refuseSpecial(path);
   const temporary = `${path}.${randomBytes(6).toString('hex')}.partial`;
   const handle = await open(temporary, 'wx', 0o600).catch((error: NodeJS.ErrnoException) => {
     throw outputFailure(error, path);
@@ -46,6 +47,16 @@ export async function openOutputFile(path: string, { replace = true } = {}): Pro
       }
     },
   };
+}
+
+/** To put a file in the place of a device (`/dev/null`) or a pipe would take that away from everybody. */
+async function refuseSpecial(path: string): Promise<void> {
+  const found = await stat(path).catch(() => undefined);
+  if (found === undefined || found.isFile()) return;
+  throw new HoldfastError('target-unwritable', `${path} is no regular file`, {
+    file: path,
+    remedy: 'choose another place with --output, or leave it out for the standard output',
+  });
 }
 
 const exists = (path: string): Promise<boolean> =>
