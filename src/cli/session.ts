@@ -146,7 +146,7 @@ async function withOpened<Result>(
 }
 
 async function withLock<Result>(
-  { global, output }: Context,
+  { global, output, options }: Context,
   session: Session,
   lock: LockKind,
   work: (session: Session) => Promise<Result>,
@@ -159,6 +159,8 @@ async function withLock<Result>(
     signal: session.signal,
     onKept: ({ message }) => output.warning(`the lock stays, and goes stale by itself: ${displayText(message)}`),
     onWait: ({ message }) => output.note(`${displayText(message)}: waiting`),
+  }).catch((error: unknown) => {
+    throw canDoWithout(options) ? suggestNoLock(error) : error;
   });
   let result: Result;
   try {
@@ -171,6 +173,17 @@ async function withLock<Result>(
   }
   await held.release();
   return result;
+}
+
+/** Whether the command has the option `--no-lock`. */
+const canDoWithout = (options: unknown): boolean => typeof options === 'object' && options !== null && 'lock' in options;
+
+/** On the worst day, a repository that has no room or permission for a lock still has the data. */
+function suggestNoLock(error: unknown): unknown {
+  if (!(error instanceof HoldfastError) || (error.code !== 'storage-full' && error.code !== 'storage-denied')) return error;
+  const { code, message, file, cause } = error;
+  const remedy = `${error.remedy}; or read without a lock, while nobody prunes the repository: --no-lock`;
+  return new HoldfastError(code, message, { cause, remedy, ...(file === undefined ? {} : { file }) });
 }
 
 /** `--retry-lock`; without it, nobody waits. */
@@ -231,8 +244,8 @@ function chosen(
   };
 }
 
-/** A path is resolved; a URL stays. */
-export const absoluteUrl = (url: string, cwd: string): string => (/^[a-z][a-z0-9+.-]+:/.test(url) ? url : resolve(cwd, url));
+/** A path is resolved; a URL stays, in whatever case its scheme is written. */
+export const absoluteUrl = (url: string, cwd: string): string => (/^[a-z][a-z0-9+.-]+:/i.test(url) ? url : resolve(cwd, url));
 
 /** Lanes that load while the repository is opened, for the time of some work. */
 export async function withWarmLanes<Result>(job: LaneJob, count: number, work: (warm: WarmLanes) => Promise<Result>): Promise<Result> {

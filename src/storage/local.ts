@@ -28,7 +28,7 @@ export function createLocalStorage(root: string): Storage {
     if (code === 'ENOENT') return new HoldfastError('file-missing', `${path} is missing`, { file: path, cause: error });
     if (code === 'ENOSPC' || code === 'EDQUOT')
       return new HoldfastError('storage-full', `no room to store ${path} (${code})`, { file: path, cause: error });
-    return new HoldfastError('storage', `cannot ${doing} ${path}: ${(error as Error).message}`, { file: path, cause: error });
+    return cannot(doing, path, error);
   }
 
   const endsTooEarly = (file: FileRef) => new HoldfastError('damaged', `${pathOf(file)} is too short`, { file: pathOf(file) });
@@ -155,13 +155,22 @@ export function createLocalStorage(root: string): Storage {
   }
 }
 
+/** Trying again does not help where the system refuses: somebody else, or another command line, can do it. */
+function cannot(doing: string, path: string, error: unknown): HoldfastError {
+  const refused = /^(EACCES|EPERM|EROFS)$/.test(codeOf(error) ?? '');
+  const remedy = refused
+    ? 'run as a user who may read and write the repository; commands that only read it work with --no-lock'
+    : undefined;
+  const details = { file: path, cause: error, ...(remedy === undefined ? {} : { remedy }) };
+  return new HoldfastError('storage', `cannot ${doing} ${path}: ${(error as Error).message}`, details);
+}
+
 async function removeOld(path: string, olderThanMs: number): Promise<void> {
   try {
     if (Date.now() - (await stat(path)).mtimeMs >= olderThanMs) await unlink(path);
   } catch (error) {
     // Its writer, or another process, was faster.
-    if (codeOf(error) !== 'ENOENT')
-      throw new HoldfastError('storage', `cannot remove ${path}: ${(error as Error).message}`, { file: path, cause: error });
+    if (codeOf(error) !== 'ENOENT') throw cannot('remove', path, error);
   }
 }
 
@@ -170,7 +179,7 @@ async function entries(directory: string): Promise<string[]> {
     return await readdir(directory);
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return [];
-    throw new HoldfastError('storage', `cannot list ${directory}: ${(error as Error).message}`, { file: directory, cause: error });
+    throw cannot('list', directory, error);
   }
 }
 
@@ -181,8 +190,7 @@ async function* filesIn(folder: string): AsyncIterable<StoredFile> {
     try {
       yield { name, sizeBytes: (await stat(join(folder, name))).size };
     } catch (error) {
-      if (codeOf(error) !== 'ENOENT')
-        throw new HoldfastError('storage', `cannot list ${folder}: ${(error as Error).message}`, { cause: error });
+      if (codeOf(error) !== 'ENOENT') throw cannot('list', folder, error);
     }
   }
 }

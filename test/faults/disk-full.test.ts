@@ -118,6 +118,22 @@ test('a full disk in the middle of a large pack: exit code 1, and what to do', a
   assertClean(project, { readData: true });
 });
 
+test('a disk without room for a lock: what only reads says how it works without one', async (t) => {
+  const disk = mountDisk(t);
+  if (disk === undefined) return;
+  const project = createProject(t, { repository: join(disk.folder, 'repository') });
+  fillVolume(project.volume, 20_000, 'locked out');
+  summaryOf(await backup(project.folder));
+  disk.leave(0);
+  const stats = (...more: string[]) => ended(start(project.folder, ['stats', '--json', ...more]));
+  const refused = await stats();
+  assert.equal(errorOf(refused).code, 'storage-full');
+  assert.match(errorOf(refused).remedy, /make room.*--no-lock/);
+  const read = await stats('--no-lock');
+  assert.equal(read.code, 0, read.stderr);
+  assert.doesNotMatch(errorOf(await backup(project.folder)).remedy, /--no-lock/);
+});
+
 test('a repository that cannot be written to says so; it can be read', async (t) => {
   const disk = mountDisk(t);
   if (disk === undefined) return;
@@ -129,6 +145,7 @@ test('a repository that cannot be written to says so; it can be read', async (t)
   assert.equal(run.code, 1);
   assert.equal(errorOf(run).code, 'storage');
   assert.match(errorOf(run).message, /EROFS|read-only file system/);
+  assert.match(errorOf(run).remedy, /--no-lock/);
   const snapshots = await ended(start(project.folder, ['snapshots', '--json']));
   assert.equal(snapshots.code, 0, snapshots.stderr);
   disk.remount('rw');
