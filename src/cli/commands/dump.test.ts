@@ -34,6 +34,7 @@ test('a terminal is shown files, but no archives; an output file is not left hal
 
   const wrong = [
     ['dump', 'data', '--archive', 'rar'],
+    ['dump', 'data', '--output', '-'],
     ['diff', 'data'],
     ['diff', 'data', 'data', '--content'],
     ['find', 'a', '--blob', '--pack'],

@@ -30,6 +30,8 @@ export const command: Command<Options> = {
 
   async run(context) {
     const format = parseFormat(context.options.archive ?? 'tar');
+    if (context.options.output === '-')
+      throw new HoldfastError('usage', 'without --output, dump writes to standard output; a file called - is ./-');
     return browse(context, (browsing) => dump(context, browsing, format));
   },
 };

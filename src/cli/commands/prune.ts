@@ -64,14 +64,14 @@ function parseLimits({ maxUnused, maxRepackSize, repackSmall, repackUncompressed
 function parseMaxUnused(text: string): MaxUnused {
   if (text === 'unlimited') return 'unlimited';
   const percent = /^(\d+(?:\.\d+)?)%$/.exec(text)?.[1];
-  if (percent === undefined) return { bytes: sizeOf('--max-unused', text) };
+  if (percent === undefined) return { bytes: sizeOf('--max-unused', text, 'a share such as 5%, `unlimited`, or a size') };
   if (Number(percent) >= 100) throw new HoldfastError('usage', `--max-unused takes less than 100%, or \`unlimited\`, not ${text}`);
   return { percent: Number(percent) };
 }
 
-function sizeOf(option: string, text: string): number {
+function sizeOf(option: string, text: string, takes = 'a size'): number {
   const bytes = parseSize(text);
-  if (bytes === undefined) throw new HoldfastError('usage', `${option} takes a size such as 500M or 10Gi, not ${JSON.stringify(text)}`);
+  if (bytes === undefined) throw new HoldfastError('usage', `${option} takes ${takes} such as 500M or 10Gi, not ${JSON.stringify(text)}`);
   return bytes;
 }
 
