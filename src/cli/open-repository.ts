@@ -1,6 +1,6 @@
 /** Opens a repository for a run: its storage, what is told of that, and its cache. */
 import { randomUUID } from 'node:crypto';
-import { mkdir, mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BroadcastChannel } from 'node:worker_threads';
 import { sha256Hex } from '../format/kernel/sha256.ts';
@@ -59,9 +59,10 @@ export async function openStorageFor(
 
 /** Opens a repository, as {@link openStorageFor} its storage. @throws what opening the storage and the repository throw. */
 export async function openRepositoryAt(
-  { address: given, cacheRoot, freshCache = false, password }: RepositoryPlace,
+  { address: given, cacheRoot: wantedRoot, freshCache = false, password }: RepositoryPlace,
   run: Run,
 ): Promise<OpenedRepository> {
+  const cacheRoot = wantedRoot !== undefined && (await isPrivate(wantedRoot)) ? wantedRoot : undefined;
   const { storage, address, close } = await openStorageFor(given, run);
   try {
     const likelyKey = cacheRoot && (await recallKey(cacheRoot, storage));
@@ -101,6 +102,21 @@ function createRetryLink(signal: AbortSignal, report: Report): { link: RetryLink
 const directoryMode = 0o700;
 const namePattern = /^[0-9a-f]{64}$/;
 
+/**
+ * Makes the folder when it is missing. Whoever else can write to it could, by links in it, have files of this user overwritten or removed;
+ * as when root works with the home of somebody else.
+ */
+async function isPrivate(folder: string): Promise<boolean> {
+  try {
+    await mkdir(folder, { recursive: true, mode: directoryMode });
+    const found = await lstat(folder);
+    return found.isDirectory() && found.uid === process.getuid?.() && (found.mode & 0o022) === 0;
+  } catch {
+    // A cache that cannot be made is none.
+    return false;
+  }
+}
+
 /** The file that names the key that opened a repository last. */
 const keyNoteOf = (root: string, { location }: Storage) => join(root, `key-of-${sha256Hex(Buffer.from(location)).slice(0, 16)}`);
 
@@ -112,7 +128,6 @@ async function recallKey(root: string, storage: Storage): Promise<string | undef
 /** Never fails: without the note, keys are listed. */
 async function rememberKey(root: string, { storage, keyName }: Repository): Promise<void> {
   try {
-    await mkdir(root, { recursive: true, mode: directoryMode });
     await writeFile(keyNoteOf(root, storage), keyName ?? '', { mode: 0o600 });
   } catch {
     // A cache that cannot be written is none.
@@ -124,7 +139,6 @@ async function openCache(root: string, id: string, fresh: boolean): Promise<{ fo
   // The id is what somebody has sealed; as the name of a folder it must be what ids are.
   if (!namePattern.test(id)) return undefined;
   try {
-    await mkdir(root, { recursive: true, mode: directoryMode });
     if (fresh) {
       const folder = await mkdtemp(join(root, 'fresh-'));
       return { folder, close: () => rm(folder, { recursive: true, force: true }) };
