@@ -8,6 +8,7 @@ import { type DiscoveredProject, directoryProject } from '../../control/discover
 import { starterConfiguration } from '../../control/discovery/starter.ts';
 import { randomPolynomial } from '../../format/kernel/chunker.ts';
 import { exitCodes, HoldfastError } from '../../model/errors.ts';
+import { redactUrls } from '../../model/redact-url.ts';
 import { processOwner } from '../../repository/process-owner.ts';
 import { createRepository, openRepository } from '../../repository/repository.ts';
 import type { Storage } from '../../storage/storage.ts';
@@ -124,7 +125,8 @@ function repositoryToName({ global, cwd }: CommandContext<Options>): string | un
 }
 
 async function writeConfiguration(found: DiscoveredProject, repository: string | undefined, file: string): Promise<void> {
-  await writeNewFile(file, starterConfiguration(found, repository === undefined ? {} : { repository }), 0o644);
+  const holdsPassword = repository !== undefined && redactUrls(repository) !== repository;
+  await writeNewFile(file, starterConfiguration(found, repository === undefined ? {} : { repository }), holdsPassword ? 0o600 : 0o644);
 }
 
 /** The repository to create: the one that --repository names, or the first. */

@@ -1,3 +1,4 @@
+import { redactUrls } from '../../model/redact-url.ts';
 import { errorEvent, errorLines } from './errors.ts';
 import { jsonLine } from './json.ts';
 import type { Output } from './output.ts';
@@ -51,10 +52,12 @@ export function createOutput(options: OutputOptions): Output {
       if (json) write(stdout, jsonLine(value));
     },
     note: (text: string) => {
-      if (!json && !quiet) write(stderr, `${text}\n`);
+      if (!json && !quiet) write(stderr, `${redactUrls(text)}\n`);
     },
-    warning: (message: string) =>
-      complain([`${errorStyle.warning('warning:')} ${displayText(message)}`], { event: 'message', level: 'warning', message }),
+    warning: (text: string) => {
+      const message = redactUrls(text);
+      complain([`${errorStyle.warning('warning:')} ${displayText(message)}`], { event: 'message', level: 'warning', message });
+    },
     error: (error: unknown) => complain(errorLines(error, errorStyle, verbose), errorEvent(error)),
     close: () => progress.clear(),
   };
