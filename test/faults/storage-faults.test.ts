@@ -144,7 +144,6 @@ test('every storage operation of a backup fails in turn', async (t) => {
     'list keys',
     'read keys',
     'list locks',
-    'read locks',
     'list index',
     'read index',
     'list snapshots',
