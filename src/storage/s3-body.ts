@@ -4,6 +4,11 @@ import type { GetObjectCommandOutput } from '@aws-sdk/client-s3';
 import { HoldfastError } from '../model/errors.ts';
 import type { ReadRange } from './storage.ts';
 
+/** No file of a repository is that long. */
+const longestFileBytes = 1024 * 1024 * 1024;
+/** Memory for a body is set aside up to this at once; what claims to be longer must prove it by sending. */
+const trustedLengthBytes = 32 * 1024 * 1024;
+
 type Answer = Pick<GetObjectCommandOutput, 'Body' | 'ContentLength' | 'ContentRange' | '$metadata'>;
 
 /**
@@ -14,18 +19,27 @@ export async function readBody(answer: Answer, subject: string, range: ReadRange
   const body = answer.Body as unknown as Readable;
   try {
     const length = range === undefined ? checkedLength(answer, subject) : checkedRange(answer, subject, range);
-    const bytes = range?.into?.subarray(0, length) ?? Buffer.allocUnsafeSlow(length);
+    if (range?.into === undefined && length > longestFileBytes) throw wrongAnswer(subject, `it announced ${length} bytes`);
+    let bytes = range?.into?.subarray(0, length) ?? Buffer.allocUnsafeSlow(Math.min(length, trustedLengthBytes));
     let done = 0;
     for await (const chunk of body as AsyncIterable<Buffer>) {
       if (done + chunk.length > length) throw wrongAnswer(subject, 'it sent more than it announced');
+      if (done + chunk.length > bytes.length) bytes = grown(bytes, done + chunk.length, length);
       bytes.set(chunk, done);
       done += chunk.length;
     }
     if (done < length) throw wrongAnswer(subject, 'the connection ended in the middle');
-    return bytes;
+    return bytes.subarray(0, length);
   } finally {
     body.destroy();
   }
+}
+
+/** A copy with room for `needed` bytes and as many as came so far, at most `length`. */
+function grown(bytes: Buffer, needed: number, length: number): Buffer {
+  const larger = Buffer.allocUnsafeSlow(Math.min(length, Math.max(needed, 2 * bytes.length)));
+  bytes.copy(larger);
+  return larger;
 }
 
 /** @throws `storage` for an answer that doesn't say how long the file is. */

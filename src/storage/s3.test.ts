@@ -338,3 +338,15 @@ test('a bucket is made only when it is missing, and may be made', async (t) => {
     assert.equal(requests[1]?.headers['x-amz-bucket-object-lock-enabled'], methods.length === 2 ? 'true' : undefined);
   }
 });
+
+test('a file that is said to be absurdly long is refused; a long one takes memory as it comes', async (t) => {
+  const huge = await recorder(t, (_, response) => {
+    response.writeHead(200, { 'content-length': String(8 * 1024 ** 4) });
+    response.write('x');
+    return undefined;
+  });
+  await assert.rejects(huge.storage().read(pack), { code: 'storage', message: /it announced 8796093022208 bytes/ });
+  const bytes = randomBytes(70 * MiB);
+  const long = await recorder(t, () => ({ body: bytes }));
+  assert.ok((await long.storage().read(pack)).equals(bytes));
+});
