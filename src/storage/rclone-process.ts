@@ -8,7 +8,7 @@ import type { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HoldfastError } from '../model/errors.ts';
-import { rememberLines } from './rclone-log.ts';
+import { rememberLines } from './last-lines.ts';
 import { socketPair } from './rclone-socket.ts';
 import type { RestRequest, RestResponse, RestTransport } from './rest-transport.ts';
 

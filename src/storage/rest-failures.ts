@@ -2,9 +2,7 @@
 import { STATUS_CODES } from 'node:http';
 import { HoldfastError } from '../model/errors.ts';
 import type { RestResponse } from './rest-transport.ts';
-
-/** Longer waits than this are not believed. */
-const longestWaitMs = 60 * 60 * 1000;
+import { retryAfterOf } from './retry-after.ts';
 
 /**
  * The error that a response other than 2xx stands for.
@@ -22,13 +20,6 @@ export function failureOf({ status, header }: Pick<RestResponse, 'status' | 'hea
   if (status === 403) return new HoldfastError('storage-denied', message, details);
   if (status === 507) return new HoldfastError('storage-full', message, details);
   if (status >= 300 && status < 400) return new HoldfastError('storage', `${message}; redirections are not followed`, details);
-  const retryAfterMs = status === 429 || status === 503 ? waitOf(header('retry-after')) : undefined;
+  const retryAfterMs = status === 429 || status === 503 ? retryAfterOf(header('retry-after')) : undefined;
   return new HoldfastError('storage', message, { ...details, retryAfterMs });
-}
-
-/** Source: RFC 9110, section 10.2.3: seconds, or a date. */
-function waitOf(retryAfter: string | undefined): number | undefined {
-  if (retryAfter === undefined) return undefined;
-  const ms = /^\d+$/.test(retryAfter) ? Number(retryAfter) * 1000 : Date.parse(retryAfter) - Date.now();
-  return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), longestWaitMs);
 }

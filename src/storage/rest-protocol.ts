@@ -7,15 +7,13 @@ import { receiveInto, receiveWhole } from './rest-bodies.ts';
 import { failureOf } from './rest-failures.ts';
 import { filesOfListing } from './rest-listing.ts';
 import { drain, type ExchangeRequest, exchange, lengthOf, type RestResponse, type RestTransport } from './rest-transport.ts';
-import { takeTurns } from './rest-turns.ts';
-import type { FileKind, FileRef, ReadRange, Storage } from './storage.ts';
+import { type FileKind, type FileRef, longestFileBytes, type ReadRange, type Storage } from './storage.ts';
+import { takeTurns } from './turns.ts';
 
 const namePattern = /^[0-9a-f]{64}$/;
 const acceptsVersion2 = { accept: 'application/vnd.x.restic.rest.v2' };
 /** About three million files. */
 const longestListingBytes = 256 * 1024 * 1024;
-/** No file of a repository that is read as a whole is that long. */
-const longestFileBytes = 1024 * 1024 * 1024;
 
 export type RestProtocolOptions = {
   transport: RestTransport;
@@ -81,9 +79,9 @@ export function createRestProtocol({ transport, location, connections, idleTimeo
       return contentLength(response) ?? fail(subject, 'the server does not say how long it is');
     });
 
-  async function readWhole(path: string): Promise<Buffer> {
+  async function readWhole(path: string, kind: FileKind): Promise<Buffer> {
     return ask({ method: 'GET', path, headers: acceptsVersion2 }, async (response, subject) => {
-      if (response.status === 200) return receiveWhole(response, longestFileBytes, subject);
+      if (response.status === 200) return receiveWhole(response, longestFileBytes(kind), subject);
       await drain(response);
       throw failureOf(response, 'read', subject);
     });
@@ -117,7 +115,7 @@ export function createRestProtocol({ transport, location, connections, idleTimeo
 
   /** Whether what could not be replaced is what was to be stored. Names are hashes of content; that of the configuration is not. */
   async function isStored(file: FileRef, path: string, parts: readonly Uint8Array[]): Promise<boolean> {
-    if (file.kind === 'config') return (await readWhole(path)).equals(Buffer.concat(parts));
+    if (file.kind === 'config') return (await readWhole(path, file.kind)).equals(Buffer.concat(parts));
     return (await sizeOf(path)) === lengthOf(parts);
   }
 
@@ -143,7 +141,7 @@ export function createRestProtocol({ transport, location, connections, idleTimeo
 
     async read(file, range) {
       const path = pathOf(file);
-      return insist(path, () => (range === undefined ? readWhole(path) : readRange(path, range)));
+      return insist(path, () => (range === undefined ? readWhole(path, file.kind) : readRange(path, range)));
     },
 
     async sizeOf(file) {

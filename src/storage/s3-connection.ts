@@ -1,8 +1,8 @@
 /** The client of an S3 storage: credentials, time limits, connections that are used again, and a bound on how many there are. */
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
-import { takeTurns } from './rest-turns.ts';
 import { failureOf } from './s3-failures.ts';
 import type { S3Settings } from './s3-settings.ts';
+import { takeTurns } from './turns.ts';
 
 export type S3Connection = {
   /**

@@ -1,5 +1,6 @@
 /** What S3 means by its errors, as errors of the catalogue. */
 import { HoldfastError } from '../model/errors.ts';
+import { retryAfterOf } from './retry-after.ts';
 
 /** What the SDK's errors have in common; each part may be missing. */
 type ServiceError = Error & {
@@ -7,9 +8,6 @@ type ServiceError = Error & {
   $metadata?: { httpStatusCode?: number };
   $response?: { headers?: Record<string, string | undefined> };
 };
-
-/** Longer waits than this are not believed. */
-const longestWaitMs = 60 * 60 * 1000;
 
 const full = /^(QuotaExceeded|.*StorageFull|.*QuotaExceeded|InsufficientStorage|InsufficientCapacity)$/;
 const denied =
@@ -54,7 +52,7 @@ export function failureOf(error: unknown, doing: string, subject: string): Holdf
   // A request that the server understands and will not carry out, whenever it is made.
   if (status !== undefined && (status === 501 || (status >= 400 && status < 500 && !passingStatus.includes(status))))
     return new HoldfastError('unsupported', message, details);
-  const retryAfterMs = waitOf(error);
+  const retryAfterMs = retryAfterOf((error as ServiceError).$response?.headers?.['retry-after']);
   return new HoldfastError('storage', message, { ...details, cause: error, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) });
 }
 
@@ -67,12 +65,4 @@ export function detailsOf(error: unknown): { name: string; status: number | unde
   const known =
     typeof code === 'string' && !said.includes(code) ? code : /^(Error|AggregateError|TypeError|Unknown.*)$/.test(name) ? '' : name;
   return { name, status, reason: [known, said].filter((text) => text !== '' && text !== undefined).join(': ') };
-}
-
-/** Source: RFC 9110, section 10.2.3: seconds, or a date. */
-function waitOf(error: unknown): number | undefined {
-  const retryAfter = (error as ServiceError).$response?.headers?.['retry-after'];
-  if (retryAfter === undefined) return undefined;
-  const ms = /^\d+$/.test(retryAfter) ? Number(retryAfter) * 1000 : Date.parse(retryAfter) - Date.now();
-  return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), longestWaitMs);
 }

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { HoldfastError } from '../model/errors.ts';
-import { rememberLines } from './rclone-log.ts';
+import { rememberLines } from './last-lines.ts';
 import { SftpClient } from './sftp-client.ts';
 import { lostConnection, notStarted } from './sftp-failures.ts';
 import type { SftpSettings } from './sftp-settings.ts';

@@ -4,7 +4,6 @@
  */
 import { posix } from 'node:path';
 import type { HoldfastError } from '../model/errors.ts';
-import { takeTurns } from './rest-turns.ts';
 import { isStatus, type SftpClient } from './sftp-client.ts';
 import { failureOf } from './sftp-failures.ts';
 import { filesIn, packFoldersIn, removeOldIn } from './sftp-folders.ts';
@@ -14,6 +13,7 @@ import { extensions, type FileSystemRoom, statusCodes } from './sftp-protocol.ts
 import { parseSftpAddress } from './sftp-settings.ts';
 import { isMissing, pipelined, readFile, writeFile } from './sftp-transfer.ts';
 import type { FileRef, Storage, StorageAddress } from './storage.ts';
+import { takeTurns } from './turns.ts';
 
 /** Folders that are listed at the same time. */
 const foldersAtOnce = 64;

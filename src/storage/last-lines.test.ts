@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
-import { rememberLines } from './rclone-log.ts';
+import { rememberLines } from './last-lines.ts';
 
 function lastLinesOf(text: string, secrets: readonly string[] = []): Promise<string> {
   const log = new PassThrough();
