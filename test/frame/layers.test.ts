@@ -57,13 +57,13 @@ const offences: Record<string, [from: string, to: string][]> = {
     ['src/storage/a.ts', '@aws-sdk/client-s3'],
     ['src/cli/a.ts', '@aws-sdk/client-s3'],
   ],
-  'age-vendor': [
-    ['src/cli/a.ts', 'age-encryption'],
-    ['src/engine/a.ts', 'age-encryption'],
-  ],
   'docker-vendor': [
     ['src/control/a.ts', 'dockerode'],
     ['src/platform/directory/a.ts', 'docker-modem'],
+  ],
+  'age-vendor': [
+    ['src/cli/a.ts', 'age-encryption'],
+    ['src/engine/a.ts', 'age-encryption'],
   ],
   'command-line-vendor': [['src/control/a.ts', 'commander']],
 };
