@@ -1,20 +1,18 @@
 import { exitCodes } from '../../model/errors.ts';
 import { shortId } from '../../model/ids.ts';
 import { formatSize } from '../../model/quantities.ts';
-import { identityFromTags, type StoredSnapshot } from '../../model/snapshot.ts';
+import { identityFromTags, isRepaired, type StoredSnapshot } from '../../model/snapshot.ts';
 import { listSnapshots } from '../../repository/snapshots.ts';
 import { volumeNameOf } from '../choose-snapshots.ts';
 import type { Command } from '../command.ts';
 import { displayText } from '../output/text.ts';
 import { findProject, withRepository } from '../session.ts';
+import { configureFilter, type FilterOptions, filterOf, warnOfNone } from '../snapshot-filter.ts';
 
-type Options = { all?: boolean };
-
-export const command: Command<Options> = {
+export const command: Command<FilterOptions> = {
   configure(commander) {
-    commander
-      .argument('[volume...]', 'volumes to list; all when none is named')
-      .option('-a, --all', 'list snapshots of other projects and of other tools too');
+    commander.argument('[volume...]', 'volumes to list; all when none is named');
+    configureFilter(commander);
     commander.addHelpText(
       'after',
       '\nSnapshots of one restore point have the same run. Without a holdfast.yaml, all snapshots of the repository are listed.',
@@ -22,16 +20,15 @@ export const command: Command<Options> = {
   },
 
   async run(context) {
-    const { output, operands, options } = context;
+    const { output, operands, options, cwd } = context;
     const configuration = await findProject(context);
-    const project = options.all ? undefined : configuration?.project;
     const snapshots = await withRepository(context, configuration, 'none', ({ repository }) =>
       listSnapshots(repository, (name) => output.warning(`the snapshot file ${name} is damaged; run \`holdfast check\``)),
     );
-    const shown = snapshots.filter((snapshot) => {
-      if (operands.length > 0 && !operands.includes(volumeNameOf(snapshot))) return false;
-      return project === undefined || identityFromTags(snapshot.tags)?.project === project;
-    });
+    const matches = filterOf(options, configuration, cwd);
+    const named = (snapshot: StoredSnapshot) => operands.length === 0 || operands.includes(volumeNameOf(snapshot));
+    const shown = snapshots.filter((snapshot) => matches(snapshot) && named(snapshot));
+    warnOfNone(output, options, shown);
     for (const snapshot of shown) output.document(documentOf(snapshot));
     const columns = [
       { title: 'ID' },
@@ -57,7 +54,7 @@ function rowOf(snapshot: StoredSnapshot): string[] {
     snapshot.time.replace(/\.\d+/, ''),
     displayText(volumeNameOf(snapshot)),
     identity?.class ?? '-',
-    identity?.consistency ?? '-',
+    `${identity?.consistency ?? '-'}${isRepaired(snapshot) ? ', repaired' : ''}`,
     summary ? String(summary.totalFilesProcessed) : '-',
     summary ? formatSize(summary.totalBytesProcessed) : '-',
     displayText(identity?.run ?? '-'),
@@ -66,6 +63,6 @@ function rowOf(snapshot: StoredSnapshot): string[] {
 
 /** One line of `--json`: identity in fields, the rest as restic names it. */
 function documentOf(snapshot: StoredSnapshot): object {
-  const { id, time, parent, tree, paths, hostname, username, tags, programVersion, summary } = snapshot;
-  return { id, time, parent, tree, ...identityFromTags(tags), paths, hostname, username, tags, programVersion, summary };
+  const { id, time, parent, tree, original, paths, hostname, username, tags, programVersion, summary } = snapshot;
+  return { id, time, parent, tree, original, ...identityFromTags(tags), paths, hostname, username, tags, programVersion, summary };
 }
