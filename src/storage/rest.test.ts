@@ -137,6 +137,20 @@ test('a server that falls silent does not hang us: before its answer, within it,
   await Promise.all(silent);
 });
 
+test('a body without end is given up', async (t) => {
+  let sentBytes = 0;
+  const { storage } = await served(t, (_, outgoing) => {
+    const more = () => {
+      while (!outgoing.destroyed && outgoing.write(Buffer.alloc(64 * 1024))) sentBytes += 64 * 1024;
+    };
+    outgoing.on('drain', more);
+    more();
+  });
+  for (const kind of ['config', 'keys', 'locks'] as const)
+    await assert.rejects(storage.read({ kind, name }), { code: 'storage', message: /more than/ });
+  assert.ok(sentBytes < 64 * 1024 * 1024, `${sentBytes}`);
+});
+
 test('a slow body is waited for as long as it moves', async (t) => {
   const { storage } = await served(
     t,

@@ -2,10 +2,8 @@
 import type { Readable } from 'node:stream';
 import type { GetObjectCommandOutput } from '@aws-sdk/client-s3';
 import { HoldfastError } from '../model/errors.ts';
-import type { ReadRange } from './storage.ts';
+import { type FileKind, longestFileBytes, type ReadRange } from './storage.ts';
 
-/** No file of a repository is that long. */
-const longestFileBytes = 1024 * 1024 * 1024;
 /** Memory for a body is set aside up to this at once; what claims to be longer must prove it by sending. */
 const trustedLengthBytes = 32 * 1024 * 1024;
 
@@ -15,11 +13,11 @@ type Answer = Pick<GetObjectCommandOutput, 'Body' | 'ContentLength' | 'ContentRa
  * Reads an answer's body into `range.into`, or into new memory; a body that is not wanted is cut off.
  * @throws `damaged` when the file is shorter than asked; `storage` when the answer is not what was asked for, or breaks off.
  */
-export async function readBody(answer: Answer, subject: string, range: ReadRange | undefined): Promise<Buffer> {
+export async function readBody(answer: Answer, subject: string, kind: FileKind, range: ReadRange | undefined): Promise<Buffer> {
   const body = answer.Body as unknown as Readable;
   try {
     const length = range === undefined ? checkedLength(answer, subject) : checkedRange(answer, subject, range);
-    if (range?.into === undefined && length > longestFileBytes) throw wrongAnswer(subject, `it announced ${length} bytes`);
+    if (range === undefined && length > longestFileBytes(kind)) throw wrongAnswer(subject, `it announced ${length} bytes`);
     let bytes = range?.into?.subarray(0, length) ?? Buffer.allocUnsafeSlow(Math.min(length, trustedLengthBytes));
     let done = 0;
     for await (const chunk of body as AsyncIterable<Buffer>) {

@@ -51,7 +51,7 @@ export function createS3Storage(address: Pick<StorageAddress, 'url' | 'options'>
       if (range?.length === 0) return sizeOf(file).then(() => Buffer.alloc(0));
       const Range = range && `bytes=${range.offset}-${range.offset + range.length - 1}`;
       return perform('read', subject, async (client) =>
-        readBody(await client.send(new GetObjectCommand({ ...target, Range })), subject, range),
+        readBody(await client.send(new GetObjectCommand({ ...target, Range })), subject, file.kind, range),
       );
     },
 

@@ -79,6 +79,19 @@ export interface Storage {
   close?(): Promise<void>;
 }
 
+const MiB = 1024 * 1024;
+const longest: Record<FileKind, number> = {
+  config: MiB,
+  keys: MiB,
+  locks: MiB,
+  snapshots: 64 * MiB,
+  index: 1024 * MiB,
+  data: 1024 * MiB,
+};
+
+/** No honest file of a kind is longer, in bytes: what claims to be, or goes on and on, is not read as a whole. */
+export const longestFileBytes = (kind: FileKind): number => longest[kind];
+
 /** How many transfers a lane had better have under way: enough to hide the round trips of a storage that is far away. */
 export const transfersAtOnce = ({ remote = false }: Storage): number => (remote ? 3 : 1);
 
