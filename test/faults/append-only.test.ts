@@ -106,6 +106,15 @@ if (requireServers()) {
       'packs were removed',
     );
 
+    const pruned = contentOf(store);
+    const replaced = await append('key', 'passwd', '--generate', join(folder, 'third.key'));
+    refused(replaced);
+    assert.match(replaced.stderr, /was added and opens the repository, but the old key stays/);
+    const retagged = await append('tag', '--all', '--add', 'x');
+    refused(retagged);
+    assert.match(retagged.stderr, /0 snapshots changed, 1 unchanged/);
+    assertKept(store, pruned);
+
     done(await append('backup'));
     done(await append('check', '--read-data'));
     const target = join(folder, 'restored');

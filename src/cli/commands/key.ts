@@ -117,10 +117,20 @@ async function passwd(context: Context): Promise<void> {
     }
     const id = await addNewKey(context, repository);
     // The new key is durable and has proved to open: from here on the old one is not needed.
-    await repository.storage.remove({ kind: 'keys', name: old });
+    await repository.storage.remove({ kind: 'keys', name: old }).catch((error: unknown) => {
+      throw error instanceof HoldfastError ? oldKeyStays(id, old, error) : error;
+    });
     output.document({ id, added: true, replaced: old });
     output.line(`replaced key ${shortId(old)} by ${shortId(id)}`);
     output.note('the password used until now opens the repository no more: replace it wherever it is kept, on other hosts too');
+  });
+}
+
+function oldKeyStays(id: string, old: string, { code, message, cause }: HoldfastError): HoldfastError {
+  return new HoldfastError(code, `key ${shortId(id)} was added and opens the repository, but the old key stays: ${message}`, {
+    file: `keys/${old}`,
+    remedy: `remove it with the new key, where credentials may delete: holdfast key remove ${shortId(old)}`,
+    cause,
   });
 }
 

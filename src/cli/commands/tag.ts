@@ -76,11 +76,12 @@ async function retag(
   const changes = chosen
     .map((snapshot) => ({ snapshot, tags: changeTags(snapshot, change, force) }))
     .filter(({ snapshot, tags }) => tags.join() !== snapshot.tags.join());
-  let failed = 0;
+  let [changed, failed] = [0, 0];
   for (const { snapshot, tags } of changes) {
     signal.throwIfAborted();
     try {
       const id = dryRun ? undefined : await retagSnapshot(repository, snapshot, tags, all);
+      changed++;
       output.document({ id, previous: snapshot.id, volume: volumeNameOf(snapshot), tags, dryRun });
       const now = id === undefined ? 'would have' : `is ${shortId(id)} and has`;
       output.line(
@@ -94,9 +95,8 @@ async function retag(
       if (error.code === 'storage-denied') break;
     }
   }
-  const unchanged = chosen.length - changes.length;
-  output.note(
-    `${formatCount(changes.length - failed, 'snapshot')} ${dryRun ? 'would be ' : ''}changed, ${formatCount(unchanged)} unchanged`,
-  );
+  // Those that failed, and those that were not tried after that, are unchanged too.
+  const unchanged = chosen.length - changed;
+  output.note(`${formatCount(changed, 'snapshot')} ${dryRun ? 'would be ' : ''}changed, ${formatCount(unchanged)} unchanged`);
   return failed > 0 ? exitCodes.failed : exitCodes.done;
 }
