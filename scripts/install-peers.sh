@@ -10,6 +10,8 @@ packages=(
   attr acl        # extended attributes, POSIX ACLs
   libcap2-bin     # file capabilities
   e2fsprogs       # small file systems that fill up
+  age             # encryption of exported archives
+  xz-utils bzip2 libarchive-tools # archives that others write
   git zstd strace # corpora, frames, system calls counted
   redis-server    # a real dump for the demo
   rclone openssl  # servers of storages, and certificates for them

@@ -53,13 +53,14 @@ export function findLayout(question: LayoutQuestion): FoundLayout {
   if (layout === 'single') return singleLayout(question);
   const volumes = volumesLayout(question, base);
   if (volumes.volumes.some(({ declared }) => declared) || isExport(question)) return volumes;
+  if (isContainer(question.lookUp)) return need(containerLayout(question), question);
   return containerLayout(question) ?? singleLayout(question);
 }
 
 const need = (found: FoundLayout | undefined, { volume }: LayoutQuestion): FoundLayout => {
   if (found !== undefined) return found;
   throw new HoldfastError('usage', `the archive holds no directory at the path of ${volume ?? 'any volume'}`, {
-    remedy: 'say in holdfast.yaml, with `path`, where the container had the data',
+    remedy: 'say in holdfast.yaml, with `path`, where the container had the data; or give --layout single',
   });
 };
 
