@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { BroadcastChannel } from 'node:worker_threads';
 import { sha256Hex } from '../format/kernel/sha256.ts';
 import type { Report } from '../model/events.ts';
-import { openRepository, type Repository } from '../repository/repository.ts';
+import { openRepository, type Repository, requireConfig } from '../repository/repository.ts';
 import type { RetryLink, Storage, StorageAddress } from '../storage/storage.ts';
 import { trimCaches } from '../storage/trim-caches.ts';
 import { withCache } from '../storage/with-cache.ts';
@@ -66,7 +66,7 @@ export async function openRepositoryAt(
   const { storage, address, close } = await openStorageFor(given, run);
   try {
     const likelyKey = cacheRoot && (await recallKey(cacheRoot, storage));
-    const repository = await openRepository(storage, await password(), likelyKey);
+    const repository = await openRepository(storage, await passwordFor(storage, password), likelyKey);
     if (cacheRoot !== undefined && repository.keyName !== likelyKey) await rememberKey(cacheRoot, repository);
     const cache = cacheRoot === undefined ? undefined : await openCache(cacheRoot, repository.config.id, freshCache);
     if (cache === undefined) return { repository, address, close };
@@ -80,6 +80,16 @@ export async function openRepositoryAt(
     };
   } catch (error) {
     await close();
+    throw error;
+  }
+}
+
+/** Where there is no repository, that no password was given for it is not what matters. */
+async function passwordFor(storage: Storage, password: () => Promise<Buffer>): Promise<Buffer> {
+  try {
+    return await password();
+  } catch (error) {
+    await requireConfig(storage);
     throw error;
   }
 }

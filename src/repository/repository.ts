@@ -94,6 +94,11 @@ export async function openRepository(storage: Storage, password: Buffer, likelyK
   return { storage, config, masterKey, keyName, seal };
 }
 
+/** @throws `no-repository`, `storage`. */
+export async function requireConfig(storage: Storage): Promise<void> {
+  await readConfig(storage);
+}
+
 async function readConfig(storage: Storage): Promise<Buffer> {
   try {
     return await storage.read({ kind: 'config', name: '' });

@@ -93,7 +93,7 @@ export class Findings {
     for (const [tree, finding] of this.badTrees) lost.set(tree, [finding]);
     for (const [blob, findings] of byBlob) {
       const copies = index.locations(index.idOf(blob), index.kindOf(blob)).length;
-      if ((badCopies.get(blob) as number) >= copies) lost.set(blob, [...(lost.get(blob) ?? []), ...findings]);
+      if ((badCopies.get(blob) as number) >= copies) lost.set(blob, [...findings.union(new Set(lost.get(blob)))]);
     }
     return lost;
   }
