@@ -19,6 +19,8 @@ export type GlobalOptions = {
   cacheDir?: string;
   /** False with `--no-cache`. */
   cache?: boolean;
+  /** Address of the Docker Engine, as in DOCKER_HOST. */
+  dockerHost?: string;
   /** Another file than `holdfast.yaml`. */
   config?: string;
   /** Work as if started in this directory. */
@@ -39,6 +41,7 @@ export const globalOptions: readonly { flags: string; description: string }[] = 
   { flags: '--limit-download <size>', description: 'fetch at most so much a second from storages' },
   { flags: '--cache-dir <directory>', description: 'keep the cache of metadata here' },
   { flags: '--no-cache', description: 'use no cache of metadata' },
+  { flags: '--docker-host <address>', description: 'find volumes at this Docker Engine (unix://, tcp://, ssh://)' },
   { flags: '-c, --config <file>', description: 'use this file instead of holdfast.yaml' },
   { flags: '-C, --directory <directory>', description: 'work as if started in this directory' },
   { flags: '--no-color', description: 'print without colours' },
