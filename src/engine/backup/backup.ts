@@ -23,7 +23,7 @@ import { inspectRoot, type Root } from './root.ts';
 import { snapshotOf, type VolumeCut } from './snapshot-of.ts';
 import { readStreamedVolume, type VolumeStream } from './stream-volume.ts';
 import { walkVolume } from './walk.ts';
-import { countsOfBoth, type WarmPass } from './warm-pass.ts';
+import { countsOfBoth, rememberingTrees, type WarmPass } from './warm-pass.ts';
 
 /** A volume as a backup reads it. */
 export type VolumeToBackUp = Omit<VolumeStart, 'root'> & {
@@ -99,7 +99,8 @@ const indexCheckEveryMs = 5000;
  */
 export async function backUp(options: BackupOptions): Promise<BackupResult> {
   const { repository, report, clock, signal } = options;
-  const index = createIndexWriter(repository);
+  const writer = createIndexWriter(repository);
+  const index = options.withoutSnapshots ? rememberingTrees(writer, options.index) : writer;
   const settings = laneSettings(options);
   let current = '';
   const warnings = new Map<string, number>();

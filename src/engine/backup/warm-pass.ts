@@ -1,9 +1,24 @@
 /** A backup in two passes: what the first reads while everything runs, the second only compares, while everything is halted. */
+import { parseHeaderEntries } from '../../format/pack-header.ts';
 import type { BlobId } from '../../model/ids.ts';
+import type { BlobIndex } from '../../repository/blob-index.ts';
+import type { IndexWriter } from '../../repository/index-writer.ts';
 import type { Counts } from './counters.ts';
 
 /** What the first pass made of a volume. */
 export type WarmPass = { tree: BlobId; counts: Counts };
+
+/** An index writer that also lets the trees of the packs that it takes note of be read, by the pass that comes after. */
+export const rememberingTrees = (writer: IndexWriter, index: BlobIndex): IndexWriter => ({
+  ...writer,
+  add(pack) {
+    writer.add(pack);
+    if (pack.kind !== 'tree') return;
+    const number = index.addPack(pack.id);
+    for (const { id, kind, offset, length, plainLength } of parseHeaderEntries(pack.entries))
+      index.add(id, kind, number, offset, length, plainLength);
+  },
+});
 
 /**
  * What both passes did, as one backup that is compared with the parent snapshot. What was added is exact. A file that changed before the first
