@@ -37,6 +37,14 @@ export type EngineEvent =
       unreadable: number;
       summary: SnapshotSummary;
     }
+  /** How the volumes will be cut, before anything is done. `containers` are those that write to a volume, `halts` in their order. */
+  | {
+      event: 'cut-planned';
+      volumes: { volume: string; way: 'live' | 'pause' | 'stop' | 'dump'; reason: string; containers: string[] }[];
+      halts: { container: string; action: 'pause' | 'stop' }[][];
+    }
+  /** All containers that were halted run again; longest first. */
+  | { event: 'cut-finished'; containers: { container: string; action: 'pause' | 'stop'; downtimeMs: number }[] }
   | { event: 'restored'; volume: string; snapshot: string; target: string; result: RestoreResult }
   | { event: 'finding'; finding: CheckFinding }
   | ({ event: 'snapshot-copied' } & CopiedSnapshot)

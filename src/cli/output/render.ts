@@ -70,6 +70,13 @@ function textRenderer(output: Omit<Output, 'report'>, progress: Progress, nowMs:
       case 'snapshot':
         problems.finishVolume(event.volume);
         return output.line(output.quiet ? `${displayText(event.volume)} ${shortId(event.id)}` : snapshotLine(event, output));
+      case 'cut-planned':
+        for (const line of cutPlanLines(event)) output.note(line);
+        return;
+      case 'cut-finished':
+        for (const { container, action, downtimeMs } of event.containers)
+          output.note(`${displayText(container)} was ${action === 'pause' ? 'paused' : 'stopped'} for ${formatDuration(downtimeMs)}`);
+        return;
       case 'restored':
         problems.finishVolume(event.volume);
         return output.line(output.quiet ? `${displayText(event.volume)} ${displayText(event.target)}` : restoredLine(event, output));
@@ -143,6 +150,12 @@ function snapshotLine(
   const grade = consistency === 'torn' ? style.warning('torn') : consistency;
   const missing = unreadable === 0 ? '' : `; ${style.bad(`${formatCount(unreadable, 'file')} unreadable`)}`;
   return `${name}: ${dryRun ? 'dry run' : `snapshot ${shortId(id)}`} (${grade}), ${total}; ${changes}; ${added}${missing}`;
+}
+
+function cutPlanLines({ volumes, halts }: Event<'cut-planned'>): string[] {
+  const lines = volumes.map(({ volume, way, reason }) => `${displayText(volume)}: ${way} (${displayText(reason)})`);
+  const halted = halts.flat().map(({ container, action }) => `${action} ${displayText(container)}`);
+  return halted.length === 0 ? lines : [...lines, `in this order: ${halted.join(', ')}`];
 }
 
 function restoredLine({ volume, snapshot, target, result }: Event<'restored'>, { style }: Omit<Output, 'report'>): string {

@@ -7,7 +7,7 @@ import type { Containers } from '../../platform/containers.ts';
 import type { Inventory } from '../../platform/platform.ts';
 import type { HeldApplication } from '../recipes/prepare.ts';
 import { comeBack } from './come-back.ts';
-import { findJournals, type Journal, removeJournal, writeJournal } from './journal.ts';
+import { findJournals, type Journal, writeJournal } from './journal.ts';
 import { isAwaitedHealthy } from './order.ts';
 import { type CutPlan, type Halt, type PlannedVolume, type VolumeOfCut, writersOf } from './plan.ts';
 
@@ -33,13 +33,15 @@ export type CutResult = {
   /** Of each container that was halted, longest first. */
   downtimes: { container: string; action: 'pause' | 'stop'; downtimeMs: number }[];
   failures: HoldfastError[];
+  /** Whether all that was halted runs again, healthy or not: only then the journal can go. */
+  isBack: boolean;
 };
 
 export type Cut = {
   /** For `BackupOptions.cut`. What fails is in the result; the volumes are read all the same, as `crash`. */
   begin(): Promise<void>;
   end(): Promise<ReadonlyMap<string, VolumeCut>>;
-  /** Brings everything back if `end` wasn't called, waits for health, and forgets the journal when all is well. Call it whatever happened. */
+  /** Brings everything back if `end` wasn't called, and waits for health. Call it whatever happened. */
   finish(): Promise<CutResult>;
 };
 
@@ -50,7 +52,7 @@ export function createCut(options: CutOptions): Cut {
   const halted = new Map<string, Halted>();
   const failures: HoldfastError[] = [];
   let health: Promise<HoldfastError[]> | undefined;
-  let journalled = false;
+  let lost = 0;
   /** Why the cut is not what was planned. */
   let broken = false;
   let back: Promise<void> | undefined;
@@ -78,6 +80,7 @@ export function createCut(options: CutOptions): Cut {
       },
     });
     failures.push(...result.failures);
+    lost = result.failures.length;
     health = result.health;
     await Promise.all(options.applications.map((application) => application.release().catch(() => undefined)));
   }
@@ -88,7 +91,6 @@ export function createCut(options: CutOptions): Cut {
     await refuseOthers(options);
     await refuseVanishing(containers, plan);
     await writeJournal(options.stateFolder, { ...options.journal, groups: plan.halts.map((group) => group.map(entryOf)) });
-    journalled = true;
     await refuseOthers(options);
     timer = setTimeout(() => {
       broken = true;
@@ -140,15 +142,12 @@ export function createCut(options: CutOptions): Cut {
     async finish() {
       await bringBack();
       failures.push(...((await health) ?? []));
-      const lost = failures.some(({ code }) => code === 'container-down');
-      // What did not come back is tried again by the next run.
-      if (journalled && !lost) await removeJournal(options.stateFolder, options.journal.run);
       const downtimes = [...halted.values()].map(({ halt, sinceMs, untilMs = nowMs() }) => ({
         container: halt.container.name,
         action: halt.action,
         downtimeMs: Math.round(untilMs - sinceMs),
       }));
-      return { downtimes: downtimes.sort((a, b) => b.downtimeMs - a.downtimeMs), failures };
+      return { downtimes: downtimes.sort((a, b) => b.downtimeMs - a.downtimeMs), failures, isBack: lost === 0 };
     },
   };
 }
@@ -160,12 +159,12 @@ const tooLong = (maxDowntimeMs: number) =>
     remedy: 'the snapshots are graded crash; allow more with --max-downtime, or find out why reading takes so long',
   });
 
-/** Two runs that halt the same containers would bring back what the other still reads. Each writes its journal before it looks. */
+/** Two runs that halt the same containers would bring back what the other still reads. Each writes its journal before it looks; those of the dead are undone at the start. */
 async function refuseOthers({ stateFolder, plan }: CutOptions): Promise<void> {
   const ids = new Set(plan.halts.flat().map(({ container }) => container.id));
   for (const { journal, life } of await findJournals(stateFolder)) {
     const same = journal.groups.flat().find(({ id }) => ids.has(id));
-    if (life === 'own' || same === undefined) continue;
+    if (life === 'own' || life === 'dead' || same === undefined) continue;
     throw new HoldfastError('locked', `container ${same.name} is halted by another backup (run ${journal.run})`);
   }
 }

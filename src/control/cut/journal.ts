@@ -24,11 +24,14 @@ export type Journal = {
 type JournalFile = Journal & { version: 1; pid: number; evidence: ProcessEvidence | undefined };
 
 /** What became of the process that wrote a journal. */
-export type FoundJournal = { journal: Journal; path: string; life: 'own' | 'alive' | 'dead' | 'unknown' };
+export type FoundJournal = { journal: Journal; life: 'own' | 'alive' | 'dead' | 'unknown' };
 
 const folderMode = 0o700;
 const fileMode = 0o600;
 const suffix = '.json';
+
+/** Where a run puts dumps until they are stored; not there unless somebody makes it. */
+export const dumpFolderOf = (stateFolder: string, run: string): string => join(stateFolder, 'dumps', run);
 
 /** @param stateFolder where Holdfast keeps what must outlive a run. */
 const folderOf = (stateFolder: string): string => join(stateFolder, 'cuts');
@@ -68,8 +71,9 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-/** Harmless when it is gone. */
+/** Removes the journal and the dumps of a run. Harmless when they are gone. */
 export async function removeJournal(stateFolder: string, run: string): Promise<void> {
+  await rm(dumpFolderOf(stateFolder, run), { recursive: true, force: true });
   await rm(pathOf(stateFolder, run), { force: true });
 }
 
@@ -79,11 +83,11 @@ export async function findJournals(stateFolder: string): Promise<FoundJournal[]>
   const names = await readdir(folder).catch(() => []);
   const found: FoundJournal[] = [];
   for (const name of names.filter((candidate) => candidate.endsWith(suffix)).sort()) {
-    const path = join(folder, name);
-    const file = await readOwn(path);
-    if (file === undefined) continue;
+    const file = await readOwn(join(folder, name));
+    // The name says which run it is: dumps are removed by it.
+    if (file === undefined || name !== `${file.run}${suffix}`) continue;
     const { version: _, pid, evidence, ...journal } = file;
-    found.push({ journal, path, life: lifeOf(pid, evidence) });
+    found.push({ journal, life: lifeOf(pid, evidence) });
   }
   return found;
 }

@@ -94,7 +94,7 @@ function planVolume(inventory: Inventory, volume: VolumeOfCut, facts: Applicatio
   const writers = writersOf(inventory, volume);
   const app = volume.app ?? onlyOne(writers.map(({ image }) => applicationOfImage(image)).filter((found) => found !== undefined));
   const label = labelledWay(inventory, volume, writers);
-  const asked = volume.way !== 'auto' ? { way: volume.way, reason: 'as asked' } : (label ?? chooseWay(writers, app, facts));
+  const asked = volume.way !== 'auto' ? { way: volume.way, reason: 'as asked' } : (label ?? chooseWay(volume, writers, app, facts));
   if (asked.way === 'dump') refuseUndumpable(volume.name, writers, app, facts);
   return {
     name: volume.name,
@@ -122,10 +122,13 @@ function labelledWay(
 }
 
 function chooseWay(
+  { engineVolume }: VolumeOfCut,
   writers: readonly PlatformContainer[],
   app: KnownApp | undefined,
   facts: ApplicationFacts,
 ): { way: CutWay; reason: string } {
+  // What bind-mounts a directory may do so for other reasons: a monitor that mounts everything is not to be halted unasked.
+  if (engineVolume === undefined) return { way: 'live', reason: 'a directory' };
   const [only, ...others] = writers;
   if (only === undefined) return { way: 'live', reason: 'no container that runs writes to it' };
   if (app === 'redis' && others.length === 0) {

@@ -1,13 +1,13 @@
 /** Brings back what a run that was killed has left halted. */
-import { rm } from 'node:fs/promises';
 import type { Clock } from '../../model/clock.ts';
 import { HoldfastError } from '../../model/errors.ts';
 import type { Containers } from '../../platform/containers.ts';
 import { runHooks } from '../hooks/hooks.ts';
 import { comeBack } from './come-back.ts';
-import type { FoundJournal, Journal } from './journal.ts';
+import { type Journal, removeJournal } from './journal.ts';
 
 export type UndoOptions = {
+  stateFolder: string;
   /** Connects to the engine that a journal was written for. */
   connect: (journal: Journal) => Promise<Containers>;
   healthTimeoutMs: number;
@@ -20,27 +20,35 @@ export type Undone = { run: string; project: string; containers: string[]; failu
 
 /**
  * Starts and resumes containers in order, waits for their health, runs the hooks that were to come, and forgets the journal. When a container
- * doesn't come back the journal stays, for the next time.
+ * doesn't run again the journal stays, for the next time.
  */
-export async function undoCut({ journal, path }: FoundJournal, options: UndoOptions): Promise<Undone> {
+export async function undoCut(journal: Journal, options: UndoOptions): Promise<Undone> {
   const { run, project, groups } = journal;
-  let containers: Containers;
+  let containers: Containers | undefined;
   try {
-    containers = await options.connect(journal);
+    if (needsEngine(journal)) containers = await options.connect(journal);
   } catch (error) {
     if (!(error instanceof HoldfastError)) throw error;
     return { run, project, containers: [], failures: [error] };
   }
   try {
-    const { failures, health } = await comeBack(groups, { ...options, containers });
-    failures.push(...(await health));
-    const inventory = await containers.inventory().catch(() => undefined);
+    const failures: HoldfastError[] = [];
+    let lost = 0;
+    if (containers !== undefined) {
+      const back = await comeBack(groups, { ...options, containers });
+      lost = back.failures.length;
+      failures.push(...back.failures, ...(await back.health));
+    }
+    const inventory = await containers?.inventory().catch(() => undefined);
     for (const hooks of [journal.hooks.onError, journal.hooks.after]) {
       failures.push(...(await runHooks(hooks, { containers, inventory, project, signal: options.signal })));
     }
-    if (failures.every(({ code }) => code === 'command-failed')) await rm(path, { force: true });
+    if (lost === 0) await removeJournal(options.stateFolder, run);
     return { run, project, containers: groups.flat().map(({ name }) => name), failures };
   } finally {
-    containers.close();
+    containers?.close();
   }
 }
+
+const needsEngine = ({ groups, hooks }: Journal): boolean =>
+  groups.flat().length > 0 || [...hooks.onError, ...hooks.after].some((hook) => hook.in !== undefined);
