@@ -1,38 +1,46 @@
-import { join, resolve } from 'node:path';
+import { lstat } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Configuration } from '../../control/configuration/configuration.ts';
-import type { Choice } from '../../control/restore-points.ts';
+import { refuseTooLittleSpace } from '../../control/restoring/plan-restore.ts';
+import { inspectRoot } from '../../engine/backup/root.ts';
 import type { WarmLanes } from '../../engine/lanes/pool.ts';
 import type { LaneStart } from '../../engine/lanes/protocol.ts';
 import { placeInVolume } from '../../engine/restore/in-place.ts';
+import { restoreMarkerName } from '../../engine/restore/marker.ts';
 import type { Overwrite, OwnerOptions } from '../../engine/restore/options.ts';
 import { restoreVolume } from '../../engine/restore/restore.ts';
 import { exitCodes, HoldfastError } from '../../model/errors.ts';
 import { shortId } from '../../model/ids.ts';
+import { parseDuration } from '../../model/quantities.ts';
 import { rawFromText } from '../../model/raw-bytes.ts';
-import { isRepaired, type StoredSnapshot } from '../../model/snapshot.ts';
-import { createDirectoryPlatform } from '../../platform/directory/directory.ts';
+import { identityFromTags, isRepaired, type StoredSnapshot } from '../../model/snapshot.ts';
 import { createBlobReader } from '../../repository/blob-reader.ts';
 import { loadIndex } from '../../repository/load-index.ts';
 import { listSnapshots } from '../../repository/snapshots.ts';
 import { chooseSnapshots } from '../choose-snapshots.ts';
 import type { Command, CommandContext } from '../command.ts';
+import { beforeRestoreTag, type Guard, takeGuard } from '../guard-snapshots.ts';
 import { configureLanes, type LaneBudget, type LaneOptions, parseLanes } from '../lane-options.ts';
+import { whileStopped } from '../restore-offline.ts';
+import { findTargets, spaceNeeds, type Target, type TargetOptions, type Targets } from '../restore-targets.ts';
 import { findProject, type Session, selectVolumes, systemClock, withRepository, withWarmLanes } from '../session.ts';
 
-type Options = LaneOptions & {
-  at?: string;
-  to?: string;
-  path?: string;
-  delete?: boolean;
-  overwrite?: string;
-  verify?: boolean;
-  dryRun?: boolean;
-  owner?: string;
-  mapUid: string[];
-  mapGid: string[];
-  sparse: boolean;
-  lock: boolean;
-};
+type Options = LaneOptions &
+  TargetOptions & {
+    at?: string;
+    path?: string;
+    delete?: boolean;
+    overwrite?: string;
+    verify?: boolean;
+    dryRun?: boolean;
+    owner?: string;
+    mapUid: string[];
+    mapGid: string[];
+    sparse: boolean;
+    lock: boolean;
+    guard: boolean;
+    healthTimeout?: string;
+  };
 
 /** More planned work than this makes a restore no quicker. */
 const plannedBytes = 16 * 1024 * 1024;
@@ -49,6 +57,8 @@ export const command: Command<Options> = {
         '--to <directory>',
         'restore to this directory instead of into the volumes; several volumes go to directories of their names in it',
       )
+      .option('--to-volume <name>', 'restore one volume into this Docker volume, which is made when it is not there')
+      .option('--to-project <name>', 'restore into the Docker volumes of another Compose project, which are made when they are not there')
       .option(
         '--path <subtree>',
         "restore only this file or directory of the volume, to where it was; with --to, a directory's content goes into that directory",
@@ -60,12 +70,14 @@ export const command: Command<Options> = {
       .option('--owner <uid:gid>', 'give everything to this owner')
       .option('--map-uid <from:to>', 'give what belonged to one user to another (repeatable)', collect, [])
       .option('--map-gid <from:to>', 'the same for groups (repeatable)', collect, [])
+      .option('--no-guard', 'take no guard snapshots of what is about to be overwritten')
+      .option('--health-timeout <duration>', 'how long each container may take to be healthy again', '2m')
       .option('--no-sparse', 'write zeros instead of making holes')
       .option('--no-lock', 'write no lock: for a repository that cannot be written, while nobody prunes it');
     configureLanes(commander);
     commander.addHelpText(
       'after',
-      '\nAn interrupted restore is carried on by running it again: it verifies what is there and fetches the rest.',
+      '\nContainers that use the volumes are stopped, and started again. An interrupted restore is carried on by running it again: it verifies what is there and fetches the rest.',
     );
   },
 
@@ -82,28 +94,40 @@ async function restoreChosen(context: CommandContext<Options>, settings: Setting
   const startedMs = performance.now();
   return withRepository(context, configuration, options.dryRun || !options.lock ? 'none' : 'shared', async (session) => {
     const snapshots = await listSnapshots(session.repository, (name) => output.warning(`the snapshot file ${name} is damaged`));
-    const choices = chooseSnapshots({ snapshots, configuration, volumes: operands, at: options.at, now: systemClock.now() });
+    const candidates = withoutGuardsOfRestores(snapshots, options.at);
+    const choices = chooseSnapshots({ snapshots: candidates, configuration, volumes: operands, at: options.at, now: systemClock.now() });
     if (settings.path !== undefined && choices.length !== 1) {
       throw new HoldfastError('usage', '--path needs exactly one volume', { remedy: 'name the volume that the path is in' });
     }
     const run = choices.map(({ snapshot }) => shortId(snapshot.id)).join(' ');
     output.report({ event: 'run-started', operation: 'restore', run, volumes: choices.map(({ volume }) => volume) });
-    const exitCode = await restoreAll(context, session, configuration, choices, settings, warm);
+    const found = await findTargets(context, configuration, choices);
+    let exitCode: number;
+    try {
+      exitCode = await restoreTo(context, session, configuration, found, settings, warm);
+    } finally {
+      found.docker?.access.close();
+    }
     output.report({ event: 'run-finished', operation: 'restore', run, durationMs: Math.round(performance.now() - startedMs), exitCode });
     return exitCode;
   });
 }
 
-type Settings = OwnerOptions & LaneBudget & { overwrite: Overwrite; path: string | undefined };
+type Settings = OwnerOptions & LaneBudget & { overwrite: Overwrite; path: string | undefined; healthTimeoutMs: number };
 
 function parseOptions(options: Options): Settings {
   const overwrite = options.overwrite ?? 'always';
   if (!overwrites.includes(overwrite)) {
     throw new HoldfastError('usage', `--overwrite takes ${overwrites.join(', ')}, not ${JSON.stringify(overwrite)}`);
   }
+  const healthTimeoutMs = parseDuration(options.healthTimeout ?? '2m');
+  if (healthTimeoutMs === undefined) {
+    throw new HoldfastError('usage', `--health-timeout takes a duration, not ${JSON.stringify(options.healthTimeout)}`);
+  }
   const owner = options.owner === undefined ? undefined : parseIdPair(options.owner, '--owner', 'UID:GID');
   return {
     overwrite: overwrite as Overwrite,
+    healthTimeoutMs,
     ...parseLanes(options),
     path: options.path?.replace(/^\/+|\/+$/g, ''),
     ...(owner ? { owner: { uid: owner[0], gid: owner[1] } } : {}),
@@ -118,29 +142,176 @@ function parseIdPair(text: string, option: string, shape: string): [number, numb
   throw new HoldfastError('usage', `${option} takes ${shape}, two numbers, not ${JSON.stringify(text)}`);
 }
 
-async function restoreAll(
-  context: CommandContext<Options>,
-  { repository, address, signal }: Session,
+/**
+ * A restore takes guard snapshots of what it overwrites. Who runs the same restore again, for the newest state or that of a time, means what
+ * it meant before: not them, unless it names one.
+ */
+function withoutGuardsOfRestores(snapshots: readonly StoredSnapshot[], at: string | undefined): StoredSnapshot[] {
+  return snapshots.filter(({ id, tags }) => {
+    const named = at !== undefined && at !== '' && (id.startsWith(at) || tags.includes(`run=${at}`));
+    return named || !tags.includes(beforeRestoreTag);
+  });
+}
+
+type Context = CommandContext<Options>;
+
+/** Looks for what speaks against it, and restores in the frame that the targets need. */
+async function restoreTo(
+  context: Context,
+  session: Session,
   configuration: Configuration | undefined,
-  choices: readonly Choice[],
+  found: Targets,
   settings: Settings,
   warm: WarmLanes,
 ): Promise<number> {
   const { options, output } = context;
-  const targets = await targetsOf(context, configuration, choices);
+  const { targets, docker } = found;
+  for (const note of docker?.plan.notes ?? []) output.warning(note);
+  if (!options.dryRun && settings.path === undefined) await refuseWhatCannotFit(configuration, found, session);
+  if (options.dryRun) {
+    for (const { name } of docker?.plan.create ?? []) output.line(`would make the Docker volume ${name}`);
+    for (const { name } of docker?.plan.stop ?? []) output.line(`would stop container ${name}, and start it again`);
+    return restoreAll(context, session, { ...found, targets: targets.filter(({ directory }) => directory !== undefined) }, settings, warm);
+  }
+  const prepare = async (before: string | undefined) => {
+    const guard = await guardTargets(context, session, configuration, found, settings);
+    const run = guard?.run ?? before;
+    if (run !== undefined) tellUndo(context, found, run, guard, settings);
+    return run;
+  };
+  const restore = async () => restoreAll(context, session, { ...found, targets: await makeVolumes(found) }, settings, warm);
+  if (docker === undefined) {
+    await prepare(undefined);
+    return restore();
+  }
+  const volumes = targets.flatMap(({ engineVolume }) => engineVolume ?? []);
+  const { healthTimeoutMs } = settings;
+  return whileStopped(context, docker, volumes, { prepare, restore }, { signal: session.signal, healthTimeoutMs });
+}
+
+async function refuseWhatCannotFit(configuration: Configuration | undefined, { targets }: Targets, session: Session) {
+  const snapshots = await listSnapshots(session.repository, () => undefined);
+  // What the newest snapshot of a volume holds is about what is there; that of a volume which nobody saved before is not known.
+  const present = new Map<string, number>();
+  for (const { tags, summary } of snapshots) {
+    const identity = identityFromTags(tags);
+    if (identity?.project === configuration?.project && identity !== undefined)
+      present.set(identity.volume, summary?.totalBytesProcessed ?? 0);
+  }
+  const empty = new Set(targets.filter(({ choice, directory }) => isEmpty(choice.volume, directory)));
+  refuseTooLittleSpace(await spaceNeeds(targets, (target) => (empty.has(target) ? 0 : (present.get(target.choice.volume) ?? 0))));
+}
+
+/** Missing counts as empty; half restored doesn't. */
+function isEmpty(volume: string, directory: string | undefined): boolean {
+  if (directory === undefined) return true;
+  try {
+    return inspectRoot(volume, directory, false).empty;
+  } catch (error) {
+    return error instanceof HoldfastError && error.code === 'volume-missing';
+  }
+}
+
+/** Saves what is about to be overwritten. Nothing to save is no guard. */
+async function guardTargets(
+  { options, output }: Context,
+  session: Session,
+  configuration: Configuration | undefined,
+  { targets, inPlace, docker }: Targets,
+  { lanes }: Settings,
+): Promise<Guard | undefined> {
+  if (!inPlace || !options.guard) return undefined;
+  const elsewhere = options.toVolume !== undefined || options.toProject !== undefined;
+  const volumes: { name: string; directory: string }[] = [];
+  for (const { choice, directory, engineVolume } of targets) {
+    if (directory === undefined || isEmpty(choice.volume, directory)) continue;
+    if (await isHalfRestored(directory)) {
+      output.warning(`${choice.volume} holds an unfinished restore: no guard snapshot is taken of that`);
+    } else volumes.push({ name: elsewhere ? (engineVolume as string) : choice.volume, directory });
+  }
+  if (volumes.length === 0) return undefined;
+  if (!options.lock) {
+    output.warning('no guard snapshot is taken, as the repository is not to be written (--no-lock)');
+    return undefined;
+  }
+  return takeGuard(session, {
+    project: configuration?.project ?? options.toProject ?? 'holdfast',
+    volumes,
+    consistency: docker === undefined ? 'crash' : 'stopped',
+    tags: [beforeRestoreTag],
+    lanes,
+    report: output.report,
+  });
+}
+
+const isHalfRestored = (directory: string) =>
+  lstat(join(directory, restoreMarkerName)).then(
+    () => true,
+    () => false,
+  );
+
+/** Names the guard, and the command that brings back what was there. */
+function tellUndo(
+  { options, output, global }: Context,
+  { targets }: Targets,
+  run: string,
+  guard: Guard | undefined,
+  { path }: Settings,
+): void {
+  const words = ['holdfast restore'];
+  const only = guard?.snapshots.length === 1 ? guard.snapshots[0] : undefined;
+  if (options.toVolume !== undefined && only !== undefined) words.push('--at', shortId(only.id), '--to-volume', options.toVolume);
+  else if (options.toProject === undefined) words.push(...targets.map(({ choice }) => choice.volume), '--at', run);
+  else words.push('--at', run, '--to-project', options.toProject);
+  // What the restore brings anew is not in the guard: only with --delete does it go.
+  words.push('--delete');
+  if (global.repository !== undefined && !/[:@]/.test(global.repository)) words.push('--repository', global.repository);
+  const undo = words.join(' ');
+  output.document({ event: 'guard', run, snapshots: guard?.snapshots ?? [], undo });
+  output.line(`guard ${run}; to undo the restore: ${undo}`);
+  if (path !== undefined) output.note('the guard holds the whole volume; add --path to bring back a part of it only');
+}
+
+/** Makes the volumes that are missing; then all have a directory. */
+async function makeVolumes({ targets, docker }: Targets): Promise<Target[]> {
+  if (docker === undefined || docker.plan.create.length === 0) return targets;
+  const { access, plan } = docker;
+  for (const volume of plan.create) await access.volumes.create(volume);
+  const { volumes } = await access.containers.inventory();
+  const reached: Target[] = [];
+  for (const target of targets) {
+    const made = target.directory === undefined ? volumes.find(({ name }) => name === target.engineVolume) : undefined;
+    if (target.directory === undefined && made === undefined) {
+      throw new HoldfastError('volume-missing', `the Docker volume ${target.engineVolume} was made, and is gone`, {
+        volume: target.choice.volume,
+      });
+    }
+    reached.push(made === undefined ? target : { ...target, directory: await access.directoryOf(target.choice.volume, made) });
+  }
+  return reached;
+}
+
+async function restoreAll(
+  { options, output }: Context,
+  { repository, address, signal }: Session,
+  { targets, inPlace }: Targets,
+  settings: Settings,
+  warm: WarmLanes,
+): Promise<number> {
   const index = await loadIndex(repository);
   const { config, masterKey } = repository;
   const start: LaneStart = { job: 'restore', address, config, masterKey, index: index.memory, settings: undefined };
   const pool = warm.start(start, () => undefined);
   let exitCode: number = exitCodes.done;
   try {
-    for (const { volume, snapshot, fromEarlierPoint } of choices) {
+    for (const target of targets) {
+      const { volume, snapshot, fromEarlierPoint } = target.choice;
       if (isRepaired(snapshot)) output.warning(repairedWarning(volume, snapshot));
       if (fromEarlierPoint) output.warning(`${volume} is not in the newest restore point: it is restored from ${snapshot.time}`);
-      const { lanes: _, memoryBytes, path, ...rest } = settings;
+      const { lanes: _, healthTimeoutMs: __, memoryBytes, path, ...rest } = settings;
       const subtree = rawFromText(path ?? '');
       const dryRun = options.dryRun ?? false;
-      const directory = targets.get(volume) as string;
+      const directory = target.directory as string;
       let refused = 0;
       const warn = (warning: string) => {
         refused++;
@@ -155,7 +326,7 @@ async function restoreAll(
         volume,
         // `--to` says where the content goes; without it, everything goes to where it was.
         target: directory,
-        ...(options.to === undefined && {
+        ...(inPlace && {
           beneath: await placeInVolume({ blobs, snapshot, volume, directory, subtree, dryRun, warn, ...rest }),
         }),
         subtree,
@@ -181,30 +352,4 @@ async function restoreAll(
 function repairedWarning(volume: string, { id, original }: StoredSnapshot): string {
   const of = original === undefined ? 'a damaged one' : `the damaged ${shortId(original)}`;
   return `${volume}: snapshot ${shortId(id)} is repaired: it lacks what was lost of ${of}, files may be shortened and directories empty`;
-}
-
-/** Where each volume goes: its own place, or below `--to`. */
-async function targetsOf(
-  { options, cwd, operands }: CommandContext<Options>,
-  configuration: Configuration | undefined,
-  choices: readonly Choice[],
-): Promise<Map<string, string>> {
-  if (options.to !== undefined) {
-    const to = resolve(cwd, options.to);
-    const single = choices.length === 1 && (operands.length === 1 || configuration === undefined);
-    return new Map(choices.map(({ volume }) => [volume, single ? to : join(to, volume)]));
-  }
-  if (configuration === undefined) throw new HoldfastError('usage', 'without a holdfast.yaml, a restore needs --to DIRECTORY');
-  const platform = createDirectoryPlatform();
-  const targets = new Map<string, string>();
-  for (const { volume } of choices) {
-    const known = configuration.volumes.find(({ name }) => name === volume);
-    if (known === undefined) {
-      throw new HoldfastError('unknown-volume', `volume ${volume} is not in ${configuration.file}`, {
-        remedy: 'say where to restore it with --to DIRECTORY',
-      });
-    }
-    targets.set(volume, (await platform.locate({ name: volume, project: configuration.project, source: known.source })).directory);
-  }
-  return targets;
 }

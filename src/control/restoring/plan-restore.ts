@@ -3,7 +3,7 @@ import { HoldfastError } from '../../model/errors.ts';
 import { formatSize } from '../../model/quantities.ts';
 import type { Inventory, PlatformContainer, PlatformVolume } from '../../platform/platform.ts';
 import type { NewVolume } from '../../platform/volume-keeper.ts';
-import { stopOrder } from './container-order.ts';
+import { haltGroups } from '../cut/order.ts';
 
 /** A volume that is to be restored into. */
 export type VolumeTarget = {
@@ -30,7 +30,7 @@ const swarmLabel = 'com.docker.swarm.service.id';
 /**
  * @throws `volume-in-use` for containers that cannot be stopped and started again: paused ones, and those of Swarm, which would start others.
  */
-export function planRestore({ volumes }: Inventory, targets: readonly VolumeTarget[]): RestorePlan {
+export function planRestore({ volumes, containers }: Inventory, targets: readonly VolumeTarget[]): RestorePlan {
   const byName = new Map(volumes.map((volume) => [volume.name, volume]));
   const create: NewVolume[] = [];
   const stop = new Map<string, PlatformContainer>();
@@ -52,7 +52,7 @@ export function planRestore({ volumes }: Inventory, targets: readonly VolumeTarg
       }
     }
   }
-  return { create, stop: stopOrder([...stop.values()]), notes: [...new Set(notes)] };
+  return { create, stop: haltGroups([...stop.values()], containers).flat(), notes: [...new Set(notes)] };
 }
 
 const isStopped = ({ state }: PlatformContainer) => state === 'exited' || state === 'created' || state === 'dead' || state === 'removing';

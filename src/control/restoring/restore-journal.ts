@@ -2,7 +2,7 @@
  * What a restore into an engine's volumes has stopped, on disk: one that was killed is carried on by the next restore of the same volumes, which
  * also starts what that one had stopped. Containers are not started over a volume that is half-written.
  */
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HoldfastError } from '../../model/errors.ts';
@@ -21,6 +21,8 @@ export type RestoreJournal = {
   startedAt: string;
   pid: number;
   evidence?: ProcessEvidence;
+  /** The restore has failed; it is to be carried on by another. */
+  left?: boolean;
 };
 
 export type HeldJournal = {
@@ -28,6 +30,8 @@ export type HeldJournal = {
   readonly inherited: { stopped: StoppedContainer[]; guard: string | undefined };
   /** Durable when it returns. */
   note(change: Partial<Pick<RestoreJournal, 'stopped' | 'guard'>>): Promise<void>;
+  /** The restore has failed half-way: what it stopped is for the next one to start. */
+  leave(): Promise<void>;
   /** The restore has ended well, or has changed nothing. */
   close(): Promise<void>;
 };
@@ -44,7 +48,7 @@ export async function openRestoreJournal(folder: string, volumes: readonly strin
     `${createHash('sha256')
       .update([...volumes].sort().join('\n'))
       .digest('hex')
-      .slice(0, 16)}-${process.pid}.json`,
+      .slice(0, 16)}-${process.pid}-${randomBytes(3).toString('hex')}.json`,
   );
   let journal: RestoreJournal = {
     volumes: [...volumes],
@@ -64,14 +68,14 @@ export async function openRestoreJournal(folder: string, volumes: readonly strin
   }
   const stopped = new Map(earlier.flatMap((other) => other.journal.stopped).map((container) => [container.id, container]));
   const inherited = { stopped: [...stopped.values()], guard: earlier.map((other) => other.journal.guard).find((run) => run !== undefined) };
-  const note = async (change: Partial<Pick<RestoreJournal, 'stopped' | 'guard'>>) => {
+  const note = async (change: Partial<RestoreJournal>) => {
     journal = { ...journal, ...change };
     await writeJournal(file, journal);
   };
   if (earlier.length > 0) await note({ stopped: inherited.stopped, ...(inherited.guard === undefined ? {} : { guard: inherited.guard }) });
   // What they say is in this one now.
   for (const other of earlier) await removeJournal(other.file);
-  return { inherited, note, close: () => removeJournal(file) };
+  return { inherited, note, leave: () => note({ left: true }), close: () => removeJournal(file) };
 }
 
 async function othersOf(folder: string, ownFile: string, volumes: readonly string[], own: ProcessEvidence | undefined) {
@@ -98,7 +102,8 @@ async function othersOf(folder: string, ownFile: string, volumes: readonly strin
 }
 
 /** Without evidence, a process id that shows counts: two restores at once do harm, waiting doesn't. */
-function isAlive({ pid, evidence }: RestoreJournal, own: ProcessEvidence | undefined): boolean {
+function isAlive({ pid, evidence, left }: RestoreJournal, own: ProcessEvidence | undefined): boolean {
+  if (left) return false;
   // After a restart of the host nothing of before lives.
   if (evidence !== undefined && own !== undefined) {
     return evidence.boot === own.boot && judgeProcess(pid, evidence, own) !== 'dead';
