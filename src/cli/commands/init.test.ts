@@ -16,6 +16,19 @@ test('a storage that is not supported is refused before anything is written', as
   assert.deepEqual(readdirSync(folder), ['data']);
 });
 
+test('a repository that an existing holdfast.yaml does not name is refused, and no other taken for it', async (t) => {
+  const folder = scratch(t);
+  mkdirSync(join(folder, 'data'));
+  const holdfast = commandLine(folder);
+  assert.equal((await holdfast('init', '--volume', 'data=data', '--repository', 'store')).exit, exitCodes.done);
+  for (const known of ['local', 'store', './store/'])
+    assert.equal((await holdfast('init', '--repository', known)).exit, exitCodes.done, known);
+  const { exit, stderr } = await holdfast('init', '--repository', 'elsewhere');
+  assert.equal(exit, exitCodes.usage);
+  assert.match(stderr, /names no repository elsewhere\n→ add it under `repositories`/);
+  assert.deepEqual(readdirSync(folder).sort(), ['data', 'holdfast.key', 'holdfast.yaml', 'store']);
+});
+
 test('a user without an account can create a repository, and its key says who made it', async (t) => {
   if (!requireRoot(t)) return;
   const folder = scratch(t);

@@ -62,7 +62,7 @@ export const command: Command<Options> = {
       await writeConfiguration(found, repository, file);
     }
     const configuration = await loadConfiguration(file);
-    const configured = repositoryOf(configuration, context);
+    const configured = repositoryOf(configuration, context, found === undefined);
     const { cwd, environment, global, output, signal } = context;
     const address = addressOf({ url: configured.url, global, environment, configured, cwd });
     const { storage, close } = await openStorageFor(address, { signal, report: output.report });
@@ -129,12 +129,21 @@ async function writeConfiguration(found: DiscoveredProject, repository: string |
   await writeNewFile(file, starterConfiguration(found, repository === undefined ? {} : { repository }), holdsPassword ? 0o600 : 0o644);
 }
 
-/** The repository to create: the one that --repository names, or the first. */
-function repositoryOf(configuration: Configuration, { global, cwd }: CommandContext<Options>): RepositoryConfiguration {
+/**
+ * The repository to create: the one that --repository names, or the first.
+ * @throws `usage` when a configuration that was there has no such repository.
+ */
+function repositoryOf(configuration: Configuration, { global, cwd }: CommandContext<Options>, wasThere: boolean): RepositoryConfiguration {
   const [first] = configuration.repositories;
-  const named = configuration.repositories.find(
-    ({ name, url }) => name === global.repository || (global.repository !== undefined && url === resolve(cwd, global.repository)),
-  );
+  const wanted = global.repository;
+  const isWanted = ({ name, url }: RepositoryConfiguration) =>
+    wanted !== undefined && (name === wanted || url === absoluteUrl(wanted, cwd));
+  const named = configuration.repositories.find(isWanted);
+  if (named === undefined && wanted !== undefined && wasThere) {
+    throw new HoldfastError('usage', `${configuration.file} names no repository ${redactUrls(wanted)}`, {
+      remedy: 'add it under `repositories` there, then run this again with its name',
+    });
+  }
   const configured = named ?? first;
   if (configured === undefined) throw new HoldfastError('configuration', `${configuration.file} names no repository`);
   return configured;
