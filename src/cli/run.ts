@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { Command as CommanderCommand, CommanderError } from 'commander';
 import { exitCodes, HoldfastError } from '../model/errors.ts';
-import type { Command, CommandEntry } from './command.ts';
+import type { Command, CommandContext, CommandEntry } from './command.ts';
 import { commandTable } from './command-table.ts';
 import { type GlobalOptions, globalOptions } from './global-options.ts';
 import type { Output } from './output/output.ts';
@@ -33,7 +33,7 @@ export async function run(argv: readonly string[], environment: CliEnvironment):
   const program = createProgram(environment, async (command, commander) => {
     const global = program.opts<GlobalOptions>();
     output = await outputFor(environment, global);
-    exitCode = await command.run({
+    const context: CommandContext = {
       operands: commander.args,
       options: commander.opts(),
       global,
@@ -45,7 +45,9 @@ export async function run(argv: readonly string[], environment: CliEnvironment):
       stdout: environment.stdout,
       stderr: environment.stderr,
       commands: environment.commands ?? commandTable,
-    });
+    };
+    await (await import('./undo-cuts.ts')).undoInterruptedCuts(context);
+    exitCode = await command.run(context);
   });
   try {
     await program.parseAsync(withHelpOption(argv, environment.commands ?? commandTable), { from: 'user' });

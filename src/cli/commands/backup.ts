@@ -1,15 +1,20 @@
 import { randomBytes } from 'node:crypto';
 import type { Configuration, VolumeConfiguration } from '../../control/configuration/configuration.ts';
-import { backUp, type VolumeToBackUp } from '../../engine/backup/backup.ts';
+import { type BackupOptions, backUp, type VolumeToBackUp } from '../../engine/backup/backup.ts';
 import type { WarmLanes } from '../../engine/lanes/pool.ts';
 import { errorDocument, exitCodes, HoldfastError } from '../../model/errors.ts';
+import { parseDuration } from '../../model/quantities.ts';
 import type { SnapshotClass } from '../../model/snapshot.ts';
-import { createDirectoryPlatform } from '../../platform/directory/directory.ts';
+import { createDockerContainers } from '../../platform/docker/containers.ts';
+import type { Platform, VolumeContent } from '../../platform/platform.ts';
 import { loadIndex } from '../../repository/load-index.ts';
 import { listSnapshots } from '../../repository/snapshots.ts';
 import type { Command, CommandContext } from '../command.ts';
+import { type CutSettings, type OpenCut, wantsEngine, withConsistentCut } from '../consistent-cut.ts';
 import { configureLanes, type LaneOptions, parseLanes } from '../lane-options.ts';
+import { createPlatforms, type Platforms } from '../platforms.ts';
 import { laneEntry, requireProject, type Session, selectVolumes, systemClock, withRepository, withWarmLanes } from '../session.ts';
+import { stateFolder } from '../state-folder.ts';
 import { packageVersion } from '../version.ts';
 
 type Options = LaneOptions & {
@@ -24,6 +29,11 @@ type Options = LaneOptions & {
   allowEmpty?: boolean;
   dryRun?: boolean;
   compression?: string;
+  cut?: string;
+  warmPass: boolean;
+  maxDowntime: string;
+  stopTimeout: string;
+  healthTimeout: string;
 };
 
 /** zstd levels; see docs/architecture.md for what they cost. */
@@ -45,7 +55,12 @@ export const command: Command<Options> = {
       .option('--with-atime', 'record access times')
       .option('--allow-empty', 'accept a volume that is empty and was not before')
       .option('-n, --dry-run', 'write nothing; say what would be stored')
-      .option('--compression <level>', 'fastest, auto, better or max', 'auto');
+      .option('--compression <level>', 'fastest, auto, better or max', 'auto')
+      .option('--cut <way>', 'how volumes are read that containers use: auto, live, pause, stop or dump; instead of holdfast.yaml')
+      .option('--no-warm-pass', 'read everything while containers are halted, not only what changed since a pass before')
+      .option('--max-downtime <duration>', 'containers come back after that, whatever is not read yet', '5m')
+      .option('--stop-timeout <duration>', 'how long a container has to stop', '30s')
+      .option('--health-timeout <duration>', 'how long a container may take to be healthy again', '2m');
     configureLanes(commander);
     commander.addHelpText(
       'after',
@@ -64,14 +79,56 @@ async function backUpProject(context: CommandContext<Options>, settings: Setting
   const { options, output, operands } = context;
   const configuration = await requireProject(context);
   const chosen = await selectVolumes(configuration, operands);
-  const volumes = await locate(configuration, chosen, options, output.report);
+  const platforms = createPlatforms(context, configuration);
+  const contents: VolumeContent[] = [];
+  try {
+    const volumes = await locate(configuration, chosen, options, output.report, async (reference) => {
+      const content = await platforms.open(reference);
+      contents.push(content);
+      return content;
+    });
+    return await backUpLocated(context, settings, warm, { configuration, chosen, volumes, platforms });
+  } finally {
+    await Promise.allSettled(contents.map((content) => (content.way === 'directory' ? undefined : content.close())));
+    platforms.close();
+  }
+}
+
+async function backUpLocated(
+  context: CommandContext<Options>,
+  settings: Settings,
+  warm: WarmLanes,
+  {
+    configuration,
+    chosen,
+    volumes,
+    platforms,
+  }: { configuration: Configuration; chosen: readonly VolumeConfiguration[]; volumes: Located; platforms: Platforms },
+): Promise<number> {
+  const { options, output } = context;
   const run = runId(systemClock.now());
   const startedMs = performance.now();
   output.report({ event: 'run-started', operation: 'backup', run, volumes: chosen.map(({ name }) => name) });
-  const exitCode = await withRepository(context, configuration, options.dryRun ? 'none' : 'shared', (session) =>
-    runBackup(context, session, { configuration, volumes: volumes.found, run, warm, ...settings }),
+  const connected = wantsEngine(configuration, chosen, settings.cut.way) ? await platforms.docker() : undefined;
+  const cut = await withConsistentCut(
+    {
+      context,
+      configuration,
+      chosen,
+      volumes: volumes.found,
+      run,
+      dryRun: options.dryRun ?? false,
+      settings: settings.cut,
+      stateFolder: stateFolder(context.environment),
+      containers: connected && createDockerContainers(connected.engine),
+    },
+    (open) =>
+      withRepository(context, configuration, options.dryRun ? 'none' : 'shared', async (session) => {
+        const result = await runBackup(context, session, { configuration, open, volumes: volumes.found, run, warm, ...settings });
+        return { result, failed: result !== exitCodes.done && result !== exitCodes.incomplete };
+      }),
   );
-  const finalExit = volumes.failed ? exitCodes.failed : exitCode;
+  const finalExit = volumes.failed || cut.failed ? exitCodes.failed : cut.result;
   output.report({
     event: 'run-finished',
     operation: 'backup',
@@ -82,7 +139,7 @@ async function backUpProject(context: CommandContext<Options>, settings: Setting
   return finalExit;
 }
 
-type Settings = { class: SnapshotClass; lanes: number; compressionLevel: number };
+type Settings = { class: SnapshotClass; lanes: number; compressionLevel: number; cut: CutSettings };
 
 function parseOptions(options: Options): Settings {
   const compressionLevel = levels[options.compression ?? 'auto'];
@@ -101,7 +158,27 @@ function parseOptions(options: Options): Settings {
       remedy: "tags have no commas, and don't begin with project=, volume=, run=, class= or consistency=, which Holdfast sets",
     });
   }
-  return { class: snapshotClass, lanes: parseLanes(options).lanes, compressionLevel };
+  return { class: snapshotClass, lanes: parseLanes(options).lanes, compressionLevel, cut: parseCut(options) };
+}
+
+const ways = ['auto', 'live', 'pause', 'stop', 'dump'] as const;
+
+function parseCut({ cut, maxDowntime, stopTimeout, healthTimeout }: Options): CutSettings {
+  const way = ways.find((known) => known === cut);
+  if (cut !== undefined && way === undefined)
+    throw new HoldfastError('usage', `there is no cut "${cut}"`, { remedy: `use one of ${ways.join(', ')}` });
+  return {
+    way,
+    maxDowntimeMs: durationOf('--max-downtime', maxDowntime),
+    stopTimeoutMs: durationOf('--stop-timeout', stopTimeout),
+    healthTimeoutMs: durationOf('--health-timeout', healthTimeout),
+  };
+}
+
+function durationOf(option: string, text: string): number {
+  const durationMs = parseDuration(text);
+  if (durationMs !== undefined) return durationMs;
+  throw new HoldfastError('usage', `${option} takes a duration, not ${JSON.stringify(text)}`, { remedy: `for example: ${option} 30s` });
 }
 
 /** Sorts by time, and is told apart by people. */
@@ -117,16 +194,17 @@ async function locate(
   volumes: readonly VolumeConfiguration[],
   options: Options,
   report: CommandContext['output']['report'],
+  open: Platform['open'],
 ): Promise<Located> {
-  const platform = createDirectoryPlatform();
   const found: VolumeToBackUp[] = [];
   let failed = false;
   for (const volume of volumes) {
     try {
-      const { directory } = await platform.locate({ name: volume.name, project: configuration.project, source: volume.source });
+      const content = await open({ name: volume.name, project: configuration.project, source: volume.source });
       found.push({
         name: volume.name,
-        directory,
+        directory: content.directory,
+        ...(content.way === 'directory' ? {} : { stream: content }),
         allowEmpty: options.allowEmpty ?? false,
         excludes: { patterns: options.exclude, insensitivePatterns: options.iexclude, ignorePatterns: volume.exclude },
         excludeIfPresent: volume.excludeIfPresent,
@@ -148,21 +226,19 @@ async function locate(
 async function runBackup(
   context: CommandContext<Options>,
   session: Session,
-  what: Settings & { configuration: Configuration; volumes: VolumeToBackUp[]; run: string; warm: WarmLanes },
+  what: Settings & { configuration: Configuration; open: OpenCut; volumes: VolumeToBackUp[]; run: string; warm: WarmLanes },
 ): Promise<number> {
   const { repository, address, signal } = session;
-  const { configuration, volumes, run, lanes, compressionLevel } = what;
+  const { configuration, open, volumes, run, lanes, compressionLevel } = what;
   const { options, output } = context;
   const [index, snapshots] = await Promise.all([loadIndex(repository), listSnapshots(repository, warnOfDamage(output))]);
-  const result = await backUp({
+  const all: Fixed = {
     repository,
     address,
     laneEntry,
-    warmLanes: what.warm,
     index,
     snapshots,
     project: configuration.project,
-    volumes,
     run,
     class: what.class,
     consistency: 'crash',
@@ -174,9 +250,47 @@ async function runBackup(
     report: output.report,
     signal,
     clock: systemClock,
+  };
+  if (!open.halts || !options.warmPass) return readCut(all, volumes, what.warm, open, output.report);
+  const warm = await readWarm(all, volumes, what.warm);
+  return withWarmLanes('backup', lanes, (fresh) => readCut(all, warm, fresh, open, output.report));
+}
+
+type Fixed = Omit<BackupOptions, 'volumes' | 'warmLanes'>;
+type Report = CommandContext['output']['report'];
+
+/**
+ * Stores all that is in the volumes while everything runs, so that little is left to read when it is halted. A stream can be read only once, and
+ * is left to that time.
+ */
+async function readWarm(all: Fixed, volumes: readonly VolumeToBackUp[], warmLanes: WarmLanes): Promise<VolumeToBackUp[]> {
+  // Files that were touched while their content was read, or in the tick of the clock before, are read again.
+  const distrustedFromSec = Math.floor(all.clock.now().getTime() / 1000) - 1;
+  const directories = volumes.filter(({ stream }) => stream === undefined);
+  // What fails or changes now is told of, and judged, when it counts.
+  const report: Report = (event) => {
+    if (event.event === 'progress') all.report(event);
+  };
+  const { snapshots } = await backUp({ ...all, volumes: directories, warmLanes, withoutSnapshots: true, report });
+  return volumes.map((volume) => {
+    const pass = snapshots.find((candidate) => candidate.volume === volume.name);
+    return pass === undefined ? volume : { ...volume, warmPass: pass, changes: { ...volume.changes, force: false, distrustedFromSec } };
   });
-  for (const { error } of result.failures) output.report({ event: 'error', error: errorDocument(error) });
-  return result.exitCode;
+}
+
+async function readCut(
+  all: Fixed,
+  volumes: readonly VolumeToBackUp[],
+  warmLanes: WarmLanes,
+  open: OpenCut,
+  report: Report,
+): Promise<number> {
+  const prepared = await open.prepare(volumes);
+  if (prepared.volumes.length === 0) return exitCodes.failed;
+  const cut = open.cut === undefined ? {} : { cut: open.cut };
+  const result = await backUp({ ...all, ...cut, volumes: prepared.volumes, warmLanes });
+  for (const { error } of result.failures) report({ event: 'error', error: errorDocument(error) });
+  return prepared.failed ? exitCodes.failed : result.exitCode;
 }
 
 const warnOfDamage = (output: CommandContext['output']) => (name: string) =>
