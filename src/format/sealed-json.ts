@@ -23,11 +23,15 @@ export function sealJson(seal: Seal, json: Buffer, formatVersion: number): Buffe
 /** Sealed bytes to JSON text, as bytes. Destroys `sealed`. @throws `damaged` */
 export function openJson(seal: Seal, sealed: Buffer): Buffer {
   const plain = seal.open(sealed);
-  const first = plain[0];
-  if (first === 0x7b || first === 0x5b) return plain;
-  if (first === compressedMarker) return decompressUnsized(plain.subarray(1), maxPlainBytes);
-  throw new HoldfastError('damaged', 'a sealed file holds neither JSON nor compressed JSON');
+  if (!looksLikeJsonFile(plain)) throw new HoldfastError('damaged', 'a sealed file holds neither JSON nor compressed JSON');
+  return plain[0] === compressedMarker ? decompressUnsized(plain.subarray(1), maxPlainBytes) : plain;
 }
+
+/**
+ * Whether these bytes, sealed, would be taken for a sealed JSON file by their beginning: what is in a volume must not be stored so, or else
+ * who can write to the storage could pass a blob off as a snapshot.
+ */
+export const looksLikeJsonFile = (plain: Uint8Array): boolean => plain[0] === 0x7b || plain[0] === 0x5b || plain[0] === compressedMarker;
 
 /** Parses JSON that came from a repository. @throws `damaged` */
 export function parseRepositoryJson(bytes: Buffer, what: string): unknown {

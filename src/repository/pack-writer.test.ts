@@ -5,6 +5,7 @@ import { scratchRepository } from '../../test/scratch-repository.ts';
 import { compressBound, zstd } from '../format/kernel/zstd.ts';
 import { headerLength, openHeader, parseHeaderEntries } from '../format/pack-header.ts';
 import { sealOverheadBytes } from '../format/seal.ts';
+import { openJson } from '../format/sealed-json.ts';
 import { HoldfastError } from '../model/errors.ts';
 import type { BlobId } from '../model/ids.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -42,7 +43,12 @@ for (const version of [1, 2] as const) {
   test(`blobs of all sizes come back from a pack of version ${version}`, async (t) => {
     const repository = await scratchRepository(t, version);
     const { writer } = writerOf(repository);
-    const plains = [Buffer.alloc(0), Buffer.from('x'), Buffer.alloc(100_000, 'text '), randomBytes(100_000)];
+    const plains = [
+      Buffer.alloc(0),
+      Buffer.from('x'),
+      Buffer.alloc(100_000, 'text '),
+      Buffer.concat([Buffer.from('x'), randomBytes(100_000)]),
+    ];
     for (const plain of plains) {
       const { plainBytes, storedBytes } = writer.add('data', idOf(plain), plain);
       assert.equal(plainBytes, plain.length);
@@ -177,4 +183,26 @@ test('a wrong id is kept as it is given: readers find out', async (t) => {
   assert.ok(partial);
   const [entry] = parseHeaderEntries(partial.entries);
   assert.throws(() => openBlob(repository.seal, Buffer.from(partial.body), 0, entry?.id as BlobId), { code: 'damaged' });
+});
+
+test('what is in a volume is never sealed so that it would pass for a file of the repository', async (t) => {
+  const repository = await scratchRepository(t);
+  const { writer } = writerOf(repository);
+  // What does not compress would be stored as it is.
+  const plains = ['{', '[', '\u0002'].map((first) => Buffer.concat([Buffer.from(first), randomBytes(1000)]));
+  for (const plain of plains) writer.add('data', idOf(plain), plain);
+  const [partial] = await writer.drain();
+  assert.ok(partial);
+  const { body } = partial;
+  const blobs = await blobsOf(repository, await storePack(repository, { ...partial, body: Buffer.from(body) }));
+  assert.deepEqual(
+    blobs.map(({ plain }) => plain),
+    plains,
+  );
+  let at = 0;
+  for (const { length } of parseHeaderEntries(partial.entries)) {
+    const sealed = body.subarray(at, at + length);
+    assert.throws(() => openJson(repository.seal, sealed), { code: 'damaged' });
+    at += length;
+  }
 });

@@ -2,10 +2,12 @@
  * Fills packs with sealed blobs and stores them. Each lane has its own writer, so that lanes never wait for each
  * other; blobs are compressed and sealed in place, in the buffer that becomes the pack.
  */
+
 import { createHash } from 'node:crypto';
 import { compressBound, zstd } from '../format/kernel/zstd.ts';
 import { type BlobKind, HeaderBuilder, headerBoundBytes, writeHeader } from '../format/pack-header.ts';
 import { ivBytes, type Seal, sealOverheadBytes } from '../format/seal.ts';
+import { looksLikeJsonFile } from '../format/sealed-json.ts';
 import type { PackId } from '../model/ids.ts';
 import type { PendingFile, Storage } from '../storage/storage.ts';
 
@@ -172,7 +174,7 @@ export class PackWriter {
   private compressInto(plain: Uint8Array, target: Buffer): number {
     if (this.options.formatVersion < 2 || plain.length === 0) return 0;
     const length = zstd.compress(plain, target, this.options.level);
-    return length < plain.length ? length : 0;
+    return length < plain.length || looksLikeJsonFile(plain) ? length : 0;
   }
 
   private takeBuffer(): Buffer {
