@@ -8,7 +8,7 @@ import { lockRepository } from '../../src/repository/locks.ts';
 import { listSnapshots } from '../../src/repository/snapshots.ts';
 import { createLocalStorage } from '../../src/storage/local.ts';
 import type { Storage } from '../../src/storage/storage.ts';
-import { openProject, type Project } from './project.ts';
+import { openProject, type Project, reopenProject } from './project.ts';
 
 const plainLane = new URL('../../src/cli/lane.ts', import.meta.url);
 
@@ -38,7 +38,7 @@ export type EngineOptions = {
 /** Opens, locks, backs up the volume `data`, and unlocks. */
 export async function backUpInProcess(project: Project, options: EngineOptions = {}): Promise<BackupResult> {
   const { storage = createLocalStorage(project.repository), signal = new AbortController().signal, clock = systemClock } = options;
-  const repository = await openProject(project, storage);
+  const repository = options.storage === undefined ? await reopenProject(project) : await openProject(project, storage);
   const held = await lockRepository(repository, { exclusive: false, clock });
   try {
     return await backUp({
@@ -82,7 +82,7 @@ export async function backUpInProcess(project: Project, options: EngineOptions =
 export async function findingsOf(project: Project): Promise<string[]> {
   const messages: string[] = [];
   await checkRepository({
-    repository: await openProject(project),
+    repository: await reopenProject(project),
     address: { url: project.repository },
     laneEntry: plainLane,
     lanes: 1,

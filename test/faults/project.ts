@@ -133,6 +133,16 @@ export async function openProject(project: Project, storage: Storage = createLoc
   return openRepository(storage, Buffer.from(readFileSync(project.keyFile, 'utf8').trim()));
 }
 
+const known = new Map<string, Repository>();
+
+/** Like {@link openProject}; of a repository that was opened before, the key is not derived again, which takes longer than a prune. */
+export async function reopenProject(project: Project, storage: Storage = createLocalStorage(project.repository)): Promise<Repository> {
+  const config = readFileSync(join(project.repository, 'config'), 'base64');
+  const repository = known.get(config) ?? (await openProject(project));
+  known.set(config, repository);
+  return { ...repository, storage };
+}
+
 /** Path, type, mode, size, mtime and content of everything in a directory, as lines. */
 export function manifest(directory: string): string {
   return readdirSync(directory, { recursive: true, encoding: 'utf8' })

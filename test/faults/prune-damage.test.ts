@@ -1,21 +1,29 @@
 /** Prunes of damaged repositories, and prunes that must stop: what somebody may still need is never removed. */
 import assert from 'node:assert/strict';
-import { chmodSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { chmodSync, cpSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { after, type TestContext, test } from 'node:test';
 import { HoldfastError } from '../../src/model/errors.ts';
 import { loadIndex } from '../../src/repository/load-index.ts';
 import { listSnapshots } from '../../src/repository/snapshots.ts';
 import { createLocalStorage } from '../../src/storage/local.ts';
 import type { Storage } from '../../src/storage/storage.ts';
+import { scratch } from '../peers.ts';
 import { findingsOf } from './engine.ts';
 import { assertClean, assertSameManifest, createProject, filesOf, holdfast, manifest, openProject, type Project } from './project.ts';
 import { fillRepository, packsOf, pruneInProcess } from './prune-support.ts';
 import { injectFault, withFaults } from './with-faults.ts';
 
-async function filled(t: TestContext): Promise<{ project: Project; states: Map<string, string> }> {
-  const project = createProject(t);
-  return { project, states: await fillRepository(project) };
+const original = createProject({ after: after as TestContext['after'] });
+const originalStates = await fillRepository(original);
+
+/** A copy of the project for each test. */
+function filled(t: TestContext): { project: Project; states: ReadonlyMap<string, string> } {
+  const folder = scratch(t);
+  cpSync(original.folder, folder, { recursive: true, preserveTimestamps: true });
+  const at = (path: string) => join(folder, relative(original.folder, path));
+  const { volume, repository, keyFile } = original;
+  return { project: { folder, volume: at(volume), repository: at(repository), keyFile: at(keyFile) }, states: originalStates };
 }
 
 /** Changes a byte of a pack. */
@@ -45,7 +53,7 @@ function assertRestored(project: Project, states: ReadonlyMap<string, string>): 
 }
 
 test('a damaged tree: the snapshots that need it are named, and nothing is removed', async (t) => {
-  const { project, states } = await filled(t);
+  const { project, states } = filled(t);
   const [snapshot, other] = [...states.keys()] as [string, string];
   const { path, offset } = await packOfRoot(project, snapshot);
   damage(project, path, offset + 20);
@@ -60,7 +68,7 @@ test('a damaged tree: the snapshots that need it are named, and nothing is remov
 });
 
 test('damaged blobs in a pack that is repacked: no old pack or index file is removed', async (t) => {
-  const { project } = await filled(t);
+  const { project } = filled(t);
   const before = [packsOf(project), filesOf(project, 'index')] as const;
   const [largest] = packsOf(project).sort((a, b) => sizeOf(project, b) - sizeOf(project, a)) as [string];
   // Somewhere in every large blob: some of them are needed.
@@ -75,7 +83,7 @@ test('damaged blobs in a pack that is repacked: no old pack or index file is rem
 });
 
 test('of a blob that is stored twice, the good copy stays, whichever that is', async (t) => {
-  const { project, states } = await filled(t);
+  const { project, states } = filled(t);
   const old = new Set(packsOf(project));
   // The copies are indexed; what stays is not, and so nothing was removed.
   injectFault({ operation: 'write index', nth: 1, when: 'before', code: 'storage' });
@@ -109,7 +117,7 @@ for (const { code, indexes } of [
   { code: 'interrupted', indexes: 1 },
 ] as const) {
   test(`${code} in the middle: ${indexes} index files more, nothing removed, the next prune carries on`, async (t) => {
-    const { project, states } = await filled(t);
+    const { project, states } = filled(t);
     const before = [packsOf(project), filesOf(project, 'index')] as const;
     const stop = new AbortController();
     const storage = afterFirstPack(createLocalStorage(project.repository), () => stop.abort(new HoldfastError(code, 'it was so')));
@@ -124,7 +132,7 @@ for (const { code, indexes } of [
 }
 
 test('an index file that cannot be read ends it', async (t) => {
-  const { project } = await filled(t);
+  const { project } = filled(t);
   const before = packsOf(project);
   const [name] = filesOf(project, 'index') as [string];
   const path = join(project.repository, 'index', name);
@@ -152,7 +160,7 @@ const listingLate = (storage: Storage, kind: 'snapshots' | 'index', from: number
 };
 
 test('a listing that lacks a snapshot at first: nothing is removed', async (t) => {
-  const { project, states } = await filled(t);
+  const { project } = filled(t);
   const before = [packsOf(project), filesOf(project, 'index')];
   const storage = listingLate(createLocalStorage(project.repository), 'snapshots', 1);
   await assert.rejects(pruneInProcess(project, { storage }), {
@@ -160,11 +168,10 @@ test('a listing that lacks a snapshot at first: nothing is removed', async (t) =
     message: /snapshots\/.* was not there when the prune began/,
   });
   assert.deepEqual([packsOf(project), filesOf(project, 'index')], before);
-  assertRestored(project, states);
 });
 
 test('a snapshot that comes while packs are copied: no pack that is named is removed', async (t) => {
-  const { project, states } = await filled(t);
+  const { project, states } = filled(t);
   const before = packsOf(project);
   const storage = listingLate(createLocalStorage(project.repository), 'snapshots', 2);
   await assert.rejects(pruneInProcess(project, { storage }), { code: 'storage' });
@@ -174,7 +181,7 @@ test('a snapshot that comes while packs are copied: no pack that is named is rem
 });
 
 test('a listing that lacks an index file and all snapshots at first: nothing is removed', async (t) => {
-  const { project, states } = await filled(t);
+  const { project } = filled(t);
   const before = packsOf(project);
   const late = listingLate(createLocalStorage(project.repository), 'index', 1);
   let listings = 0;
@@ -186,11 +193,11 @@ test('a listing that lacks an index file and all snapshots at first: nothing is 
   };
   await assert.rejects(pruneInProcess(project, { storage }), { code: 'storage', message: /was not there when the prune began/ });
   assert.deepEqual(packsOf(project), before);
-  assertRestored(project, states);
+  assert.deepEqual(await findingsOf(project), []);
 });
 
 test('a snapshot that is listed and cannot be found: nothing is removed', async (t) => {
-  const { project, states } = await filled(t);
+  const { project } = filled(t);
   const before = [packsOf(project), filesOf(project, 'index')];
   const real = createLocalStorage(project.repository);
   const [lost] = filesOf(project, 'snapshots');
@@ -203,5 +210,4 @@ test('a snapshot that is listed and cannot be found: nothing is removed', async 
   };
   await assert.rejects(pruneInProcess(project, { storage }), { code: 'storage', message: /though it was listed/ });
   assert.deepEqual([packsOf(project), filesOf(project, 'index')], before);
-  assertRestored(project, states);
 });

@@ -6,7 +6,7 @@ import { defaultLimits, type PruneLimits } from '../../src/engine/maintenance/pr
 import { lockRepository } from '../../src/repository/locks.ts';
 import { createLocalStorage } from '../../src/storage/local.ts';
 import { backUpInProcess, type EngineOptions, systemClock } from './engine.ts';
-import { fillVolume, manifest, openProject, type Project, randomBytesOf } from './project.ts';
+import { fillVolume, manifest, type Project, randomBytesOf, reopenProject } from './project.ts';
 
 const plainLane = new URL('../../src/cli/lane.ts', import.meta.url);
 
@@ -18,7 +18,7 @@ export type PruneOptions = EngineOptions & { limits?: PruneLimits; dryRun?: bool
 /** Opens, locks exclusively, prunes, and unlocks. */
 export async function pruneInProcess(project: Project, options: PruneOptions = {}): Promise<PruneResult> {
   const { storage = createLocalStorage(project.repository), signal = new AbortController().signal, clock = systemClock } = options;
-  const repository = await openProject(project, storage);
+  const repository = await reopenProject(project, storage);
   const held = await lockRepository(repository, { exclusive: true, clock });
   try {
     return await prune({
