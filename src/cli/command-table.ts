@@ -13,6 +13,7 @@ export const commandTable: readonly CommandEntry[] = [
   { name: 'restore', summary: 'restore volumes, or parts of them', load: () => import('./commands/restore.ts') },
   { name: 'export', summary: 'write volumes to a tar archive, encrypted if need be', load: () => import('./commands/export.ts') },
   { name: 'import', summary: 'make snapshots of tar archives', load: () => import('./commands/import.ts') },
+  { name: 'guard', summary: 'take guard snapshots, then run a command', load: () => import('./commands/guard.ts') },
   { name: 'check', summary: 'verify that the repository is sound', load: () => import('./commands/check.ts') },
   { name: 'forget', summary: 'remove snapshots that no rule of retention keeps', load: () => import('./commands/forget.ts') },
   { name: 'prune', summary: 'remove what no snapshot needs', load: () => import('./commands/prune.ts') },

@@ -31,7 +31,7 @@ test('restores into Docker volumes', async (t) => {
     docker(
       ...['run', '--detach', '--name', name, '--network', 'none', '--stop-timeout', '0', ...options],
       ...mounts.flatMap((mount) => ['--volume', mount]),
-      ...['busybox:test', 'sleep', '1000'],
+      ...['busybox:test', 'sh', '-c', 'trap exit TERM; sleep 1000 & wait'],
     );
 
   put('data', 'kept', 'as it was');
@@ -41,7 +41,13 @@ test('restores into Docker volumes', async (t) => {
   await succeed('backup');
   const label = (service: string) => ['--label', 'com.docker.compose.project=shop', '--label', `com.docker.compose.service=${service}`];
   container('db', ['shop_cache:/data'], ...label('db'));
-  container('app', ['shop_data:/data', 'shop_cache:/cache:ro'], ...label('app'), '--label', 'com.docker.compose.depends_on=db:service_started:false');
+  container(
+    'app',
+    ['shop_data:/data', 'shop_cache:/cache:ro'],
+    ...label('app'),
+    '--label',
+    'com.docker.compose.depends_on=db:service_started:false',
+  );
   container('bystander', []);
   docker('create', '--name', 'exited', '--network', 'none', '--volume', 'shop_data:/data', 'busybox:test', 'true');
 
@@ -71,7 +77,9 @@ test('restores into Docker volumes', async (t) => {
     assert.deepEqual(guard.snapshots.map(({ volume }: { volume: string }) => volume).sort(), ['cache', 'data']);
     const snapshots = documents((await succeed('snapshots', '--json')).stdout).filter(({ run }) => run === guard.run);
     assert.deepEqual([...new Set(snapshots.map((snapshot) => `${snapshot.class} ${snapshot.consistency}`))], ['guard stopped']);
-    const again = documents((await succeed('restore', '--json')).stdout).find(({ event, volume }) => event === 'restored' && volume === 'data');
+    const again = documents((await succeed('restore', '--json')).stdout).find(
+      ({ event, volume }) => event === 'restored' && volume === 'data',
+    );
     assert.equal(again.snapshot, restored.snapshot, 'the newest state is not that which the restore found');
     await succeed(...guard.undo.split(' ').slice(1));
     assert.equal(read('shop_data', 'deep/changed'), 'spoiled');
@@ -120,7 +128,7 @@ test('restores into Docker volumes', async (t) => {
     put('data', 'kept', 'newer');
     const paused = await holdfast('restore', 'data');
     assert.equal(paused.exit, exitCodes.failed);
-    assert.match(paused.stderr, /container paused, which is paused[^]*docker unpause paused/);
+    assert.match(paused.stderr, /container paused, which is paused[\s\S]*docker unpause paused/);
     docker('rm', '--force', 'paused');
     container('transient', ['shop_data:/data'], '--rm');
     assert.match((await holdfast('restore', 'data')).stderr, /transient mounts the volume, and would be removed when it stops/);

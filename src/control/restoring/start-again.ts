@@ -15,7 +15,7 @@ export type StopOptions = {
 };
 
 /** How long a container has to end before it is killed. Databases may take long to write what they hold. */
-const stopTimeoutMs = 60_000;
+const stopTimeoutMs = 30_000;
 const pollMs = 250;
 /** How long one without a health check must run to count as started: one that cannot start ends at once. */
 const steadyMs = 1000;
