@@ -44,7 +44,13 @@ test('dump', async (t) => {
     assert.equal(statSync(whole).mtimeMs, statSync(volume).mtimeMs);
     const part = extract(sub, await dumped('part.tar', 'latest:links'), 'tar', ...options);
     assert.equal(differences(rsync, join(volume, 'links'), part), '');
-    if (spawnSync(libarchive, ['--version']).status === 0) assert.equal(differences(rsync, volume, extract(sub, archive, libarchive)), '');
+    if (spawnSync(libarchive, ['--version']).status !== 0) return;
+    const byLibarchive = differences(rsync, volume, extract(sub, archive, libarchive)).split('\n');
+    // It misreads fractions of seconds before 1970.
+    assert.deepEqual(
+      byLibarchive.filter((line) => line !== '' && !line.startsWith('.f..t...... times/-')),
+      [],
+    );
   });
 
   await t.test('files to the byte, by any name', async () => {
