@@ -5,12 +5,15 @@ import { dirname, join } from 'node:path';
 import { HoldfastError } from '../model/errors.ts';
 import { codeOf, directoryMode, makeDirectory, openNew, pendingFile, syncDirectory, temporaryOf, writeDurably } from './local-files.ts';
 import { strangersIn, temporaryPattern } from './local-strangers.ts';
-import type { FileKind, FileRef, Storage, StoredFile } from './storage.ts';
+import { type FileKind, type FileRef, longestFileBytes, type Storage, type StoredFile } from './storage.ts';
 
 const directories: readonly FileKind[] = ['keys', 'locks', 'snapshots', 'index', 'data'];
 const namePattern = /^[0-9a-f]{64}$/;
 /** Memory for a range up to this is set aside without asking how long the file is. */
 const trustedLengthBytes = 32 * 1024 * 1024;
+
+/** A pipe that somebody has put in the place of a file is not waited for. */
+const readFlags = constants.O_RDONLY | constants.O_NONBLOCK;
 
 export function createLocalStorage(root: string): Storage {
   const location = root;
@@ -30,6 +33,8 @@ export function createLocalStorage(root: string): Storage {
       return new HoldfastError('storage-full', `no room to store ${path} (${code})`, { file: path, cause: error });
     return cannot(doing, path, error);
   }
+
+  const tooLong = (file: FileRef) => new HoldfastError('damaged', `${pathOf(file)} is longer than such files are`, { file: pathOf(file) });
 
   const endsTooEarly = (file: FileRef) => new HoldfastError('damaged', `${pathOf(file)} is too short`, { file: pathOf(file) });
 
@@ -57,8 +62,9 @@ export function createLocalStorage(root: string): Storage {
     async read(file, range) {
       let handle: FileHandle | undefined;
       try {
-        handle = await open(pathOf(file), constants.O_RDONLY);
+        handle = await open(pathOf(file), readFlags);
         const { offset, length, into } = range ?? { offset: 0, length: (await handle.stat()).size };
+        if (range === undefined && length > longestFileBytes(file.kind)) throw tooLong(file);
         // A range that an index got wrong can be gigabytes long: it must not cost that much memory to find out.
         if (length > trustedLengthBytes && offset + length > (await handle.stat()).size) throw endsTooEarly(file);
         const bytes = into?.subarray(0, length) ?? Buffer.allocUnsafeSlow(length);
