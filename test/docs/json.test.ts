@@ -3,6 +3,10 @@ import assert from 'node:assert/strict';
 import { chmodSync, globSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { lockRepository } from '../../src/repository/locks.ts';
+import { openRepository } from '../../src/repository/repository.ts';
+import { createLocalStorage } from '../../src/storage/local.ts';
+import { systemClock } from '../faults/engine.ts';
 import { checkout, type Shell, shopShell } from './transcript.ts';
 
 type Document = Record<string, unknown>;
@@ -31,8 +35,18 @@ function damage(folder: string): void {
   writeFileSync(largest, bytes);
 }
 
+/** A lock that this process holds is removed, whoever holds it. */
+async function takeLockAway(folder: string, unlock: () => Document[]): Promise<Document[]> {
+  const password = Buffer.from(readFileSync(join(folder, 'holdfast.key'), 'utf8').trim());
+  const repository = await openRepository(createLocalStorage(join(folder, 'holdfast-repository')), password);
+  const held = await lockRepository(repository, { exclusive: false, clock: systemClock });
+  const documents = unlock();
+  await held.release();
+  return documents;
+}
+
 /** What all commands write, by the command. */
-function everything({ folder, run }: Shell): Record<string, Document[]> {
+async function everything({ folder, run }: Shell): Promise<Record<string, Document[]>> {
   const ask = (command: string) => parseLines(run(`holdfast --json ${command}`).output);
   const askCopy = () => {
     mkdirSync(join(folder, 'other'));
@@ -49,11 +63,17 @@ function everything({ folder, run }: Shell): Record<string, Document[]> {
     diff: [...ask(`diff ${ask('snapshots')[0]?.id} ${ask('snapshots')[1]?.id}`), ...ask('diff uploads --live')],
     dump: ask('dump uploads 2026/invoice-1.txt --output ./invoice.txt'),
     stats: ask('stats'),
+    export: ask('export --output ./shop.tar.gz'),
+    import: ask('import ./shop.tar.gz').filter(({ archive }) => archive !== undefined),
     copy: askCopy(),
     key: [...ask('key list'), ...ask('key add --generate ./second.key')],
     forget: ask('forget --dry-run'),
     tag: ask('tag --volume uploads --add reviewed'),
+    unlock: await takeLockAway(folder, () => ask('unlock --remove-all')),
   };
+  writeFileSync(join(folder, 'holdfast-repository', 'locks', 'ab'.repeat(32)), 'no lock');
+  said.unlock?.push(...ask('unlock --remove-all'));
+  said.events?.push(...ask('prune --verbose'));
   damage(folder);
   said.events?.push(...ask('check --read-data'), ...ask('restore database --to ./damaged'), ...ask('backup nosuch'));
   said.repair = [...ask('repair packs --damaged'), ...ask('repair snapshots --forget')];
@@ -62,8 +82,8 @@ function everything({ folder, run }: Shell): Record<string, Document[]> {
   return said;
 }
 
-test('the JSON on the page has the members that there are', (t) => {
-  const said = everything(shopShell(t));
+test('the JSON on the page has the members that there are', async (t) => {
+  const said = await everything(shopShell(t));
   const blocks = [...page.matchAll(/^```json ?(\w*)\n(.*?)^```$/gms)];
   const shown = new Set<unknown>();
   for (const [, command, text] of blocks) {
