@@ -15,6 +15,8 @@ const trustedLengthBytes = 32 * 1024 * 1024;
 /** A pipe that somebody has put in the place of a file is not waited for. */
 const readFlags = constants.O_RDONLY | constants.O_NONBLOCK;
 
+const tooLong = (path: string) => new HoldfastError('damaged', `${path} is longer than such files are`, { file: path });
+
 export function createLocalStorage(root: string): Storage {
   const location = root;
 
@@ -33,8 +35,6 @@ export function createLocalStorage(root: string): Storage {
       return new HoldfastError('storage-full', `no room to store ${path} (${code})`, { file: path, cause: error });
     return cannot(doing, path, error);
   }
-
-  const tooLong = (file: FileRef) => new HoldfastError('damaged', `${pathOf(file)} is longer than such files are`, { file: pathOf(file) });
 
   const endsTooEarly = (file: FileRef) => new HoldfastError('damaged', `${pathOf(file)} is too short`, { file: pathOf(file) });
 
@@ -64,7 +64,7 @@ export function createLocalStorage(root: string): Storage {
       try {
         handle = await open(pathOf(file), readFlags);
         const { offset, length, into } = range ?? { offset: 0, length: (await handle.stat()).size };
-        if (range === undefined && length > longestFileBytes(file.kind)) throw tooLong(file);
+        if (range === undefined && length > longestFileBytes(file.kind)) throw tooLong(pathOf(file));
         // A range that an index got wrong can be gigabytes long: it must not cost that much memory to find out.
         if (length > trustedLengthBytes && offset + length > (await handle.stat()).size) throw endsTooEarly(file);
         const bytes = into?.subarray(0, length) ?? Buffer.allocUnsafeSlow(length);
