@@ -75,3 +75,23 @@ export function aclFromText(text: string): Buffer | undefined {
   }
   return value;
 }
+
+/**
+ * The permission bits that go with an access ACL, as the kernel keeps them: the group's are the mask, where there is one. Some archives have
+ * those of the group's own entry.
+ */
+export function modeOfAcl(mode: number, acl: Buffer): number {
+  let bits = mode & ~0o777;
+  let group = 0;
+  let mask: number | undefined;
+  for (let at = headerBytes; at + entryBytes <= acl.length; at += entryBytes) {
+    const permissions = acl.readUInt16LE(at + 2) & 7;
+    const name = tags.get(acl.readUInt16LE(at));
+    if (name === undefined) return mode;
+    if (name[0] === 'user' && !name[1]) bits |= permissions << 6;
+    else if (name[0] === 'group' && !name[1]) group = permissions;
+    else if (name[0] === 'mask') mask = permissions;
+    else if (name[0] === 'other') bits |= permissions;
+  }
+  return bits | ((mask ?? group) << 3);
+}

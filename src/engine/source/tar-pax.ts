@@ -85,11 +85,13 @@ export function attributesFromPax(records: ReadonlyMap<string, Buffer>, onUnknow
   const found = new Map<string, Buffer>();
   for (const [key, value] of records) {
     if (key === 'RHT.security.selinux') found.set('security.selinux', withoutEndingNul(value));
-    else if (key.startsWith(xattrPrefix)) found.set(unescaped(key.slice(xattrPrefix.length)), value);
-    else if (key.startsWith(libarchivePrefix)) {
-      // libarchive writes both forms; its own holds for names that the other can't say.
+    else if (key.startsWith(xattrPrefix)) {
+      const name = key.slice(xattrPrefix.length);
+      // libarchive writes both forms, with names that are escaped in its own way: the other record says it all.
+      if (!records.has(`${libarchivePrefix}${name}`)) found.set(unescaped(name), value);
+    } else if (key.startsWith(libarchivePrefix)) {
       const name = percentDecoded(key.slice(libarchivePrefix.length));
-      if (name !== undefined && !found.has(name)) found.set(name, Buffer.from(value.toString('latin1'), 'base64'));
+      if (name !== undefined) found.set(name, Buffer.from(value.toString('latin1'), 'base64'));
     }
   }
   // The text of an ACL may name users that only the archive's host knows: the attribute itself, where it is there, says more.

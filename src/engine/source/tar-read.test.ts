@@ -133,7 +133,7 @@ for (const options of [
   });
 }
 
-test('what busybox and libarchive write', async (t) => {
+test('what busybox writes', async (t) => {
   const folder = makeTree(t);
   const busybox = requirePeer(t, 'busybox');
   if (busybox === undefined) return;
@@ -149,6 +149,17 @@ test('attributes and ACLs as text', async () => {
   ];
   const [entry] = await readAll(await archiveOf(fileEntry('f', 'x', { attributes })));
   assert.deepEqual(entry?.attributes, attributes);
+});
+
+test('attributes as libarchive writes them, in two forms', async () => {
+  const record = (text: string) => `${text.length + 4} ${text}\n`;
+  const records = `${record('LIBARCHIVE.xattr.user.a%20b=AAEC')}${record('SCHILY.xattr.user.a%20b=abc')}${record('SCHILY.xattr.user.c%3Dd=xyzzy')}`;
+  const archive = patched(await archiveOf(fileEntry('x', records), fileEntry('f', 'x')), 156, 'x');
+  const [entry] = await readAll(archive);
+  assert.deepEqual(entry?.attributes, [
+    { name: 'user.a b', value: Buffer.from([0, 1, 2]) },
+    { name: 'user.c=d', value: Buffer.from('xyzzy') },
+  ]);
 });
 
 const rawName = fc
@@ -278,7 +289,7 @@ test('whatever the bytes, there are entries or a damaged archive', async (t) => 
       fc.array(fc.tuple(fc.nat(), fc.integer({ min: 0, max: 255 })), { minLength: 1, maxLength: 8 }),
       fc.boolean(),
       async (archive, changes, repair) => {
-        let bytes = Buffer.from(archive);
+        let bytes: Buffer = Buffer.from(archive);
         for (const [place, byte] of changes) {
           const at = place % bytes.length;
           bytes[at] = byte;

@@ -6,6 +6,7 @@
 import type { ExtendedAttribute } from '../../model/node.ts';
 import { displayRaw, type RawString, rawFromBytes, textFromRaw } from '../../model/raw-bytes.ts';
 import { ByteSource } from './byte-source.ts';
+import { modeOfAcl } from './tar-acl.ts';
 import { archiveDamaged, blockBytes, decodeHeader, isZeroBlock, type Segment, type TarHeader } from './tar-header.ts';
 import { attributesFromPax, decimal, decimalTime, decodePax, type PaxHeader, type PaxRecords } from './tar-pax.ts';
 import { expandSparse, paxSegments, readGnuSegments, readSegmentsOfData } from './tar-sparse.ts';
@@ -143,11 +144,12 @@ class TarReader {
       throw archiveDamaged(`${displayRaw(path)} has ${number} as its ${key}, which is impossible`);
     };
     const attributes = attributesFromPax(records, (what) => this.notice(`${what} of ${displayRaw(path)} cannot be read, and is left out`));
+    const acl = attributes.find(({ name }) => name === 'system.posix_acl_access')?.value;
     const file = type === 'file' ? await this.fileOf(header, records, before.pax?.segments ?? []) : noContent;
     return {
       type,
       path,
-      mode: header.mode,
+      mode: acl === undefined ? header.mode : modeOfAcl(header.mode, acl),
       uid: id('uid', header.uid),
       gid: id('gid', header.gid),
       user: textFromRaw(raw('uname') ?? header.user) ?? '',
@@ -251,6 +253,6 @@ const withoutNul = (body: Buffer): RawString => rawFromBytes(body.at(-1) === 0 ?
 function effectiveRecords(global: PaxRecords, own: PaxRecords | undefined): ReadonlyMap<string, Buffer> {
   if (own === undefined && global.size === 0) return global;
   const records: PaxRecords = new Map([...global, ...(own ?? [])]);
-  for (const [key, value] of records) if (value.length === 0 && !key.startsWith('SCHILY.xattr.')) records.delete(key);
+  for (const [key, value] of records) if (value.length === 0 && !key.includes('.xattr.')) records.delete(key);
   return records;
 }

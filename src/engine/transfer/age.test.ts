@@ -4,7 +4,7 @@ import { Decrypter } from 'age-encryption';
 import { HoldfastError } from '../../model/errors.ts';
 import { ageEncryption } from './age.ts';
 
-async function encrypt(plain: Buffer, keys: Parameters<typeof ageEncryption>[0]): Promise<Buffer> {
+async function encrypt(plain: Buffer, keys: Parameters<typeof ageEncryption>[0]): Promise<Buffer<ArrayBuffer>> {
   const pieces = (async function* () {
     for (let at = 0; at < plain.length; at += 1000) yield plain.subarray(at, at + 1000);
   })();
@@ -14,10 +14,10 @@ async function encrypt(plain: Buffer, keys: Parameters<typeof ageEncryption>[0])
 test('who knows the passphrase can decrypt it, to the last byte or not at all', async () => {
   const plain = Buffer.from('The quick brown fox.'.repeat(10_000));
   const bytes = await encrypt(plain, { passphrase: 'correct horse' });
-  const decrypt = async (passphrase: string, cut: Buffer) => {
+  const decrypt = async (passphrase: string, cut: Buffer<ArrayBuffer>) => {
     const decrypter = new Decrypter();
     decrypter.addPassphrase(passphrase);
-    return Buffer.from(await decrypter.decrypt(new Uint8Array(cut)));
+    return Buffer.from(await decrypter.decrypt(cut));
   };
   assert.ok((await decrypt('correct horse', bytes)).equals(plain));
   await assert.rejects(decrypt('another', bytes));
