@@ -94,7 +94,7 @@ const contents: Record<ImageName, (root: string) => void> = {
   postgres(root) {
     addBusybox(root);
     const home = execFileSync('sh', ['-c', 'ls -d /usr/lib/postgresql/* | tail -1'], { encoding: 'utf8' }).trim();
-    const names = ['postgres', 'initdb', 'pg_ctl', 'psql', 'pg_dump', 'pg_restore', 'pg_isready', 'pg_basebackup'];
+    const names = ['postgres', 'initdb', 'pg_ctl', 'psql', 'pg_dump', 'pg_dumpall', 'pg_restore', 'pg_isready', 'pg_basebackup'];
     addPrograms(root, ...names.map((name) => join(home, 'bin', name)));
     for (const name of names) symlinkSync(join(home, 'bin', name), join(root, 'bin', name));
     addPrograms(root, join(home, 'lib', 'plpgsql.so'), join(home, 'lib', 'dict_snowball.so'));
