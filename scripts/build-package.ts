@@ -44,7 +44,7 @@ await build({
   platform: 'node',
   target: 'node24.12',
   // Native code finds its files by its own place.
-  external: ['koffi', 'sodium-native'],
+  external: ['koffi', 'sodium-native', 'dockerode'],
   // CommonJS dependencies in the bundle call it.
   banner: { js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);" },
   logLevel: 'warning',
