@@ -22,6 +22,7 @@ export const commandTable: readonly CommandEntry[] = [
   { name: 'key', summary: 'list, add, remove and replace keys', load: () => import('./commands/key.ts') },
   { name: 'tag', summary: 'change the tags of snapshots', load: () => import('./commands/tag.ts') },
   { name: 'volumes', summary: 'list the volumes of the project and their state', load: () => import('./commands/volumes.ts') },
+  { name: 'audit', summary: 'find what is not protected as it should be', load: () => import('./commands/audit.ts') },
   { name: 'unlock', summary: 'remove locks that dead processes left behind', load: () => import('./commands/unlock.ts') },
   { name: 'completion', summary: 'print a completion script for a shell', load: () => import('./commands/completion.ts') },
 ];

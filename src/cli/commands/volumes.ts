@@ -1,103 +1,207 @@
+import { statfs } from 'node:fs/promises';
 import type { Configuration, VolumeConfiguration } from '../../control/configuration/configuration.ts';
+import { daysUntilFull, growthPerDay, type Measurement } from '../../control/discovery/growth.ts';
 import { snapshotsOfProject } from '../../control/restore-points.ts';
 import { exitCodes, HoldfastError } from '../../model/errors.ts';
-import { formatSize } from '../../model/quantities.ts';
-import { createDirectoryPlatform } from '../../platform/directory/directory.ts';
+import { formatDuration, formatSize, parseDuration } from '../../model/quantities.ts';
 import { listSnapshots, snapshotTimeMs } from '../../repository/snapshots.ts';
-import type { Command } from '../command.ts';
+import type { Command, CommandContext } from '../command.ts';
+import { measureDirectory } from '../measure-directory.ts';
 import { displayText } from '../output/text.ts';
 import { formatAge } from '../output/units.ts';
-import { requireProject, systemClock, withRepository } from '../session.ts';
+import { type FoundVolume, findProjectVolumes, type ProjectVolumes } from '../project-volumes.ts';
+import { requireProject, type Session, systemClock, withRepository } from '../session.ts';
+
+type Options = { watch?: boolean | string; measure?: boolean };
 
 type LastSnapshot = { id: string; timeMs: number; files: number; bytes: number; consistency: string };
+type History = { last: LastSnapshot; sizes: Measurement[] };
 
 /** A line of `--json`. */
 type VolumeRow = {
   volume: string;
-  /** Undefined when it was not found. */
+  /** Undefined when it was not found, or this process cannot reach it. */
   directory: string | undefined;
+  /** The Engine's name and driver; undefined for plain directories. */
+  dockerVolume: string | undefined;
+  driver: string | undefined;
   path: string | undefined;
   criticality: string;
   sensitive: boolean;
   sizeBytes: number | undefined;
+  /** As of the last snapshot, or measured now. */
+  usedBytes: number | undefined;
+  files: number | undefined;
+  /** Room on the volume's file system. */
+  freeBytes: number | undefined;
+  growthBytesPerDay: number | undefined;
+  daysUntilFull: number | undefined;
   lastSnapshot: LastSnapshot | undefined;
   rpoMs: number;
   state: 'protected' | 'late' | 'unprotected' | 'missing';
+  mountedBy: { container: string; service: string | undefined; state: string; path: string; readOnly: boolean }[];
 };
 
-export const command: Command = {
+const leastWatchMs = 1000;
+
+export const command: Command<Options> = {
   configure(commander) {
-    commander.addHelpText('after', '\nA volume is late when its last snapshot is older than its recovery point objective (RPO).');
+    commander
+      .option('-w, --watch [interval]', 'show it again and again, every 10s or so often')
+      .option('--measure', 'walk through all volumes instead of believing their last snapshots');
+    commander.addHelpText(
+      'after',
+      '\nA volume is late when its last snapshot is older than its recovery point objective (RPO). GROWTH is by the day, over the snapshots of the\nlast 30 days; FULL IN is when it reaches its declared SIZE, or its file system has no room.',
+    );
   },
 
   async run(context) {
-    const { output } = context;
     const configuration = await requireProject(context);
-    const newest = await withRepository(context, configuration, 'none', async ({ repository }) =>
-      newestOf(configuration, await listSnapshots(repository)),
-    );
-    const now = systemClock.now();
-    const rows = await Promise.all(configuration.volumes.map((volume) => rowOf(configuration, volume, newest.get(volume.name), now)));
-    for (const row of rows) output.document(row);
-    const columns = ['VOLUME', 'STATE', 'LAST SNAPSHOT', 'CONSISTENCY', 'FILES', 'SIZE', 'CRITICALITY', 'SOURCE'].map((title) => ({
-      title,
-      align: title === 'FILES' || title === 'SIZE' ? ('right' as const) : ('left' as const),
-    }));
-    output.table(
-      columns,
-      rows.map((row) => cellsOf(row, now)),
-    );
-    return exitCodes.done;
+    const everyMs = parseWatch(context.options);
+    return withRepository(context, configuration, 'none', async (session) => {
+      await show(context, configuration, session);
+      while (everyMs !== undefined && !context.signal.aborted) {
+        await systemClock.sleep(everyMs, context.signal);
+        if (!context.signal.aborted) await show(context, configuration, session);
+      }
+      return exitCodes.done;
+    });
   },
 };
 
-function newestOf(configuration: Configuration, snapshots: Parameters<typeof snapshotsOfProject>[0]): Map<string, LastSnapshot> {
-  const newest = new Map<string, LastSnapshot>();
-  for (const { snapshot, identity } of snapshotsOfProject(snapshots, configuration.project)) {
-    newest.set(identity.volume, {
-      id: snapshot.id,
-      timeMs: snapshotTimeMs(snapshot),
-      files: snapshot.summary?.totalFilesProcessed ?? 0,
-      bytes: snapshot.summary?.totalBytesProcessed ?? 0,
-      consistency: identity.consistency,
-    });
+function parseWatch({ watch }: Options): number | undefined {
+  if (watch === undefined || watch === false) return undefined;
+  const everyMs = watch === true ? 10_000 : parseDuration(watch);
+  if (everyMs !== undefined && everyMs >= leastWatchMs) return everyMs;
+  throw new HoldfastError('usage', `--watch takes a duration of a second or more, not ${JSON.stringify(watch)}`, {
+    remedy: 'for example: --watch 30s',
+  });
+}
+
+const title = (name: string, align: 'left' | 'right' = 'left') => ({ title: name, align });
+const columns = [
+  ...[title('VOLUME'), title('STATE'), title('LAST SNAPSHOT'), title('CONSISTENCY'), title('FILES', 'right'), title('USED', 'right')],
+  ...[
+    title('SIZE', 'right'),
+    title('%', 'right'),
+    title('GROWTH', 'right'),
+    title('FULL IN', 'right'),
+    title('CRITICALITY'),
+    title('MOUNTED BY'),
+  ],
+];
+
+async function show(context: CommandContext<Options>, configuration: Configuration, { repository }: Session): Promise<void> {
+  const { output, options, stdout } = context;
+  const project = await findProjectVolumes(context, configuration);
+  const histories = historiesOf(project.configuration, await listSnapshots(repository));
+  const now = systemClock.now();
+  const rows: VolumeRow[] = [];
+  for (const volume of project.configuration.volumes)
+    rows.push(await rowOf(context, volume, project.found.get(volume.name), histories.get(volume.name), now));
+  // Where the screen is not a terminal's, what was shown before stays.
+  if (options.watch && stdout.isTTY && !output.json) output.line('\u001b[H\u001b[2J');
+  for (const row of rows) output.document(row);
+  output.table(
+    columns,
+    rows.map((row) => cellsOf(row, now)),
+  );
+  offer(context, project);
+}
+
+/** What nobody has declared is not passed over in silence. */
+function offer({ output }: CommandContext<Options>, { undeclared, bindMounts }: ProjectVolumes): void {
+  for (const { name, users } of undeclared) {
+    const by = users.map((user) => `${user.name} at ${user.path}`).join(', ');
+    output.note(`not declared, and in no backup: volume ${displayText(name)}${by === '' ? '' : `, mounted by ${displayText(by)}`}`);
   }
-  return newest;
+  for (const { from, users } of bindMounts) {
+    output.note(
+      `in no backup unless a volume has it as its source: ${displayText(from)}, mounted by ${displayText(users.map(({ name }) => name).join(', '))}`,
+    );
+  }
+}
+
+function historiesOf({ project }: Configuration, snapshots: Parameters<typeof snapshotsOfProject>[0]): Map<string, History> {
+  const histories = new Map<string, History>();
+  for (const { snapshot, identity } of snapshotsOfProject(snapshots, project)) {
+    const { totalFilesProcessed: files = 0, totalBytesProcessed: bytes = 0 } = snapshot.summary ?? {};
+    const timeMs = snapshotTimeMs(snapshot);
+    const sizes = histories.get(identity.volume)?.sizes ?? [];
+    if (snapshot.summary !== undefined) sizes.push({ timeMs, bytes });
+    histories.set(identity.volume, { last: { id: snapshot.id, timeMs, files, bytes, consistency: identity.consistency }, sizes });
+  }
+  return histories;
 }
 
 async function rowOf(
-  { project }: Configuration,
-  volume: VolumeConfiguration,
-  last: LastSnapshot | undefined,
+  { options, signal }: CommandContext<Options>,
+  configured: VolumeConfiguration,
+  found: FoundVolume | undefined,
+  history: History | undefined,
   now: Date,
 ): Promise<VolumeRow> {
-  const { name, path, criticality, sensitive, sizeBytes } = volume;
-  const { rpoMs } = volume.objectives;
-  const directory = await locate(project, volume);
+  const { name, path, criticality, sensitive, sizeBytes } = configured;
+  const { rpoMs } = configured.objectives;
+  const { directory, volume } = found ?? { directory: undefined, volume: undefined };
+  const measured = options.measure && directory !== undefined ? await measureDirectory(directory, signal) : undefined;
+  const last = history?.last;
+  const usedBytes = measured?.bytes ?? last?.bytes;
+  const freeBytes = directory === undefined ? undefined : await freeOf(directory);
+  const growthBytesPerDay = growthPerDay(history?.sizes ?? [], now.getTime());
   const protection = last === undefined ? 'unprotected' : now.getTime() - last.timeMs > rpoMs ? 'late' : 'protected';
-  const state = directory === undefined ? 'missing' : protection;
-  return { volume: name, directory, path, criticality, sensitive, sizeBytes, lastSnapshot: last, rpoMs, state };
+  return {
+    volume: name,
+    directory,
+    dockerVolume: volume?.name,
+    driver: volume?.driver,
+    path,
+    criticality,
+    sensitive,
+    sizeBytes,
+    usedBytes,
+    files: measured?.files ?? last?.files,
+    freeBytes,
+    growthBytesPerDay,
+    daysUntilFull: daysUntilFull({ usedBytes, sizeBytes, freeBytes, growthBytesPerDay }),
+    lastSnapshot: last,
+    rpoMs,
+    state: found === undefined ? 'missing' : protection,
+    mountedBy: (volume?.users ?? []).map(({ container, path: at, readOnly }) => ({
+      container: container.name,
+      service: container.service,
+      state: container.state,
+      path: at,
+      readOnly,
+    })),
+  };
 }
 
-async function locate(project: string, { name, source }: VolumeConfiguration): Promise<string | undefined> {
-  try {
-    const { directory, exists } = await createDirectoryPlatform().locate({ name, project, source });
-    return exists ? directory : undefined;
-  } catch (error) {
-    if (error instanceof HoldfastError) return undefined;
-    throw error;
-  }
+async function freeOf(directory: string): Promise<number | undefined> {
+  return statfs(directory).then(
+    ({ bavail, bsize }) => bavail * bsize,
+    () => undefined,
+  );
 }
 
-function cellsOf({ volume, state, lastSnapshot: last, criticality, sensitive, directory }: VolumeRow, now: Date): string[] {
+function cellsOf(row: VolumeRow, now: Date): string[] {
+  const { lastSnapshot: last, usedBytes, sizeBytes, growthBytesPerDay: growth } = row;
+  const size = (bytes: number | undefined) => (bytes === undefined ? '-' : formatSize(bytes));
+  const mounters = row.mountedBy.map(
+    ({ service, container, state }) => `${service ?? container}${state === 'running' ? '' : ` (${state})`}`,
+  );
   return [
-    volume,
-    state,
-    last ? `${formatAge(new Date(last.timeMs), now)}` : 'never',
+    row.volume,
+    row.state,
+    last ? `${formatAge(new Date(last.timeMs), now)}, RPO ${formatDuration(row.rpoMs)}` : 'never',
     last?.consistency ?? '-',
-    last ? String(last.files) : '-',
-    last ? formatSize(last.bytes) : '-',
-    sensitive ? `${criticality}, sensitive` : criticality,
-    directory === undefined ? 'not found' : displayText(directory),
+    row.files === undefined ? '-' : String(row.files),
+    size(usedBytes),
+    size(sizeBytes),
+    usedBytes === undefined || !sizeBytes ? '-' : `${Math.round((usedBytes / sizeBytes) * 100)}%`,
+    growth === undefined ? '-' : `${growth < 0 ? '-' : '+'}${formatSize(Math.abs(growth))}`,
+    row.daysUntilFull === undefined ? '-' : row.daysUntilFull > 999 ? '>999d' : `${Math.floor(row.daysUntilFull)}d`,
+    row.sensitive ? `${row.criticality}, sensitive` : row.criticality,
+    row.state === 'missing' ? 'not found' : displayText(mounters.join(', ') || (row.directory ?? '-')),
   ];
 }
