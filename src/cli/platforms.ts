@@ -1,4 +1,5 @@
 /** Which platform a volume is on: a plain directory, a Docker Engine that is here, or the place where Docker's volumes usually are. */
+import { existsSync } from 'node:fs';
 import { homedir, hostname, release } from 'node:os';
 import type { Configuration } from '../control/configuration/configuration.ts';
 import { HoldfastError } from '../model/errors.ts';
@@ -61,6 +62,8 @@ async function connect({ environment, global }: Context): Promise<{ platform: Do
   };
   try {
     const endpoint = await findEndpoint(wanted);
+    // The client of the Engine takes longer to load than a small backup: not where there is none.
+    if (endpoint.kind === 'unix' && !isEndpointGiven(wanted) && !existsSync(endpoint.socket)) return undefined;
     const [{ createDockerEngine }, { createDockerPlatform }] = await Promise.all([
       import('../platform/docker/engine.ts'),
       import('../platform/docker/docker.ts'),
