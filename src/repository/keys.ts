@@ -33,9 +33,15 @@ export async function findKey(storage: Storage, password: Buffer, likely?: strin
   throw new HoldfastError('wrong-password', `none of the keys of ${storage.location} opens with this password`);
 }
 
+/** A reply may look complete and not be: what is not right is read once more. @throws `damaged`, `file-missing`, `storage`. */
+async function readKeyFile(storage: Storage, name: string): Promise<KeyFile> {
+  const bytes = await storage.read({ kind: 'keys', name });
+  return parseKeyFile(sha256Hex(bytes) === name ? bytes : await storage.read({ kind: 'keys', name }));
+}
+
 /** @returns undefined when the password is another key's. */
 const openKey = async (storage: Storage, name: string, password: Buffer): Promise<SealKey | undefined> =>
-  openKeyFile(parseKeyFile(await storage.read({ kind: 'keys', name })), password);
+  openKeyFile(await readKeyFile(storage, name), password);
 
 /** What a key file tells without its password. `undefined` members are those of a file that is damaged. */
 export type ListedKey = { name: string } & Partial<Pick<KeyFile, 'created' | 'username' | 'hostname'>>;
@@ -45,7 +51,7 @@ export async function listKeys(storage: Storage): Promise<ListedKey[]> {
   const keys: ListedKey[] = [];
   for await (const { name } of storage.list('keys')) {
     try {
-      const { created, username, hostname } = parseKeyFile(await storage.read({ kind: 'keys', name }));
+      const { created, username, hostname } = await readKeyFile(storage, name);
       keys.push({ name, created, username, hostname });
     } catch (error) {
       if (!(error instanceof HoldfastError) || (error.code !== 'damaged' && error.code !== 'file-missing')) throw error;
@@ -88,7 +94,7 @@ export async function addKey(storage: Storage, masterKey: SealKey, key: NewKey):
 }
 
 async function proveKey(storage: Storage, name: string, password: Buffer, masterKey: SealKey): Promise<void> {
-  const opened = await openKeyFile(parseKeyFile(await storage.read({ kind: 'keys', name })), password);
+  const opened = await openKeyFile(await readKeyFile(storage, name), password);
   const same = opened?.encrypt.equals(masterKey.encrypt) && opened.macK.equals(masterKey.macK) && opened.macR.equals(masterKey.macR);
   if (!same) throw new HoldfastError('damaged', `the new key file ${name} does not open as it should`, { file: `keys/${name}` });
 }

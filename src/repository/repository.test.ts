@@ -118,3 +118,22 @@ test('sealed JSON is stored under its hash, and verified when it is read', async
   await assert.rejects(readSealedJson(repository, 'snapshots', forged), { code: 'damaged', file: `snapshots/${forged}` });
   await assert.rejects(readSealedJson(repository, 'snapshots', '11'.repeat(32)), { code: 'file-missing' });
 });
+
+test('a reply that looks complete and is half of it is asked for again; what stays damaged is named', async (t) => {
+  const made = await scratchRepository(t);
+  const name = await writeSealedJson(made, 'snapshots', Buffer.from('{}'));
+  /** The first `times` replies for a kind are half. */
+  const halving = (kind: FileKind, times: number): Storage => ({
+    ...made.storage,
+    async read(file, range) {
+      const bytes = await made.storage.read(file, range);
+      return file.kind === kind && times-- > 0 ? bytes.subarray(0, bytes.length >> 1) : bytes;
+    },
+  });
+  assert.deepEqual((await openRepository(halving('config', 1), scratchPassword)).config, made.config);
+  assert.deepEqual((await openRepository(halving('keys', 1), scratchPassword)).config, made.config);
+  await assert.rejects(openRepository(halving('config', 2), scratchPassword), { code: 'damaged', file: 'config' });
+  const readThrough = (storage: Storage) => readSealedJson({ ...made, storage }, 'snapshots', name);
+  assert.equal((await readThrough(halving('snapshots', 1))).toString(), '{}');
+  await assert.rejects(readThrough(halving('snapshots', 2)), { code: 'damaged', file: `snapshots/${name}` });
+});

@@ -90,8 +90,25 @@ export async function openRepository(storage: Storage, password: Buffer, likelyK
   if (key.status === 'rejected') throw key.reason;
   const { name: keyName, masterKey } = key.value;
   const seal = createSeal(masterKey);
-  const config = decodeConfig(openJson(seal, sealedConfig.value));
+  const config = await openConfig(storage, seal, sealedConfig.value);
   return { storage, config, masterKey, keyName, seal };
+}
+
+/** Nothing but its seal tells whether it came whole: what does not open is read once more before it counts as damaged. */
+async function openConfig(storage: Storage, seal: Seal, sealed: Buffer): Promise<RepositoryConfig> {
+  const open = (bytes: Buffer) => decodeConfig(openJson(seal, bytes));
+  try {
+    return open(sealed);
+  } catch (error) {
+    if (!(error instanceof HoldfastError) || error.code !== 'damaged') throw error;
+  }
+  const again = await readConfig(storage);
+  try {
+    return open(again);
+  } catch (cause) {
+    if (!(cause instanceof HoldfastError) || cause.code !== 'damaged') throw cause;
+    throw new HoldfastError('damaged', `the configuration of the repository: ${cause.message}`, { file: 'config', cause });
+  }
 }
 
 /** @throws `no-repository`, `storage`. */
@@ -123,7 +140,9 @@ export async function writeSealedJson(repository: Repository, kind: 'snapshots' 
 
 /** @returns the JSON of a sealed file. @throws `damaged` (naming the file), `file-missing`, `storage`. */
 export async function readSealedJson(repository: Repository, kind: 'snapshots' | 'index' | 'locks', name: string): Promise<Buffer> {
-  const sealed = await repository.storage.read({ kind, name });
+  let sealed = await repository.storage.read({ kind, name });
+  // A reply may look complete and not be: what is not right is read once more before it counts as damaged.
+  if (sha256Hex(sealed) !== name) sealed = await repository.storage.read({ kind, name });
   if (sha256Hex(sealed) !== name)
     throw new HoldfastError('damaged', `${kind}/${name} is not what was written`, { file: `${kind}/${name}` });
   try {
