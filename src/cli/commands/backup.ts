@@ -5,7 +5,6 @@ import type { WarmLanes } from '../../engine/lanes/pool.ts';
 import { errorDocument, exitCodes, HoldfastError } from '../../model/errors.ts';
 import { parseDuration } from '../../model/quantities.ts';
 import type { SnapshotClass } from '../../model/snapshot.ts';
-import { createDockerContainers } from '../../platform/docker/containers.ts';
 import type { Platform, VolumeContent } from '../../platform/platform.ts';
 import { loadIndex } from '../../repository/load-index.ts';
 import { listSnapshots } from '../../repository/snapshots.ts';
@@ -120,7 +119,7 @@ async function backUpLocated(
       dryRun: options.dryRun ?? false,
       settings: settings.cut,
       stateFolder: stateFolder(context.environment),
-      containers: connected && createDockerContainers(connected.engine),
+      containers: connected && (await import('../../platform/docker/containers.ts')).createDockerContainers(connected.engine),
     },
     (open) =>
       withRepository(context, configuration, options.dryRun ? 'none' : 'shared', async (session) => {
