@@ -73,9 +73,15 @@ test('what is damaged for certain stays damaged when its other copy is refused, 
   copyFileSync(join(small.folder, pack), join(small.folder, packPath(copyId)));
   const structure = { readData: undefined };
   assert.deepEqual(kindsOf((await checkFaulty(small, undefined, structure)).result), [], 'two copies');
-  for (const name of [pack, packPath(copyId)]) small.damage(name, (bytes) => bytes.fill(0, 0, 100));
-  const lasting: Fault = { operation: 'read data', nth: 1, when: 'before', code: 'storage-denied', lasting: true };
-  const { findings } = (await checkFaulty(small, lasting, structure)).result;
-  const errors = findings.map(({ kind, affects }) => [kind, affects.length > 0]);
-  assert.ok(errors.some(([kind]) => kind === 'blob-damaged') && errors.some(([kind]) => kind === 'unreadable'), JSON.stringify(findings));
+  for (const name of [pack, packPath(copyId)]) small.damage(name, (bytes) => bytes.fill(0));
+  // Which read is the first of these packs depends on their names.
+  const told: string[][] = [];
+  for (const nth of [1, 2]) {
+    const lasting: Fault = { operation: 'read data', nth, when: 'before', code: 'storage-denied', lasting: true };
+    told.push(kindsOf((await checkFaulty(small, lasting, structure)).result));
+  }
+  assert.ok(
+    told.some((kinds) => kinds.includes('blob-damaged') && kinds.includes('unreadable')),
+    JSON.stringify(told),
+  );
 });

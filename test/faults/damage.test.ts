@@ -6,13 +6,12 @@ import { join } from 'node:path';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import type { CheckResult } from '../../src/engine/maintenance/check.ts';
 import { sha256Hex } from '../../src/format/kernel/sha256.ts';
-import { compressBound, zstd } from '../../src/format/kernel/zstd.ts';
-import { type BlobKind, HeaderBuilder } from '../../src/format/pack-header.ts';
+import type { BlobKind } from '../../src/format/pack-header.ts';
 import { HoldfastError } from '../../src/model/errors.ts';
 import type { BlobId } from '../../src/model/ids.ts';
 import { createBlobReader } from '../../src/repository/blob-reader.ts';
 import { loadIndex } from '../../src/repository/load-index.ts';
-import { storePack } from '../../src/repository/pack-writer.ts';
+import { makePack, type NewBlob } from './damages.ts';
 import { files, type IndexedBlob, makeSmallRepository, packFile, packPath, type SmallRepository } from './small-repository.ts';
 
 const flip = (at: number) => (bytes: Buffer) => {
@@ -386,27 +385,6 @@ function fixtures(): void {
     const result = await repository.check();
     assert.deepEqual([result.exitCode, result.findings.map(({ kind }) => kind)], [0, ['file-size']]);
   });
-}
-
-type NewBlob = { kind: BlobKind; content: Buffer; id?: string; claimedLength?: number };
-
-/** Stores a pack of blobs, which may claim to be what they aren't. @returns what an index would say of it. */
-async function makePack(repository: SmallRepository, blobs: readonly NewBlob[]): Promise<{ id: string; blobs: IndexedBlob[] }> {
-  const { storage, seal } = await repository.open();
-  const header = new HeaderBuilder();
-  const parts: Buffer[] = [];
-  const entries: IndexedBlob[] = [];
-  let offset = 0;
-  for (const { kind, content, id = sha256Hex(content), claimedLength = content.length } of blobs) {
-    const compressed = Buffer.alloc(compressBound(content.length));
-    const sealed = seal.seal(compressed.subarray(0, zstd.compress(content, compressed, 3)));
-    header.add(kind, Buffer.from(id, 'hex'), sealed.length, claimedLength);
-    entries.push({ id, type: kind, offset, length: sealed.length, uncompressed_length: claimedLength });
-    parts.push(sealed);
-    offset += sealed.length;
-  }
-  const stored = await storePack({ storage, seal }, { kind: 'data', entries: Buffer.from(header.bytes()), body: Buffer.concat(parts) });
-  return { id: stored.id, blobs: entries };
 }
 
 /** Stores a pack and an index that names it. */

@@ -16,7 +16,7 @@ export type Damage = {
   unknowable?: boolean;
 };
 
-type NewBlob = { kind: BlobKind; content: Buffer; id?: string; claimedLength?: number };
+export type NewBlob = { kind: BlobKind; content: Buffer; id?: string; claimedLength?: number };
 
 /** Stores a pack of blobs, which may claim to be what they aren't. @returns what an index would say of it. */
 export async function makePack(repository: SmallRepository, blobs: readonly NewBlob[]): Promise<{ id: string; blobs: IndexedBlob[] }> {
