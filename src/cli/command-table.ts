@@ -14,6 +14,7 @@ export const commandTable: readonly CommandEntry[] = [
   { name: 'export', summary: 'write volumes to a tar archive, encrypted if need be', load: () => import('./commands/export.ts') },
   { name: 'import', summary: 'make snapshots of tar archives', load: () => import('./commands/import.ts') },
   { name: 'guard', summary: 'take guard snapshots, then run a command', load: () => import('./commands/guard.ts') },
+  { name: 'migrate', summary: 'turn bind mounts of a compose file into named volumes', load: () => import('./commands/migrate.ts') },
   { name: 'check', summary: 'verify that the repository is sound', load: () => import('./commands/check.ts') },
   { name: 'forget', summary: 'remove snapshots that no rule of retention keeps', load: () => import('./commands/forget.ts') },
   { name: 'prune', summary: 'remove what no snapshot needs', load: () => import('./commands/prune.ts') },

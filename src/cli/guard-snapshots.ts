@@ -69,7 +69,7 @@ const wholeVolume = ({ name, directory }: { name: string; directory: string }): 
   excludes: { patterns: [], insensitivePatterns: [], ignorePatterns: [] },
   excludeIfPresent: [],
   excludeCaches: false,
-  oneFileSystem: true,
+  oneFileSystem: false,
   withAtime: false,
   changes: { force: false, ignoreCtime: false, ignoreInode: false },
 });
