@@ -102,7 +102,10 @@ async function openCut(options: ConsistentCutOptions, journal?: Omit<Journal, 'g
   const { containers, context, settings, stateFolder, run } = options;
   const { output, signal } = context;
   const live: OpenCut = { cut: undefined, halts: false, prepare: async (all) => ({ volumes: [...all], failed: false }) };
-  if (containers === undefined) return live;
+  if (containers === undefined) {
+    refuseWithoutEngine(options);
+    return live;
+  }
   const applications = { containers, clock: wakefulClock, signal };
   const inventory = await containers.inventory(signal);
   const wanted = volumesOfCut(options, inventory);
@@ -129,6 +132,19 @@ async function openCut(options: ConsistentCutOptions, journal?: Omit<Journal, 'g
       return dumped(all, await dumpApplications(plan, dumpFolderOf(stateFolder, run), applications), output);
     },
   };
+}
+
+/** Who asks for more than a live read is not given less in silence. */
+function refuseWithoutEngine({ chosen, settings }: ConsistentCutOptions): void {
+  const asking = chosen.find(({ cut }) => !['auto', 'live'].includes(settings.way ?? cut));
+  if (asking === undefined) return;
+  throw new HoldfastError(
+    'engine-unreachable',
+    `volume ${asking.name}: "${settings.way ?? asking.cut}" needs a Docker Engine, and there is none here`,
+    {
+      volume: asking.name,
+    },
+  );
 }
 
 /** Volumes with what is read instead of them; one whose dump failed is told of, and left out. */

@@ -68,7 +68,7 @@ export function createCut(options: CutOptions): Cut {
   async function bringBackNow(): Promise<void> {
     clearTimeout(timer);
     signal.removeEventListener('abort', onAbort);
-    await halting;
+    await halting.catch(() => undefined);
     const groups = plan.halts.map((group) => group.filter(({ container }) => halted.has(container.id)).map(entryOf));
     const all = [...halted.values()].map(({ halt }) => halt.container);
     const result = await comeBack(groups, {

@@ -94,6 +94,8 @@ function runHere(hook: Hook, signal: AbortSignal): Promise<{ exitCode: number; w
     const settle = (finish: () => void) => {
       clearTimeout(timer);
       signal.removeEventListener('abort', onAbort);
+      // What it has started in the background may keep it open.
+      child.stderr.destroy();
       finish();
     };
     child.stderr.on('data', (bytes: Buffer) => {
