@@ -59,6 +59,7 @@ async function everything({ folder, run }: Shell): Promise<Record<string, Docume
     snapshots: ask('snapshots'),
     ls: ask('ls uploads 2026'),
     volumes: ask('volumes'),
+    audit: ask('audit'),
     find: [...ask("find '*-1.txt'"), ...ask(`find --tree ${ask('snapshots')[0]?.tree}`)],
     diff: [...ask(`diff ${ask('snapshots')[0]?.id} ${ask('snapshots')[1]?.id}`), ...ask('diff uploads --live')],
     dump: ask('dump uploads 2026/invoice-1.txt --output ./invoice.txt'),

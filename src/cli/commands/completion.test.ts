@@ -36,7 +36,7 @@ test('bash completes commands, their options and the global ones', async () => {
   assert.deepEqual(candidates('holdfast', ''), ['backup', 'completion']);
   assert.deepEqual(candidates('holdfast', '--json', 'b'), ['backup']);
   assert.deepEqual(candidates('holdfast', 'backup', '--d'), ['--dry-run', '--docker-host', '--directory']);
-  assert.deepEqual(candidates('holdfast', 'completion', '--d'), ['--directory']);
+  assert.deepEqual(candidates('holdfast', 'completion', '--d'), ['--docker-host', '--directory']);
   assert.deepEqual(candidates('holdfast', 'backup', ''), [], 'files and volumes are left to the shell');
 });
 

@@ -78,17 +78,14 @@ function parseWatch({ watch }: Options): number | undefined {
   });
 }
 
+/** In a cell of which nothing is known. */
+const nothing = '-';
+
 const title = (name: string, align: 'left' | 'right' = 'left') => ({ title: name, align });
 const columns = [
-  ...[title('VOLUME'), title('STATE'), title('LAST SNAPSHOT'), title('CONSISTENCY'), title('FILES', 'right'), title('USED', 'right')],
-  ...[
-    title('SIZE', 'right'),
-    title('%', 'right'),
-    title('GROWTH', 'right'),
-    title('FULL IN', 'right'),
-    title('CRITICALITY'),
-    title('MOUNTED BY'),
-  ],
+  ...[title('VOLUME'), title('STATE'), title('LAST SNAPSHOT'), title('RPO', 'right'), title('CONSISTENCY'), title('FILES', 'right')],
+  ...[title('USED', 'right'), title('SIZE', 'right'), title('%', 'right'), title('GROWTH', 'right'), title('FULL IN', 'right')],
+  ...[title('CRITICALITY'), title('MOUNTED BY'), title('SOURCE')],
 ];
 
 async function show(context: CommandContext<Options>, configuration: Configuration, { repository }: Session): Promise<void> {
@@ -102,9 +99,12 @@ async function show(context: CommandContext<Options>, configuration: Configurati
   // Where the screen is not a terminal's, what was shown before stays.
   if (options.watch && stdout.isTTY && !output.json) output.line('\u001b[H\u001b[2J');
   for (const row of rows) output.document(row);
+  const cells = rows.map((row) => cellsOf(row, now));
+  // What is known of none is not worth a column.
+  const shown = columns.map((_, column) => cells.some((row) => row[column] !== nothing));
   output.table(
-    columns,
-    rows.map((row) => cellsOf(row, now)),
+    columns.filter((_, column) => shown[column]),
+    cells.map((row) => row.filter((_, column) => shown[column])),
   );
   offer(context, project);
 }
@@ -186,22 +186,24 @@ async function freeOf(directory: string): Promise<number | undefined> {
 
 function cellsOf(row: VolumeRow, now: Date): string[] {
   const { lastSnapshot: last, usedBytes, sizeBytes, growthBytesPerDay: growth } = row;
-  const size = (bytes: number | undefined) => (bytes === undefined ? '-' : formatSize(bytes));
+  const size = (bytes: number | undefined) => (bytes === undefined ? nothing : formatSize(bytes));
   const mounters = row.mountedBy.map(
     ({ service, container, state }) => `${service ?? container}${state === 'running' ? '' : ` (${state})`}`,
   );
   return [
     row.volume,
     row.state,
-    last ? `${formatAge(new Date(last.timeMs), now)}, RPO ${formatDuration(row.rpoMs)}` : 'never',
-    last?.consistency ?? '-',
-    row.files === undefined ? '-' : String(row.files),
+    last ? formatAge(new Date(last.timeMs), now) : 'never',
+    formatDuration(row.rpoMs),
+    last?.consistency ?? nothing,
+    row.files === undefined ? nothing : String(row.files),
     size(usedBytes),
     size(sizeBytes),
-    usedBytes === undefined || !sizeBytes ? '-' : `${Math.round((usedBytes / sizeBytes) * 100)}%`,
-    growth === undefined ? '-' : `${growth < 0 ? '-' : '+'}${formatSize(Math.abs(growth))}`,
-    row.daysUntilFull === undefined ? '-' : row.daysUntilFull > 999 ? '>999d' : `${Math.floor(row.daysUntilFull)}d`,
+    usedBytes === undefined || !sizeBytes ? nothing : `${Math.round((usedBytes / sizeBytes) * 100)}%`,
+    growth === undefined ? nothing : `${growth < 0 ? '-' : '+'}${formatSize(Math.abs(growth))}/d`,
+    row.daysUntilFull === undefined ? nothing : row.daysUntilFull > 999 ? '>999d' : `${Math.floor(row.daysUntilFull)}d`,
     row.sensitive ? `${row.criticality}, sensitive` : row.criticality,
-    row.state === 'missing' ? 'not found' : displayText(mounters.join(', ') || (row.directory ?? '-')),
+    displayText(mounters.join(', ')) || nothing,
+    row.state === 'missing' ? 'not found' : displayText(row.dockerVolume ?? row.directory ?? ''),
   ];
 }

@@ -10,7 +10,7 @@ import { HoldfastError } from '../../model/errors.ts';
 export type Endpoint =
   | { kind: 'unix'; socket: string }
   | { kind: 'tcp'; host: string; port: number; tls: TlsFiles | undefined }
-  | { kind: 'ssh'; destination: string; port: number | undefined; program: string };
+  | { kind: 'ssh'; destination: string; port: number | undefined };
 
 /** PEM texts. */
 export type TlsFiles = { ca: string | undefined; cert: string | undefined; key: string | undefined; verify: boolean };
@@ -30,9 +30,9 @@ export async function findEndpoint(options: EndpointOptions): Promise<Endpoint> 
   const { environment, home } = options;
   const folder = environment.DOCKER_CONFIG || (home === undefined ? undefined : join(home, '.docker'));
   const host = options.host || environment.DOCKER_HOST;
-  if (host) return parseHost(host, () => tlsOfEnvironment(environment, folder), environment);
+  if (host) return parseHost(host, () => tlsOfEnvironment(environment, folder));
   const context = environment.DOCKER_CONTEXT || (await currentContext(folder));
-  if (context !== undefined && context !== 'default') return endpointOfContext(context, folder, environment);
+  if (context !== undefined && context !== 'default') return endpointOfContext(context, folder);
   return { kind: 'unix', socket: await firstSocket(defaultSockets(options)) };
 }
 
@@ -72,15 +72,11 @@ async function isThere(path: string): Promise<boolean> {
   );
 }
 
-async function parseHost(
-  host: string,
-  tls: () => Promise<TlsFiles | undefined>,
-  environment: EndpointOptions['environment'],
-): Promise<Endpoint> {
+async function parseHost(host: string, tls: () => Promise<TlsFiles | undefined>): Promise<Endpoint> {
   const socket = /^unix:\/\/(.+)$/.exec(host)?.[1] ?? (host.startsWith('/') ? host : undefined);
   if (socket !== undefined) return { kind: 'unix', socket };
   const url = URL.canParse(host) ? new URL(host) : undefined;
-  if (url?.protocol === 'ssh:' && url.hostname !== '') return sshEndpoint(url, environment);
+  if (url?.protocol === 'ssh:' && url.hostname !== '') return sshEndpoint(url);
   if (url !== undefined && ['tcp:', 'http:', 'https:'].includes(url.protocol) && url.hostname !== '') {
     const files = await tls();
     const secure = files ?? (url.protocol === 'https:' ? { ca: undefined, cert: undefined, key: undefined, verify: true } : undefined);
@@ -91,7 +87,7 @@ async function parseHost(
   });
 }
 
-function sshEndpoint(url: URL, environment: EndpointOptions['environment']): Endpoint {
+function sshEndpoint(url: URL): Endpoint {
   const user = decodeURIComponent(url.username);
   // The program takes what begins with a dash for an option.
   if (url.password !== '' || url.hostname.startsWith('-') || user.startsWith('-')) {
@@ -101,7 +97,7 @@ function sshEndpoint(url: URL, environment: EndpointOptions['environment']): End
   }
   const destination = user === '' ? url.hostname : `${user}@${url.hostname}`;
   const port = url.port === '' ? undefined : Number(url.port);
-  return { kind: 'ssh', destination, port, program: environment.HOLDFAST_SSH || 'ssh' };
+  return { kind: 'ssh', destination, port };
 }
 
 async function tlsOfEnvironment(environment: EndpointOptions['environment'], folder: string | undefined): Promise<TlsFiles | undefined> {
@@ -137,7 +133,7 @@ async function currentContext(folder: string | undefined): Promise<string | unde
 
 type ContextMeta = { Endpoints?: { docker?: { Host?: string; SkipTLSVerify?: boolean } } };
 
-async function endpointOfContext(name: string, folder: string | undefined, environment: EndpointOptions['environment']): Promise<Endpoint> {
+async function endpointOfContext(name: string, folder: string | undefined): Promise<Endpoint> {
   const id = createHash('sha256').update(name).digest('hex');
   const file = join(folder ?? '', 'contexts', 'meta', id, 'meta.json');
   const text = await readOptional(file);
@@ -152,7 +148,7 @@ async function endpointOfContext(name: string, folder: string | undefined, envir
     const files = await readTls(join(folder ?? '', 'contexts', 'tls', id, 'docker'), meta.SkipTLSVerify !== true);
     return files.ca === undefined && files.cert === undefined ? undefined : files;
   };
-  return parseHost(meta.Host, tls, environment);
+  return parseHost(meta.Host, tls);
 }
 
 function parseJson(text: string, file: string): Record<string, unknown> {

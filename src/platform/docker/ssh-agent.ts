@@ -18,29 +18,21 @@ const mostWords = 2000;
 const mostConnections = 4;
 
 /** Every connection is an `ssh DESTINATION docker system dial-stdio`, as the `docker` program itself does it. */
-export function createSshAgent({
-  destination,
-  port,
-  program,
-}: {
-  destination: string;
-  port: number | undefined;
-  program: string;
-}): SshAgent {
+export function createSshAgent({ destination, port }: { destination: string; port: number | undefined }): SshAgent {
   const children = new Set<ChildProcess>();
   let words = '';
 
   function connect(): Duplex {
     const args = ['-o', 'BatchMode=yes', '-o', 'ConnectTimeout=30', '-o', 'ServerAliveInterval=15', '-o', 'ServerAliveCountMax=4', '-T'];
     if (port !== undefined) args.push('-p', String(port));
-    const child = spawn(program, [...args, '--', destination, 'docker', 'system', 'dial-stdio'], { stdio: ['pipe', 'pipe', 'pipe'] });
+    const child = spawn('ssh', [...args, '--', destination, 'docker', 'system', 'dial-stdio'], { stdio: ['pipe', 'pipe', 'pipe'] });
     children.add(child);
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       words = (words + text).slice(-mostWords);
     });
     const duplex = Duplex.from({ readable: child.stdout, writable: child.stdin } as unknown as Iterable<never>);
     child.once('error', (error: NodeJS.ErrnoException) => {
-      words = error.code === 'ENOENT' ? `the program ${program} is not installed` : error.message;
+      words = error.code === 'ENOENT' ? `the program ssh is not installed` : error.message;
       duplex.destroy(error);
     });
     child.once('close', () => {
