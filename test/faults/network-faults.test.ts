@@ -115,13 +115,15 @@ if (requireServers()) {
     assertSound(project);
   });
 
-  test('backup, restore and prune of 10,000 blobs complete while 5% of what is asked fails', async (t) => {
+  // flaky-storage.test.ts does the same with many more operations, without a network.
+  test('backup, restore and prune complete while 5% of what is asked fails', async (t) => {
+    const blobs = 2000;
     const project = await remoteProject(t);
-    fillWithBlobs(project.volume, 10_000);
+    fillWithBlobs(project.volume, blobs);
     const random = randomNumbers(1);
     project.proxy.faults(() => (random() < 0.05 ? networkFaults[Math.floor(random() * networkFaults.length)] : undefined));
     succeeded(await project.run('backup', '--class', 'scheduled'));
-    for (let n = 0; n < 10_000; n += 3) rmSync(join(project.volume, `blob-${n}`));
+    for (let n = 0; n < blobs; n += 3) rmSync(join(project.volume, `blob-${n}`));
     succeeded(await project.run('backup', '--class', 'scheduled'));
     succeeded(await project.run('forget', '--keep-last', '1', '--force'));
     succeeded(await project.run('prune', '--max-unused', '0'));
@@ -132,12 +134,12 @@ if (requireServers()) {
 
   test('every kind of fault, a fifth of all requests', async (t) => {
     const project = await remoteProject(t);
-    fillVolume(project.volume, 4_000_000, 'faults');
+    fillVolume(project.volume, 2_000_000, 'faults');
     const random = randomNumbers(3);
     let next = 0;
     project.proxy.faults(() => (random() < 0.2 ? networkFaults[next++ % networkFaults.length] : undefined));
     succeeded(await project.run('backup'));
-    fillVolume(project.volume, 2_000_000, 'changed');
+    fillVolume(project.volume, 1_000_000, 'changed');
     succeeded(await project.run('--no-cache', 'backup'));
     succeeded(await project.run('check', '--read-data'));
     await restores(project, 'restored');
@@ -215,15 +217,15 @@ if (requireServers()) {
 
   test('limits hold, in the main thread and in lanes', async (t) => {
     const project = await remoteProject(t);
-    writeFileSync(join(project.volume, 'random'), randomBytesOf('limits', 3_000_000));
+    writeFileSync(join(project.volume, 'random'), randomBytesOf('limits', 2_000_000));
     const durationOf = (run: Run): number => {
       succeeded(run);
       return run.events.find((event) => event.event === 'run-finished')?.durationMs ?? 0;
     };
     // A quarter of a second's worth goes at once.
-    assert.ok(durationOf(await project.run('--limit-upload', '1M', 'backup')) >= 2700);
+    assert.ok(durationOf(await project.run('--limit-upload', '1M', 'backup')) >= 1700);
     const target = join(project.folder, 'restored');
-    assert.ok(durationOf(await project.run('--limit-download', '1M', 'restore', '--to', target)) >= 2700);
+    assert.ok(durationOf(await project.run('--limit-download', '1M', 'restore', '--to', target)) >= 1700);
   });
 
   test('a server that is started anew is found again', async (t) => {

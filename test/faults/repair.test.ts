@@ -197,8 +197,8 @@ describe('repairs', { concurrency: 2 }, () => {
       const packs = indexGood && damaged.names('index').length > 0 ? { packs: damagedPacks(found) } : {};
       const steps = await repair({ small, repository: await small.open(), ...packs });
       await assertRepaired(small, damage, damaged);
-      // The newest restic looks at each, the other one at every second.
-      for (const restic of resticVersions().slice(number % 2 === 0 ? 0 : -1)) runRestic(restic, small, 'check', '--read-data');
+      // The newest restic looks at each, the other one at every fifth.
+      for (const restic of resticVersions().slice(number % 5 === 0 ? 0 : -1)) runRestic(restic, small, 'check', '--read-data');
 
       if (damage.unknowable !== true) {
         const changes = steps.snapshots.map((step) => ({
@@ -276,6 +276,12 @@ function waysToFail(operation: Operation): FaultWhen[] {
   return operation.startsWith('remove') ? ['before', 'after'] : ['before'];
 }
 
+/** Which of so many operations of a kind fail: all that change something; of the others the first, one in the middle and the last. */
+function numbersOf(operation: Operation, count: number): number[] {
+  const all = Array.from({ length: count }, (_, nth) => nth);
+  return /^(write|remove)/.test(operation) ? all : [...new Set([0, count >> 1, count - 1])];
+}
+
 /** Opens a repository whose storage fails as said. */
 async function openFaulty(
   small: SmallRepository,
@@ -307,7 +313,7 @@ describe('interrupted repairs', () => {
       await repair({ small: counted, repository: counting, packs }, [which]);
       const faults = [...counts()].flatMap(([operation, count]) =>
         waysToFail(operation).flatMap((when) =>
-          Array.from({ length: count }, (_, nth): Fault => ({ operation, nth, when, code: 'storage' })),
+          numbersOf(operation, count).map((nth): Fault => ({ operation, nth, when, code: 'storage' })),
         ),
       );
       for (const fault of faults) {
@@ -322,14 +328,14 @@ describe('interrupted repairs', () => {
         await assertNoWorse(small, before, what);
         await repair({ small, repository: await small.open(), packs });
         assert.deepEqual(await readable(small), goal, what);
-        if (restic !== undefined && struck % 10 === 0) runRestic(restic, small, 'check', '--read-data');
+        if (restic !== undefined && struck % 15 === 0) runRestic(restic, small, 'check', '--read-data');
       }
       // The next repair is for what this one leaves.
       await repair({ small: start, repository: await start.open(), packs }, allRepairs.slice(stage, stage + 1));
     }
     injectFault(undefined);
     t.diagnostic(`storage faults of repairs survived: ${struck}`);
-    assert.ok(struck > 50, `${struck}`);
+    assert.ok(struck > 40, `${struck}`);
   });
 
   test('killed after every change in turn: no worse than before, and repaired by the next run', async (t) => {
