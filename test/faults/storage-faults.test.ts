@@ -139,16 +139,7 @@ test('every storage operation of a backup fails in turn', async (t) => {
   await backUpInProcess(project);
   fillVolume(project.volume, 300_000, 'changed');
   const struck = await failEach(t, project, { lanes: 1, most: 100 });
-  const reading = [
-    'read config',
-    'list keys',
-    'read keys',
-    'list locks',
-    'list index',
-    'read index',
-    'list snapshots',
-    'read snapshots',
-  ];
+  const reading = ['read config', 'list keys', 'read keys', 'list locks', 'list index', 'read index', 'list snapshots', 'read snapshots'];
   for (const operation of [...reading, 'read data', 'write locks', 'write data', 'write index', 'write snapshots', 'remove locks']) {
     assert.ok(struck[operation], `${operation} was not among the operations`);
   }
