@@ -3,6 +3,7 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, 
 import { availableParallelism, cpus, release, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type CorpusChoice, churnCorpus, pristineCorpus } from './corpora.ts';
+import { runDowntime } from './downtime.ts';
 import { runGrowth } from './growth.ts';
 import { corpusOver, type Link, openNetwork } from './network.ts';
 import { type Options, parseOptions, usage } from './options.ts';
@@ -33,7 +34,9 @@ record({
   scale: options.scale,
   pageCache: 'warm: the corpus is read once before each series of backups',
 });
-if (options.growth) {
+if (options.downtime) {
+  process.stdout.write(await runDowntime({ ...options, scratch, record, say }));
+} else if (options.growth) {
   process.stdout.write(await runGrowth({ ...options, scratch, peers, record, say }));
 } else {
   process.stdout.write(renderReport(await runAll(), options.markdown ? 'markdown' : 'terminal'));

@@ -19,6 +19,8 @@ export type Options = {
   /** Repositories and the copy of the corpus stay in the work folder for a closer look. */
   keep: boolean;
   growth: boolean;
+  /** How long containers are halted for a backup, instead of the rest. */
+  downtime: boolean;
   /** Ways to servers, each with all works; empty for the local disk. */
   network: Link[];
   /** Numbers of files that `growth` goes through. */
@@ -39,6 +41,7 @@ export const usage = `npm run bench -- [options]
   --markdown       the tables as Markdown
   --keep           leave repositories and corpus copy in the work folder
   --growth         measure 10,000 to 1,000,000 files instead of the corpora
+  --downtime       how long a container is halted for a backup of its volume: 10 GiB in 100,000 files, times --scale (root, Docker)
   --network LIST   repositories on servers with so many milliseconds of latency, such as rest:0,rest:100,s3:20
   --counts LIST    numbers of files for --growth (default: 10000,100000,1000000)
 
@@ -60,6 +63,7 @@ export function parseOptions(args: readonly string[], checkout: string): Options
       markdown: { type: 'boolean', default: false },
       keep: { type: 'boolean', default: false },
       growth: { type: 'boolean', default: false },
+      downtime: { type: 'boolean', default: false },
       network: { type: 'string' },
       counts: { type: 'string', default: '10000,100000,1000000' },
       help: { type: 'boolean', default: false },
@@ -77,6 +81,7 @@ export function parseOptions(args: readonly string[], checkout: string): Options
     markdown: values.markdown,
     keep: values.keep,
     growth: values.growth,
+    downtime: values.downtime,
     network: values.network?.split(',').map(parseLink) ?? [],
     counts: values.counts.split(',').map((count) => positive('counts', count)),
     workFolder: process.env.HOLDFAST_BENCH_DIR ?? join(checkout, 'bench', '.work'),

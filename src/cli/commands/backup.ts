@@ -251,8 +251,8 @@ async function runBackup(
     clock: systemClock,
   };
   if (!open.halts || !options.warmPass) return readCut(all, volumes, what.warm, open, output.report);
-  const warm = await readWarm(all, volumes, what.warm);
-  return withWarmLanes('backup', lanes, (fresh) => readCut(all, warm, fresh, open, output.report));
+  // Those of the second pass load during the first: nothing is to be halted for that.
+  return withWarmLanes('backup', lanes, async (fresh) => readCut(all, await readWarm(all, volumes, what.warm), fresh, open, output.report));
 }
 
 type Fixed = Omit<BackupOptions, 'volumes' | 'warmLanes'>;
