@@ -49,7 +49,7 @@ export function createDockerEngine(endpoint: Endpoint): DockerEngine {
       } catch (error) {
         if (signal?.aborted) throw signal.reason instanceof HoldfastError ? signal.reason : new HoldfastError('interrupted', 'interrupted');
         const timedOut = timeout.signal.aborted ? timeoutMs : undefined;
-        throw engineError(error, { what, location, timedOut, words: ssh?.lastWords() ?? '' });
+        throw engineError(error, { what, location, timedOut, words: (await ssh?.lastWords()) ?? '' });
       } finally {
         clearTimeout(timer);
         settled.abort();

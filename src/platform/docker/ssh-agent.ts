@@ -3,19 +3,22 @@
  * whatever host answers.)
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { Agent } from 'node:http';
 import { Duplex } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 export type SshAgent = {
   agent: Agent;
-  /** What ssh said last, for errors; `` when it said nothing. */
-  lastWords(): string;
+  /** What ssh said last, for errors; `` when it said nothing. Waits a moment for one that is about to end. */
+  lastWords(): Promise<string>;
   /** Ends all connections. */
   close(): void;
 };
 
 const mostWords = 2000;
 const mostConnections = 4;
+const mostPatienceMs = 1000;
 
 /** Every connection is an `ssh DESTINATION docker system dial-stdio`, as the `docker` program itself does it. */
 export function createSshAgent({ destination, port }: { destination: string; port: number | undefined }): SshAgent {
@@ -47,7 +50,12 @@ export function createSshAgent({ destination, port }: { destination: string; por
   agent.createConnection = () => asSocket(connect());
   return {
     agent,
-    lastWords: () => words.trim(),
+    async lastWords() {
+      // The connection breaks before ssh has said why.
+      const ends = [...children].map((child) => once(child, 'close').catch(() => undefined));
+      await Promise.race([Promise.all(ends), sleep(mostPatienceMs, undefined, { ref: false })]);
+      return words.trim();
+    },
     close() {
       agent.destroy();
       for (const child of children) child.kill();
