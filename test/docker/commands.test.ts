@@ -160,6 +160,20 @@ test('commands on a real Engine', async (t) => {
     if (content.way !== 'directory') await content.close();
   });
 
+  await t.test('in a container that has the socket and the volume, the volume is read as a directory', async () => {
+    const checkout = join(import.meta.dirname, '..', '..');
+    const readOnly = ['/usr', '/lib', '/lib64', checkout].flatMap((path) => ['-v', `${path}:${path}:ro`]);
+    const run = ['run', '--rm', '--network', 'none', '--workdir', '/project', '--env', 'DOCKER_HOST=unix:///engine.sock', ...readOnly];
+    const mounts = ['-v', `${engine.socket}:/engine.sock`, '-v', `${folder}:/project`, '-v', 'shop_data:/volumes/data:ro'];
+    const program = [join(checkout, 'node_modules/.bin/node'), join(checkout, 'bin/holdfast.js'), 'backup', '--json'];
+    const said = parse(engine.docker(...run, ...mounts, 'busybox:test', ...program));
+    assert.equal(said.find(({ event }) => event === 'volume-started').from, '/volumes/data');
+    assert.equal(said.find(({ event }) => event === 'run-finished').exitCode, 0);
+    // Without it, through a helper.
+    const without = parse(engine.docker(...run, ...mounts.slice(0, 4), 'busybox:test', ...program));
+    assert.equal(without.find(({ event }) => event === 'volume-started').from, 'a helper container with shop_data');
+  });
+
   await t.test('an Engine that is not there, or is not one, says so', async () => {
     const nowhere = await holdfast('volumes', '--docker-host', 'unix:///nowhere/docker.sock');
     assert.equal(nowhere.exit, 1);
