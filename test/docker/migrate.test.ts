@@ -126,7 +126,7 @@ test('migrate bind', async (t) => {
     assert.ok(isRunning(folder));
   });
 
-  for (const [number, step] of ['stop', 'guard', 'make', 'copy', 'rewrite', 'start'].entries()) {
+  for (const [number, step] of ['stop', 'copy', 'rewrite', 'start'].entries()) {
     const way = number % 2 === 0 ? 'carried on' : 'undone';
     await t.test(`killed at "${step}", it is ${way}`, async (st) => {
       const { folder, environment, migrate } = shop(st, engine);

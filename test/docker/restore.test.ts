@@ -1,10 +1,12 @@
 /** Restores into volumes of a real Docker Engine. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { chownSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { exitCodes } from '../../src/model/errors.ts';
 import { importImage, startDockerEngine } from '../docker-engine.ts';
+import { holdfastProgram } from '../programs.ts';
 import { dockerProject } from './volumes-project.ts';
 
 test('restores into Docker volumes', async (t) => {
@@ -150,6 +152,38 @@ test('restores into Docker volumes', async (t) => {
     assert.ok(isRunning('web'));
     assert.equal(read('shop_data', 'kept'), 'newer');
     docker('rm', '--force', 'web');
+  });
+
+  await t.test('killed after the guard: what was stopped stays so until the restore is run again', async () => {
+    container('late', ['shop_data:/data']);
+    put('data', 'kept', 'newer');
+    const child = spawn(holdfastProgram, ['--json', 'restore', 'data'], {
+      cwd: project.folder,
+      env: project.environment,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      if (text.includes('"event":"guard"')) child.kill('SIGKILL');
+    });
+    await new Promise((resolve) => child.once('close', resolve));
+    assert.ok(!isRunning('late'));
+    const { stdout } = await succeed('restore', 'data');
+    assert.match(stdout, /to undo the restore/);
+    assert.equal(read('shop_data', 'kept'), 'as it was');
+    assert.ok(isRunning('late'));
+    docker('rm', '--force', 'late');
+  });
+
+  await t.test('another owner than the user of the image is told of', async () => {
+    const image = docker('create', '--user', '1000', 'busybox:test', 'true');
+    docker('commit', '--change', 'USER 1000', image, 'plain:test');
+    docker('rm', image);
+    docker('create', '--name', 'plain', '--network', 'none', '--volume', 'shop_data:/data', 'plain:test', 'true');
+    assert.match(
+      (await succeed('restore', 'data', '--dry-run')).stderr,
+      /container plain runs as user 1000, and the snapshot's files belong to 0:0/,
+    );
+    docker('rm', 'plain');
   });
 
   await t.test('a container that does not come back is told of; the restore is complete', async () => {

@@ -167,6 +167,7 @@ async function restoreTo(
   const { options, output } = context;
   const { targets, docker } = found;
   for (const note of docker?.plan.notes ?? []) output.warning(note);
+  await warnOfOwners(context, found);
   if (!options.dryRun && settings.path === undefined) await refuseWhatCannotFit(configuration, found, session);
   if (options.dryRun) {
     for (const { name } of docker?.plan.create ?? []) output.line(`would make the Docker volume ${name}`);
@@ -200,6 +201,25 @@ async function refuseWhatCannotFit(configuration: Configuration | undefined, { t
   }
   const empty = new Set(targets.filter(({ choice, directory }) => isEmpty(choice.volume, directory)));
   refuseTooLittleSpace(await spaceNeeds(targets, (target) => (empty.has(target) ? 0 : (present.get(target.choice.volume) ?? 0))));
+}
+
+/** Programs that run as another user than whom the restored files belong to may not be able to write them. */
+async function warnOfOwners({ options, output }: Context, { targets, docker }: Targets): Promise<void> {
+  if (docker === undefined || options.owner !== undefined || options.path !== undefined) return;
+  const { access, inventory } = docker;
+  for (const { choice, engineVolume } of targets) {
+    const { root } = choice.snapshot;
+    for (const { container, readOnly } of inventory.volumes.find(({ name }) => name === engineVolume)?.users ?? []) {
+      const user = readOnly ? undefined : await access.volumes.userOfImage(container.image);
+      // Names are those of the image's own accounts, which are not known here.
+      const uid = Number(/^(\d+)(?::|$)/.exec(user ?? '')?.[1] ?? 0);
+      if (uid === 0 || root === undefined || root.uid === uid || (root.mode & 0o002) !== 0) continue;
+      const owner = `${root.uid}:${root.gid}`;
+      output.warning(
+        `${choice.volume}: container ${container.name} runs as user ${user}, and the snapshot's files belong to ${owner}; see --owner and --map-uid`,
+      );
+    }
+  }
 }
 
 /** Missing counts as empty; half restored doesn't. */
