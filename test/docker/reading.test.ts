@@ -104,6 +104,26 @@ test('volumes of a real Engine', async (t) => {
     assert.equal(await wayOf(platformOf(engine), 'bound'), 'helper');
   });
 
+  await t.test('whoever has enough of it ends it: the stream stops, and the helper goes', async () => {
+    docker('volume', 'create', 'shop_large');
+    writeFileSync(join(engine.directoryOf('shop_large'), 'file'), Buffer.alloc(50_000_000));
+    const content = await platformOf(engine, { ways: ['helper'] }).open(byName('large'));
+    assert.ok(content.way === 'helper');
+    const control = new AbortController();
+    const reason = new HoldfastError('interrupted', 'enough');
+    let bytes = 0;
+    const reading = async () => {
+      for await (const piece of await content.read(control.signal)) {
+        bytes += piece.length;
+        control.abort(reason);
+      }
+    };
+    await assert.rejects(reading(), { code: 'interrupted' });
+    assert.ok(bytes < 50_000_000);
+    await Promise.all([content.close(), content.close()]);
+    assert.equal(docker('ps', '--all', '--quiet', '--filter', 'label=holdfast.helper'), '');
+  });
+
   await t.test('a volume that is nowhere says so', async () => {
     await assert.rejects(
       platformOf(engine).open(byName('nothing')),
