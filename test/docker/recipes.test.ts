@@ -3,19 +3,21 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type TestContext, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { run } from '../../src/cli/run.ts';
 import { importImage, startDockerEngine, type TestEngine } from '../docker-engine.ts';
-import { requirePeer } from '../peers.ts';
+import { type PeerName, peer, requirePeer } from '../peers.ts';
 import { documents } from '../programs.ts';
 import { type CutProject, cutProject, startService } from './cut-project.ts';
 
 /** A hundred for a closer look. */
-const cuts = Number(process.env.HOLDFAST_TEST_CUTS ?? 8);
+const cuts = Number(process.env.HOLDFAST_TEST_CUTS ?? 6);
 const patienceMs = 20_000;
+
+const program = (name: PeerName): string => peer(name) as string;
 
 /** A command line in this process: quicker. */
 async function holdfast({ folder, environment }: CutProject, ...argv: string[]) {
@@ -120,7 +122,7 @@ async function redisLoad(t: TestContext, path: string) {
 async function verifyRedis(copy: string, acknowledged: number, appendOnly: boolean): Promise<void> {
   const socketPath = join(copy, 's.sock');
   const server = spawn(
-    'redis-server',
+    program('redis-server'),
     ['--dir', copy, '--port', '0', '--unixsocket', socketPath, '--save', '', '--appendonly', appendOnly ? 'yes' : 'no'],
     { stdio: 'ignore' },
   );
@@ -171,7 +173,8 @@ const psqlArguments = (sockets: string) => [
   '--dbname',
   'postgres',
 ];
-const ask = (sockets: string, sql: string) => spawnSync('psql', [...psqlArguments(sockets), '--command', sql], { encoding: 'utf8' });
+const ask = (sockets: string, sql: string) =>
+  spawnSync(program('psql'), [...psqlArguments(sockets), '--command', sql], { encoding: 'utf8' });
 
 async function awaitPostgres(sockets: string, server?: ChildProcess): Promise<void> {
   const late = Date.now() + patienceMs;
@@ -184,7 +187,7 @@ async function awaitPostgres(sockets: string, server?: ChildProcess): Promise<vo
 /** Inserts 1, 2, 3, ..., each in a transaction of its own. */
 async function postgresLoad(t: TestContext, sockets: string) {
   const load = { acknowledged: 0 };
-  const psql = spawn('psql', psqlArguments(sockets), { stdio: ['pipe', 'pipe', 'inherit'] });
+  const psql = spawn(program('psql'), psqlArguments(sockets), { stdio: ['pipe', 'pipe', 'inherit'] });
   const ended = new Promise((resolve) => psql.once('exit', resolve));
   let sent = 0;
   const send = () => {
@@ -207,7 +210,7 @@ async function verifyPostgres(copy: string, acknowledged: number): Promise<void>
   const sockets = join(copy, '..');
   chmodSync(sockets, 0o777);
   const server = spawn(
-    'setpriv',
+    program('setpriv'),
     [...asPostgres, join(postgresHome(), 'bin/postgres'), '-D', copy, '-k', sockets, '-c', 'listen_addresses='],
     { stdio: 'ignore' },
   );
@@ -248,7 +251,7 @@ async function startPostgres(t: TestContext, engine: TestEngine, project: CutPro
 }
 
 test('recipes', async (t) => {
-  if (requirePeer(t, 'redis-server') === undefined || requirePeer(t, 'psql') === undefined) return;
+  for (const name of ['redis-server', 'psql', 'setpriv'] as const) if (requirePeer(t, name) === undefined) return;
   const engine = await startDockerEngine(t);
   if (engine === undefined) return;
   importImage(engine, 'redis');
@@ -275,7 +278,7 @@ test('recipes', async (t) => {
     const project = cutProject(t, engine, '{ data: }');
     const load = await redisLoad(t, startRedis(t, engine, project, '--save', '1 10'));
     const { grades, longestMs } = await cutManyTimes(project, load, [], async (copy, acknowledged) => {
-      execFileSync('redis-check-rdb', [join(copy, 'dump.rdb')], { stdio: 'pipe' });
+      execFileSync(join(dirname(program('redis-server')), 'redis-check-rdb'), [join(copy, 'dump.rdb')], { stdio: 'pipe' });
       await verifyRedis(copy, acknowledged, false);
     });
     assert.deepEqual([[...grades], longestMs], [['dumped'], 0]);
@@ -312,9 +315,13 @@ test('recipes', async (t) => {
       '--exit-on-error',
       join(copy, 'holdfast-dump/postgres.dump'),
     ]);
-    const { stdout } = spawnSync('psql', [...psqlArguments(sockets), '--dbname', 'copied', '--command', 'SELECT count(*) FROM log'], {
-      encoding: 'utf8',
-    });
+    const { stdout } = spawnSync(
+      program('psql'),
+      [...psqlArguments(sockets), '--dbname', 'copied', '--command', 'SELECT count(*) FROM log'],
+      {
+        encoding: 'utf8',
+      },
+    );
     assert.ok(Number(stdout) >= acknowledged, stdout);
 
     // A copy whose write-ahead log is older than its tables: what a cut in two halves is like.

@@ -48,7 +48,7 @@ export type CutPlan = {
 };
 
 /** Labels of volumes and containers, for those who prefer them to holdfast.yaml. A volume's goes before a container's. */
-export const wayLabel = 'holdfast.cut';
+const wayLabel = 'holdfast.cut';
 const ways: readonly string[] = ['live', 'pause', 'stop', 'dump'];
 const swarmLabel = 'com.docker.swarm.service.id';
 
