@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { hostname, release } from 'node:os';
@@ -137,4 +138,18 @@ test('500 volumes and 200 containers take three questions, and little time', asy
       assert.equal(documents.filter(({ kind }) => kind === 'never-backed-up').length, 499);
     }
   }
+});
+
+test('volumes --watch shows them until it is interrupted', async (t) => {
+  const folder = scratch(t);
+  mkdirSync(join(folder, 'data'));
+  await commandLine(folder)('init', '--volume', 'data=data');
+  const holdfast = spawn(join(import.meta.dirname, '../../../holdfast'), ['volumes', '--json', '--watch', '1s'], { cwd: folder });
+  let rows = 0;
+  for await (const text of holdfast.stdout.setEncoding('utf8')) {
+    rows += (text.match(/"volume":"data"/g) ?? []).length;
+    if (rows === 2) holdfast.kill('SIGINT');
+  }
+  assert.ok(rows >= 2);
+  assert.equal((await commandLine(folder)('volumes', '--watch', '1ms')).exit, 2);
 });

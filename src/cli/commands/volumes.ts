@@ -1,4 +1,5 @@
 import { statfs } from 'node:fs/promises';
+import { setTimeout } from 'node:timers/promises';
 import type { Configuration, VolumeConfiguration } from '../../control/configuration/configuration.ts';
 import { daysUntilFull, growthPerDay, type Measurement } from '../../control/discovery/growth.ts';
 import { snapshotsOfProject } from '../../control/restore-points.ts';
@@ -61,7 +62,8 @@ export const command: Command<Options> = {
     return withRepository(context, configuration, 'none', async (session) => {
       await show(context, configuration, session);
       while (everyMs !== undefined && !context.signal.aborted) {
-        await systemClock.sleep(everyMs, context.signal);
+        // Not the clock's sleep, which does not keep a process alive.
+        await setTimeout(everyMs, undefined, { signal: context.signal }).catch(() => undefined);
         if (!context.signal.aborted) await show(context, configuration, session);
       }
       return exitCodes.done;
