@@ -5,7 +5,7 @@ import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, statSync, wr
 import { basename, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { importImage, startDockerEngine, type TestEngine } from '../docker-engine.ts';
-import { requirePeer, scratch } from '../peers.ts';
+import { peer, requirePeer, scratch } from '../peers.ts';
 import { differences, holdfastProgram } from '../programs.ts';
 
 const compose = `# The shop
@@ -77,7 +77,7 @@ function shop(t: TestContext, { docker, environment }: TestEngine): Folder & { e
     ['init', '--volume', `x=${join(folder, 'data')}`, '--repository', join(root, 'repository'), '--password-file', join(root, 'key')],
     { cwd: join(root, 'made'), env, stdio: 'pipe' },
   );
-  execFileSync('docker-compose', ['up', '--detach'], { cwd: folder, env, stdio: 'pipe' });
+  execFileSync(peer('docker-compose') as string, ['up', '--detach'], { cwd: folder, env, stdio: 'pipe' });
   t.after(() => docker('rm', '--force', `${basename(folder)}_web_1`));
   return { folder, environment: env, migrate: (...args) => outcome(args, folder, env) };
 }

@@ -6,7 +6,7 @@ import type { Containers } from '../../platform/containers.ts';
 export type ContainerName = { id: string; name: string };
 
 /** What became of a container, for people and programs. */
-export type ContainerStep = { step: 'stopped' | 'started' | 'healthy'; container: string };
+export type ContainerStep = { step: 'stopped' | 'started'; container: string };
 
 export type StopOptions = {
   containers: Pick<Containers, 'inspect' | 'stop' | 'start'>;
