@@ -13,8 +13,8 @@ import { type PeerName, peer, requirePeer } from '../peers.ts';
 import { documents } from '../programs.ts';
 import { type CutProject, cutProject, startService } from './cut-project.ts';
 
-/** A hundred for a closer look. */
-const cuts = Number(process.env.HOLDFAST_TEST_CUTS ?? 6);
+/** A hundred for a closer look; two at least, for a copy that is torn between the first and the last. */
+const cuts = Math.max(2, Number(process.env.HOLDFAST_TEST_CUTS ?? 6));
 const patienceMs = 20_000;
 
 const program = (name: PeerName): string => peer(name) as string;
