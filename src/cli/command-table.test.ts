@@ -36,6 +36,7 @@ test('the table has every command once', () => {
       'export',
       'import',
       'guard',
+      'migrate',
       'check',
       'forget',
       'prune',
