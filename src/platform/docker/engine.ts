@@ -93,8 +93,7 @@ const given = (values: Record<string, string | undefined>) =>
 
 type Circumstances = { what: string; location: string; timedOut: number | undefined; words: string };
 
-/** @internal Exported for its test. */
-export function engineError(error: unknown, { what, location, timedOut, words }: Circumstances): HoldfastError {
+function engineError(error: unknown, { what, location, timedOut, words }: Circumstances): HoldfastError {
   if (error instanceof HoldfastError) return error;
   const { statusCode, code } = error as { statusCode?: number; code?: string };
   const said = words === '' ? '' : ` (${words})`;

@@ -16,7 +16,7 @@ export async function readInventory(engine: DockerEngine, signal?: AbortSignal):
 }
 
 /** Volumes and containers by name. Containers that Holdfast made for reading are nobody's. */
-export function inventoryOf(volumeInfos: readonly Docker.VolumeInspectInfo[], containerInfos: readonly Docker.ContainerInfo[]): Inventory {
+function inventoryOf(volumeInfos: readonly Docker.VolumeInspectInfo[], containerInfos: readonly Docker.ContainerInfo[]): Inventory {
   const containers = containerInfos
     .filter(({ Labels: labels }) => labels?.[helperLabel] === undefined)
     .map(containerOf)
