@@ -96,7 +96,7 @@ test('archives of GNU tar, busybox and bsdtar restore to what they were made of'
     if (name === 'bsdtar') run(program, ['-xpf', archive, '-C', expected, '--numeric-owner']);
     else run('tar', ['-xpf', archive, '-C', expected, ...everything.slice(0, 3)]);
     // What bsdtar writes of times before 1970 and of names that are no ASCII, it doesn't read back itself.
-    const found = differences(rsync, whole ? volume : expected, join(copy, 'data')).split('\n');
+    const found: string[] = differences(rsync, whole ? volume : expected, join(copy, 'data')).split('\n');
     assert.deepEqual(
       found.filter((line) => line !== '' && !(name === 'bsdtar' && / (times\/-|names\/)/.test(line))),
       [],
