@@ -360,3 +360,17 @@ test('a lock that was renewed while somebody looked at it is there', async (t) =
     return { ...repository, storage: { ...storage, sizeOf } };
   }
 });
+
+test('when the lock of another cannot be read for a failure of the storage, nothing is locked, and nothing stays', async (t) => {
+  const { repository, clock } = await setUp(t);
+  await plantLock(repository, { ageMinutes: 1, exclusive: false, host: 'another' });
+  const read: Storage['read'] = async (file, range) => {
+    if (file.kind === 'locks') throw new HoldfastError('storage', 'injected');
+    return repository.storage.read(file, range);
+  };
+  for (const exclusive of [false, true]) {
+    const unreadable = { ...repository, storage: { ...repository.storage, read } };
+    await assert.rejects(lockRepository(unreadable, { exclusive, clock }), { code: 'storage' });
+  }
+  assert.equal((await listLocks(repository, clock)).length, 1);
+});
