@@ -158,7 +158,9 @@ export async function spaceNeeds(targets: readonly Target[], presentBytesOf: (ta
     const neededBytes = choice.snapshot.summary?.totalBytesProcessed;
     if (directory === undefined || neededBytes === undefined) continue;
     try {
-      const [{ dev }, { bavail, bsize }] = await Promise.all([stat(directory), statfs(directory)]);
+      const [{ dev }, { blocks, bavail, bsize }] = await Promise.all([stat(directory), statfs(directory)]);
+      // A file system in memory may not say how large it is.
+      if (blocks === 0) continue;
       const presentBytes = presentBytesOf(target);
       needs.push({ volume: choice.volume, directory, device: dev, availableBytes: bavail * bsize, neededBytes, presentBytes });
     } catch {

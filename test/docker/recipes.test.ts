@@ -189,6 +189,8 @@ async function postgresLoad(t: TestContext, sockets: string) {
   const load = { acknowledged: 0 };
   const psql = spawn(program('psql'), psqlArguments(sockets), { stdio: ['pipe', 'pipe', 'inherit'] });
   const ended = new Promise((resolve) => psql.once('exit', resolve));
+  // It is ended while it still acknowledges.
+  psql.stdin.on('error', () => undefined);
   let sent = 0;
   const send = () => {
     for (; sent < load.acknowledged + 20; sent++) psql.stdin.write(`INSERT INTO log VALUES (${sent + 1}) RETURNING n;\n`);

@@ -33,6 +33,7 @@ type Options = LaneOptions &
     overwrite?: string;
     verify?: boolean;
     dryRun?: boolean;
+    ignoreSpace?: boolean;
     owner?: string;
     mapUid: string[];
     mapGid: string[];
@@ -71,6 +72,7 @@ export const command: Command<Options> = {
       .option('--map-uid <from:to>', 'give what belonged to one user to another (repeatable)', collect, [])
       .option('--map-gid <from:to>', 'the same for groups (repeatable)', collect, [])
       .option('--no-guard', 'take no guard snapshots of what is about to be overwritten')
+      .option('--ignore-space', 'begin though it may not fit: files with holes take less than they look')
       .option('--health-timeout <duration>', 'how long each container may take to be healthy again', '2m')
       .option('--no-sparse', 'write zeros instead of making holes')
       .option('--no-lock', 'write no lock: for a repository that cannot be written, while nobody prunes it');
@@ -168,7 +170,7 @@ async function restoreTo(
   const { targets, docker } = found;
   for (const note of docker?.plan.notes ?? []) output.warning(note);
   await warnOfOwners(context, found);
-  if (!options.dryRun && settings.path === undefined) await refuseWhatCannotFit(configuration, found, session);
+  if (!options.dryRun && !options.ignoreSpace && settings.path === undefined) await refuseWhatCannotFit(configuration, found, session);
   if (options.dryRun) {
     for (const { name } of docker?.plan.create ?? []) output.line(`would make the Docker volume ${name}`);
     for (const { name } of docker?.plan.stop ?? []) output.line(`would stop container ${name}, and start it again`);

@@ -73,8 +73,13 @@ async function syncFolder(folder: string): Promise<void> {
 
 /** Removes the journal and the dumps of a run. Harmless when they are gone. */
 export async function removeJournal(stateFolder: string, run: string): Promise<void> {
-  await rm(dumpFolderOf(stateFolder, run), { recursive: true, force: true });
-  await rm(pathOf(stateFolder, run), { force: true });
+  try {
+    await rm(dumpFolderOf(stateFolder, run), { recursive: true, force: true });
+    await rm(pathOf(stateFolder, run), { force: true });
+  } catch (error) {
+    // Who may not look into the folder has written nothing there.
+    if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
+  }
 }
 
 /** All journals there are: quick, when there are none. What isn't a journal of this user's own is left alone. */

@@ -115,7 +115,11 @@ export function refuseTooLittleSpace(needs: readonly SpaceNeed[]): void {
     throw new HoldfastError(
       'target-full',
       `restoring ${names} takes about ${formatSize(missing)}, and ${first.directory} has room for ${formatSize(first.availableBytes)}`,
-      { volume: first.volume, file: first.directory, remedy: 'make room first: nothing was changed' },
+      {
+        volume: first.volume,
+        file: first.directory,
+        remedy: 'make room first: nothing was changed. Files with holes take less: then run again with --ignore-space',
+      },
     );
   }
 }
