@@ -79,7 +79,8 @@ async function runCorpus(choice: CorpusChoice, report: (result: Result) => void,
       repetition,
       // Another one begins each time, so that no peer always has the first turn after a change of work.
       peers: rotate(peers, repetition - 1),
-      works: options.works,
+      // Only this corpus can be changed again and again.
+      works: choice.name === 'sources' ? options.works : options.works.filter((work) => work !== 'prune'),
       volume,
       scratch,
       churn: (step) => churnCorpus(volume, step === 0 ? choice : { ...choice, seed: `${choice.seed} ${step}` }),
