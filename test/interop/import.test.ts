@@ -172,7 +172,9 @@ test('however an archive is compressed, from a file or from standard input, once
   assert.equal((await project.ask(['snapshots'])).length, before + 1);
 });
 
-test('hostile archives do no harm, and what they hold is told', { skip: !asRoot && 'needs root, whose files they say to hold' }, async (t) => {
+test('hostile archives do no harm, and what they hold is told', {
+  skip: !asRoot && 'needs root, whose files they say to hold',
+}, async (t) => {
   const project = await projectOf(t, 'data');
   const outside = join(project.folder, 'outside');
   writeFileSync(outside, 'safe');
