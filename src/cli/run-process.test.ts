@@ -3,19 +3,19 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { exitCodes } from '../model/errors.ts';
 
 const here = import.meta.dirname;
 
 /** A program with one command whose body is given, run as a process. */
-function start(body: string): ChildProcess {
+function start(body: string, stdout: 'pipe' | number = 'pipe'): ChildProcess {
   const source = `
     import { runProcess } from ${JSON.stringify(join(here, 'run-process.ts'))};
     const run = async ({ signal, output }) => { ${body} };
     await runProcess([{ name: 'x', summary: '', load: async () => ({ command: { configure() {}, run } }) }]);`;
   return spawn(process.execPath, ['--input-type=module', '-e', source, '--', 'holdfast', 'x'], {
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', stdout, 'pipe'],
     timeout: 20_000,
   });
 }
@@ -73,12 +73,31 @@ test('the program itself answers --version', () => {
   assert.match(stdout, /^\d+\.\d+\.\d+\n$/);
 });
 
-test('a result that could not be written is no success', () => {
+/** A disk that is full. */
+function devFull(t: TestContext): number {
   const full = openSync('/dev/full', 'w');
-  const { status } = spawnSync(process.execPath, [join(here, 'main.ts'), '--version'], {
-    stdio: ['ignore', full, 'pipe'],
-    timeout: 20_000,
+  t.after(() => closeSync(full));
+  return full;
+}
+
+const outputLost =
+  'error: standard output cannot be written (ENOSPC): results are lost\n  because: ENOSPC: no space left on device, write\n' +
+  '→ make room where it goes, or send it elsewhere, then run again\n';
+
+for (const [what, body] of [
+  ['of a command that has ended', `output.line('line'); return 0;`],
+  ['of one that works on', `output.line('line'); ${untilAborted} clearTimeout(timer); signal.throwIfAborted();`],
+  ['of one that calls it an interruption', `${untilAborted} clearTimeout(timer); throw new Error('aborted', { cause: signal.reason });`],
+] as const) {
+  test(`output ${what} and that cannot be written is said once, and is no success`, async (t) => {
+    assert.deepEqual(await end(start(body, devFull(t))), { code: exitCodes.failed, stderr: outputLost });
   });
-  closeSync(full);
-  assert.equal(status, exitCodes.failed);
+}
+
+test('nor are help and the version a success that could not be written', (t) => {
+  for (const option of ['--help', '--version']) {
+    const options = { stdio: ['ignore', devFull(t), 'pipe'], encoding: 'utf8', timeout: 20_000 } as const;
+    const { status, stderr } = spawnSync(process.execPath, [join(here, 'main.ts'), option], { ...options, stdio: [...options.stdio] });
+    assert.deepEqual({ status, stderr }, { status: exitCodes.failed, stderr: outputLost });
+  }
 });

@@ -10,7 +10,6 @@ const interruptions: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP']
 export async function runProcess(commands?: readonly CommandEntry[]): Promise<void> {
   const interruption = new AbortController();
   let readerGone = false;
-  let outputLost = false;
 
   const onSignal = (signal: NodeJS.Signals): void => {
     // The first asks the command to end soundly; whoever asks again does not want to wait.
@@ -19,14 +18,11 @@ export async function runProcess(commands?: readonly CommandEntry[]): Promise<vo
   };
   for (const signal of interruptions) process.on(signal, onSignal);
 
-  // `holdfast ls | head`: when nobody reads any more there is nothing left to do, and nobody to tell. What is under way
-  // ends as it does at SIGINT, so that locks are released.
+  // `holdfast ls | head`: when nobody reads any more there is nothing left to do, and nobody to tell. A full disk is told of. Either way,
+  // what is under way ends as it does at SIGINT, so that locks are released.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     readerGone = error.code === 'EPIPE';
-    outputLost = !readerGone;
-    interruption.abort(new HoldfastError('interrupted', `the output cannot be written (${error.code})`));
-    // The error may come when the command has ended already.
-    if (outputLost) process.exitCode ||= exitCodes.failed;
+    interruption.abort(readerGone ? new HoldfastError('interrupted', 'the output is not read any more') : outputLost(error));
   });
   // When stderr is closed there is no place left to complain.
   process.stderr.on('error', () => undefined);
@@ -47,6 +43,9 @@ export async function runProcess(commands?: readonly CommandEntry[]): Promise<vo
     signal: interruption.signal,
     ...(commands === undefined ? {} : { commands }),
   });
-  process.exitCode = outputLost && exitCode === exitCodes.done ? exitCodes.failed : exitCode;
+  process.exitCode = exitCode;
   for (const signal of interruptions) process.removeListener(signal, onSignal);
 }
+
+const outputLost = (cause: NodeJS.ErrnoException): HoldfastError =>
+  new HoldfastError('output-lost', `standard output cannot be written (${cause.code}): results are lost`, { cause });

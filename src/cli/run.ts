@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { Command as CommanderCommand, CommanderError } from 'commander';
 import { exitCodes, HoldfastError } from '../model/errors.ts';
 import type { Command, CommandContext, CommandEntry } from './command.ts';
@@ -49,18 +50,38 @@ export async function run(argv: readonly string[], environment: CliEnvironment):
     await (await import('./undo-cuts.ts')).undoInterruptedCuts(context);
     exitCode = await command.run(context);
   });
-  try {
-    await program.parseAsync(withHelpOption(argv, environment.commands ?? commandTable), { from: 'user' });
-  } catch (thrown) {
-    if (thrown instanceof CommanderError && thrown.exitCode === 0) return exitCodes.done;
-    const error = thrown instanceof CommanderError ? usageError(thrown, program) : orInterrupted(thrown, environment.signal);
+  const fail = async (error: unknown): Promise<void> => {
     output ??= await outputFor(environment, program.opts<GlobalOptions>());
     output.error(error);
     exitCode = error instanceof HoldfastError ? error.exitCode : exitCodes.failed;
+  };
+  try {
+    await parse(program, withHelpOption(argv, environment.commands ?? commandTable));
+    const lost = await lostOutput(environment.signal);
+    if (lost !== undefined) await fail(lost);
+  } catch (thrown) {
+    await fail(thrown instanceof CommanderError ? usageError(thrown, program) : orInterrupted(thrown, environment.signal));
   }
   output?.close();
   return exitCode;
 }
+
+/** Help and the version, which commander prints and throws, are no failures. */
+async function parse(program: CommanderCommand, argv: readonly string[]): Promise<void> {
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+  } catch (thrown) {
+    if (!(thrown instanceof CommanderError) || thrown.exitCode !== 0) throw thrown;
+  }
+}
+
+/** That what a command printed last cannot be written is known a moment after it has ended. */
+async function lostOutput(signal: AbortSignal): Promise<HoldfastError | undefined> {
+  await setImmediate();
+  return signal.aborted && isLostOutput(signal.reason) ? signal.reason : undefined;
+}
+
+const isLostOutput = (reason: unknown): reason is HoldfastError => reason instanceof HoldfastError && reason.code === 'output-lost';
 
 /** Loaded only now, so that `--help` stays quick. */
 async function outputFor(environment: CliEnvironment, { json, quiet, verbose, color }: GlobalOptions): Promise<Output> {
@@ -129,9 +150,11 @@ function usageError(error: CommanderError, program: CommanderCommand): HoldfastE
   return new HoldfastError('usage', message ?? error.message, { remedy });
 }
 
-/** Libraries answer an aborted signal with errors of their own; to the user they all are the interruption. */
-function orInterrupted(thrown: unknown, signal: AbortSignal): unknown {
-  if (!signal.aborted || thrown instanceof HoldfastError) return thrown;
-  const aborted = thrown === signal.reason || (thrown instanceof Error && (thrown.name === 'AbortError' || thrown.cause === signal.reason));
-  return aborted ? new HoldfastError('interrupted', 'interrupted', { cause: thrown }) : thrown;
+/** Libraries answer an aborted signal with errors of their own; to the user they all are the interruption, or that the output is lost. */
+function orInterrupted(thrown: unknown, { aborted, reason }: AbortSignal): unknown {
+  if (!aborted) return thrown;
+  if (thrown instanceof HoldfastError) return thrown.code === 'interrupted' && isLostOutput(reason) ? reason : thrown;
+  const byAbort = thrown === reason || (thrown instanceof Error && (thrown.name === 'AbortError' || thrown.cause === reason));
+  if (!byAbort) return thrown;
+  return isLostOutput(reason) ? reason : new HoldfastError('interrupted', 'interrupted', { cause: thrown });
 }

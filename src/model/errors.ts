@@ -133,6 +133,7 @@ export const catalogue = {
     'encrypt it with --recipient, --recipients-file or --passphrase-file, or accept that with --allow-plain-sensitive',
     exitCodes.usage,
   ),
+  'output-lost': entry('the output of a command could not be written', 'make room where it goes, or send it elsewhere, then run again'),
   unsupported: entry('this system cannot do that', 'see the message'),
   interrupted: entry('interrupted', 'run again: what was stored is reused', exitCodes.interrupted, true),
   internal: entry('a defect in Holdfast', 'report it, with the message and the version'),
