@@ -45,13 +45,20 @@ export async function isAppendOnly(redis: RedisContext): Promise<boolean | 'unkn
   }
 }
 
-type Persistence = { saving: boolean; lastSaveOk: boolean; bufferBytes: number };
+type Persistence = {
+  saving: boolean;
+  /** Grows with every save; before Redis 7 the second of the last. */
+  saves: number;
+  lastSaveOk: boolean;
+  bufferBytes: number;
+};
 
 async function persistence(redis: RedisContext): Promise<Persistence> {
   const info = await ask(redis, 'INFO', 'persistence');
   const field = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1];
   return {
     saving: field('rdb_bgsave_in_progress') !== '0',
+    saves: Number(field('rdb_saves') ?? field('rdb_last_save_time')),
     lastSaveOk: field('rdb_last_bgsave_status') === 'ok',
     bufferBytes: Number(field('aof_buffer_length') ?? 0),
   };
@@ -60,18 +67,36 @@ async function persistence(redis: RedisContext): Promise<Persistence> {
 /** Lets Redis save what it holds into its volume, and waits until that is durable. @throws `dump-failed`. */
 export async function saveInBackground(redis: RedisContext): Promise<void> {
   const late = redis.clock.now().getTime() + saveMs;
-  await until(redis, late, async () => !(await persistence(redis)).saving);
-  // One that waits for a rewrite of the append-only file is scheduled, and begins by itself.
-  const reply = await ask(redis, 'BGSAVE', 'SCHEDULE');
-  if (!/^Background saving (started|scheduled)/.test(reply))
-    throw new HoldfastError('dump-failed', `Redis in container ${redis.name} does not save: ${reply}`);
-  if (/scheduled/.test(reply)) await until(redis, late, async () => (await persistence(redis)).saving);
+  await startSaving(redis, late);
   await until(redis, late, async () => !(await persistence(redis)).saving);
   if (!(await persistence(redis)).lastSaveOk) {
     throw new HoldfastError('dump-failed', `Redis in container ${redis.name} could not save (rdb_last_bgsave_status)`, {
       remedy: 'see its log: there may be no room, or no memory for a fork',
     });
   }
+}
+
+/** Begins a save that holds everything acknowledged until now: one that Redis has begun by itself may be older, and is waited for. */
+async function startSaving(redis: RedisContext, late: number): Promise<void> {
+  for (;;) {
+    const before = await persistence(redis);
+    // One that has to wait, for a rewrite of the append-only file, is scheduled, and begins by itself.
+    const reply = before.saving ? alreadySaving : await ask(redis, 'BGSAVE', 'SCHEDULE').catch(replyWhileSaving);
+    if (/^Background saving started/.test(reply)) return;
+    if (/^Background saving scheduled/.test(reply)) return until(redis, late, async () => hasBegun(before, await persistence(redis)));
+    if (reply !== alreadySaving) throw new HoldfastError('dump-failed', `Redis in container ${redis.name} does not save: ${reply}`);
+    await until(redis, late, async () => !(await persistence(redis)).saving);
+  }
+}
+
+const hasBegun = (before: Persistence, { saving, saves }: Persistence): boolean => saving || saves > before.saves;
+
+const alreadySaving = 'Background save already in progress';
+
+/** Redis may have begun a save of its own since it was asked whether it does. */
+function replyWhileSaving(error: unknown): string {
+  if (error instanceof HoldfastError && error.message.includes(alreadySaving)) return alreadySaving;
+  throw error;
 }
 
 /**
