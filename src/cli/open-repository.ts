@@ -1,7 +1,7 @@
 /** Opens a repository for a run: its storage, what is told of that, and its cache. */
 import { randomUUID } from 'node:crypto';
-import { lstat, mkdir, mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { access, constants, lstat, mkdir, mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { BroadcastChannel } from 'node:worker_threads';
 import { sha256Hex } from '../format/kernel/sha256.ts';
 import type { Report } from '../model/events.ts';
@@ -29,6 +29,9 @@ export type OpenedRepository = {
 };
 
 type Run = { signal: AbortSignal; report: Report };
+
+/** Told why a cache that was asked for is not used: that costs time only. */
+export type OnNoCache = (folder: string, reason: string) => void;
 
 /**
  * Opens a storage for a run. Its retries, in all threads that get the address, are reported until it is closed; when the signal aborts, no
@@ -61,14 +64,17 @@ export async function openStorageFor(
 export async function openRepositoryAt(
   { address: given, cacheRoot: wantedRoot, freshCache = false, password }: RepositoryPlace,
   run: Run,
+  onNoCache: OnNoCache = () => undefined,
 ): Promise<OpenedRepository> {
-  const cacheRoot = wantedRoot !== undefined && (await isPrivate(wantedRoot)) ? wantedRoot : undefined;
+  const flaw = wantedRoot === undefined ? undefined : await flawOfCache(wantedRoot);
+  if (wantedRoot !== undefined && flaw !== undefined) onNoCache(wantedRoot, flaw);
+  const cacheRoot = flaw === undefined ? wantedRoot : undefined;
   const { storage, address, close } = await openStorageFor(given, run);
   try {
     const likelyKey = cacheRoot && (await recallKey(cacheRoot, storage));
     const repository = await openRepository(storage, await passwordFor(storage, password), likelyKey);
     if (cacheRoot !== undefined && repository.keyName !== likelyKey) await rememberKey(cacheRoot, repository);
-    const cache = cacheRoot === undefined ? undefined : await openCache(cacheRoot, repository.config.id, freshCache);
+    const cache = cacheRoot === undefined ? undefined : await openCache(cacheRoot, repository.config.id, freshCache, onNoCache);
     if (cache === undefined) return { repository, address, close };
     return {
       repository: { ...repository, storage: withCache(storage, cache.folder) },
@@ -115,15 +121,38 @@ const namePattern = /^[0-9a-f]{64}$/;
 /**
  * Makes the folder when it is missing. Whoever else can write to it could, by links in it, have files of this user overwritten or removed;
  * as when root works with the home of somebody else.
+ * @returns why it cannot be used, if so.
  */
-async function isPrivate(folder: string): Promise<boolean> {
+async function flawOfCache(folder: string): Promise<string | undefined> {
   try {
-    await mkdir(folder, { recursive: true, mode: directoryMode });
+    await makeFolder(folder);
     const found = await lstat(folder);
-    return found.isDirectory() && found.uid === process.getuid?.() && (found.mode & 0o022) === 0;
-  } catch {
-    // A cache that cannot be made is none.
-    return false;
+    if (!found.isDirectory()) return 'it is no directory';
+    if (found.uid !== process.getuid?.()) return 'it belongs to another user';
+    if ((found.mode & 0o022) !== 0) return 'other users can write to it';
+    await access(folder, constants.W_OK | constants.X_OK);
+    return undefined;
+  } catch (error) {
+    return codeOf(error);
+  }
+}
+
+const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? String(error);
+
+/** Node's own way to make parents as well never ends below /proc. @throws the system's error; nothing for what is there, whatever it is. */
+async function makeFolder(folder: string): Promise<void> {
+  const make = () => mkdir(folder, { mode: directoryMode });
+  try {
+    await make();
+  } catch (error) {
+    const code = codeOf(error);
+    if (code === 'EEXIST') return;
+    if (code !== 'ENOENT' || dirname(folder) === folder) throw error;
+    await makeFolder(dirname(folder));
+    // Another process may have been quicker.
+    await make().catch((again: unknown) => {
+      if (codeOf(again) !== 'EEXIST') throw again;
+    });
   }
 }
 
@@ -145,7 +174,12 @@ async function rememberKey(root: string, { storage, keyName }: Repository): Prom
 }
 
 /** The cache of a repository; undefined when there can be none, which costs time only. */
-async function openCache(root: string, id: string, fresh: boolean): Promise<{ folder: string; close: () => Promise<void> } | undefined> {
+async function openCache(
+  root: string,
+  id: string,
+  fresh: boolean,
+  onNoCache: OnNoCache,
+): Promise<{ folder: string; close: () => Promise<void> } | undefined> {
   // The id is what somebody has sealed; as the name of a folder it must be what ids are.
   if (!namePattern.test(id)) return undefined;
   try {
@@ -157,7 +191,8 @@ async function openCache(root: string, id: string, fresh: boolean): Promise<{ fo
     await mkdir(folder, { recursive: true, mode: directoryMode });
     await utimes(folder, new Date(), new Date());
     return { folder, close: () => trimCaches(root, { nowMs: Date.now() }) };
-  } catch {
+  } catch (error) {
+    onNoCache(root, codeOf(error));
     return undefined;
   }
 }

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { scratch } from '../../test/peers.ts';
 import { scratchPassword, scratchRepository } from '../../test/scratch-repository.ts';
 import { HoldfastError } from '../model/errors.ts';
 import { createOutput } from './output/create-output.ts';
-import { withRepository } from './session.ts';
+import { withRepository, withTwoRepositories } from './session.ts';
 
 async function session(t: Parameters<typeof scratchRepository>[0]) {
   const { folder } = await scratchRepository(t);
@@ -51,4 +52,44 @@ test('the lock is there during the work, and gone after it, however it ended', a
     /no/,
   );
   assert.deepEqual(readdirSync(locks), []);
+});
+
+test('one repository by two names is no source and destination', async (t) => {
+  const { context, locks } = await session(t);
+  mkdirSync(locks, { recursive: true });
+  const alias = join(scratch(t), 'alias');
+  symlinkSync(context.cwd, alias);
+  const environment = { ...context.environment, HOLDFAST_FROM_PASSWORD: scratchPassword.toString() };
+  const copy = (lock: 'none' | 'shared') =>
+    withTwoRepositories({ ...context, environment }, undefined, { from: { named: alias }, to: undefined }, lock, () =>
+      assert.fail('it copies'),
+    );
+  for (const lock of ['none', 'shared'] as const)
+    await assert.rejects(copy(lock), { code: 'usage', message: /are the same repository: they have one id/ });
+  assert.deepEqual(readdirSync(locks), []);
+});
+
+test('a folder for the cache that was named and cannot be used is told of once; one that nobody named, never', async (t) => {
+  const { context } = await session(t);
+  // No such address: nothing is asked.
+  const global = { ...context.global, repository: 'rest:nowhere' };
+  const open = async (options: { cacheDir?: string }, environment: Record<string, string> = {}) => {
+    let said = '';
+    const output = createOutput({ stdout: { write: () => true }, stderr: { write: (text) => (said += text) }, environment });
+    const given = { ...context, output, global: { ...global, ...options }, environment: { ...context.environment, ...environment } };
+    await assert.rejects(
+      withRepository(given, undefined, 'none', () => assert.fail('it opens')),
+      { code: 'usage' },
+    );
+    return said;
+  };
+  const file = join(scratch(t), 'file');
+  writeFileSync(file, '');
+  assert.equal(
+    await open({ cacheDir: file }),
+    `warning: no cache is used, which costs time: ${file} cannot hold one (it is no directory)\n`,
+  );
+  assert.equal(await open({ cacheDir: file }), '');
+  assert.match(await open({}, { HOLDFAST_CACHE_DIR: join(file, 'below') }), /^warning: no cache is used.*ENOTDIR/);
+  assert.equal(await open({}, { XDG_CACHE_HOME: join(file, 'usual') }), '');
 });

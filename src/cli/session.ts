@@ -14,7 +14,7 @@ import { waitForLock } from '../repository/wait-for-lock.ts';
 import type { StorageAddress } from '../storage/storage.ts';
 import { addressOf, cacheRootOf } from './address.ts';
 import type { CommandContext } from './command.ts';
-import { openRepositoryAt, type RepositoryPlace } from './open-repository.ts';
+import { type OnNoCache, openRepositoryAt, type RepositoryPlace } from './open-repository.ts';
 import { displayText } from './output/text.ts';
 import { findPassword, type PasswordSources } from './password.ts';
 import { askSecret, terminalOf } from './prompt.ts';
@@ -102,7 +102,7 @@ export type OtherRepository = { named: string | undefined; passwordFile?: string
 /**
  * Opens two repositories, the source first, and locks both; the signal of both sessions aborts when either lock is lost. The source is what
  * `from` names, or HOLDFAST_FROM_REPOSITORY or RESTIC_FROM_REPOSITORY; the destination what `to` names, or what all commands work on.
- * @throws `usage` when nothing names a source, or both are the same.
+ * @throws `usage` when nothing names a source, or both are the same: one place by two names has one id, too.
  */
 export async function withTwoRepositories<Result>(
   context: Context,
@@ -116,8 +116,18 @@ export async function withTwoRepositories<Result>(
   if (source.address.url === destination.address.url)
     throw new HoldfastError('usage', 'the source and the destination are the same repository');
   return withOpened(context, source, lock, context.signal, (opened) =>
-    withOpened(context, destination, lock, opened.signal, (second) => work({ ...opened, signal: second.signal }, second)),
+    withOpened(context, destination, lock, opened.signal, (second) => {
+      if (opened.repository.config.id === second.repository.config.id) throw sameRepository(opened, second);
+      return work({ ...opened, signal: second.signal }, second);
+    }),
   );
+}
+
+function sameRepository({ label: source }: Session, { label: destination }: Session): HoldfastError {
+  const message = `the source ${displayText(source)} and the destination ${displayText(destination)} are the same repository: they have one id`;
+  return new HoldfastError('usage', message, {
+    remedy: 'make the destination with `holdfast init`; where it is a copy of the files of the source, keep it up to date by copying files',
+  });
 }
 
 /** Reads what a new repository takes from another one. @throws what opening it throws. */
@@ -132,17 +142,33 @@ export async function withSource<Result>(
 
 async function withOpened<Result>(
   context: Context,
-  { name, ...place }: ChosenRepository,
+  { name, cacheIsNamed, ...place }: ChosenRepository,
   lock: LockKind,
   signal: AbortSignal,
   work: (session: Session) => Promise<Result>,
 ): Promise<Result> {
-  const { repository, address, close } = await openRepositoryAt(place, { signal, report: context.output.report });
+  const { repository, address, close } = await openRepositoryAt(
+    place,
+    { signal, report: context.output.report },
+    cacheIsNamed ? noCacheTeller(context) : undefined,
+  );
   try {
     return await withLock(context, { repository, address, label: name ?? repository.storage.location, signal }, lock, work);
   } finally {
     await close();
   }
+}
+
+/** Folders of caches that were told of: a run may open several repositories. */
+const toldOfCaches = new Set<string>();
+
+/** Who names a folder hears once why it is not used. */
+function noCacheTeller({ output }: Context): OnNoCache {
+  return (folder, reason) => {
+    if (toldOfCaches.has(folder)) return;
+    toldOfCaches.add(folder);
+    output.warning(`no cache is used, which costs time: ${displayText(folder)} cannot hold one (${reason})`);
+  };
 }
 
 async function withLock<Result>(
@@ -195,8 +221,8 @@ function parsePatience(text: string | undefined): number {
   });
 }
 
-/** `name` is that in holdfast.yaml. The password is asked for once the storage is there. */
-type ChosenRepository = RepositoryPlace & { name: string | undefined };
+/** `cacheIsNamed`: the folder of caches is not the usual one. `name` is that in holdfast.yaml. The password is asked for once the storage is there. */
+type ChosenRepository = RepositoryPlace & { name: string | undefined; cacheIsNamed: boolean };
 
 /** @throws `configuration-missing` when nothing names a repository. */
 function chooseRepository(context: Context, configuration: Configuration | undefined, to?: string): ChosenRepository {
@@ -239,6 +265,7 @@ function chosen(
   return {
     address: addressOf(sources),
     cacheRoot: cacheRootOf(sources),
+    cacheIsNamed: Boolean(context.global.cacheDir ?? environment.HOLDFAST_CACHE_DIR),
     name: configured?.name,
     password: () => findPassword({ ...given, environment, configured, cwd, ask }),
   };
