@@ -165,19 +165,22 @@ export class SftpClient {
     return decodeStatvfs(this.expect(await this.ask(requestTypes.extended, [extensions.statvfs, path]), 'extended').body);
   }
 
-  /** What is in a folder, but for itself and its parent. */
-  async entries(path: string): Promise<Entry[]> {
-    const handle = await this.handleFrom(this.ask(requestTypes.opendir, [path]));
+  async openFolder(path: string): Promise<Buffer> {
+    return this.handleFrom(this.ask(requestTypes.opendir, [path]));
+  }
+
+  /** What is in a folder, but for itself and its parent, and how many round trips that took. Closes the folder. */
+  async entries(folder: Buffer): Promise<{ entries: Entry[]; roundTrips: number }> {
     try {
-      const found: Entry[] = [];
-      for (let underWay = 2; ; underWay = Math.min(2 * underWay, listingsUnderWay)) {
-        const parts = await Promise.all(Array.from({ length: underWay }, () => this.moreEntries(handle)));
-        for (const part of parts) for (const entry of part ?? []) if (entry.name !== '.' && entry.name !== '..') found.push(entry);
-        if (parts.includes(undefined)) return found;
-        if (found.length > mostEntries) throw this.broken('a listing without end');
+      const entries: Entry[] = [];
+      for (let roundTrips = 1, underWay = 2; ; roundTrips++, underWay = Math.min(2 * underWay, listingsUnderWay)) {
+        const parts = await Promise.all(Array.from({ length: underWay }, () => this.moreEntries(folder)));
+        for (const part of parts) for (const entry of part ?? []) if (entry.name !== '.' && entry.name !== '..') entries.push(entry);
+        if (parts.includes(undefined)) return { entries, roundTrips };
+        if (entries.length > mostEntries) throw this.broken('a listing without end');
       }
     } finally {
-      this.closeUnheard(handle);
+      this.closeUnheard(folder);
     }
   }
 

@@ -1,6 +1,7 @@
 /** What is in the folders of a repository on an SFTP server. */
 import { HoldfastError } from '../model/errors.ts';
 import type { SftpClient } from './sftp-client.ts';
+import type { FoldersAhead } from './sftp-folders-ahead.ts';
 import { below, fileMode, namePattern, packFolderPattern, temporaryPattern } from './sftp-layout.ts';
 import type { Entry } from './sftp-protocol.ts';
 import { isMissing } from './sftp-transfer.ts';
@@ -9,7 +10,7 @@ import type { StoredFile } from './storage.ts';
 /** Empty when there is no such folder. */
 async function entriesIn(client: SftpClient, folder: string): Promise<Entry[]> {
   try {
-    return await client.entries(folder);
+    return (await client.entries(await client.openFolder(folder))).entries;
   } catch (error) {
     if (isMissing(error)) return [];
     throw error;
@@ -23,14 +24,35 @@ export async function packFoldersIn(client: SftpClient, folder: string): Promise
 
 /** Temporary files of interrupted writers have longer names and don't show. */
 export async function filesIn(client: SftpClient, folder: string): Promise<StoredFile[]> {
+  return filesOf(client, folder, await entriesIn(client, folder));
+}
+
+async function filesOf(client: SftpClient, folder: string, entries: readonly Entry[]): Promise<StoredFile[]> {
   const files: StoredFile[] = [];
-  for (const { name, attributes } of await entriesIn(client, folder)) {
+  for (const { name, attributes } of entries) {
     if (!namePattern.test(name)) continue;
     const sizeBytes = isLink(attributes.mode) ? undefined : attributes.sizeBytes;
     const known = sizeBytes ?? (await sizeIfThere(client, below(folder, name)));
     if (known !== undefined) files.push({ name, sizeBytes: known });
   }
   return files;
+}
+
+/**
+ * As {@link filesIn}, of a folder that may have been opened ahead.
+ * @param next folders that will be listed after this one: opened ahead, if this one was, since whoever lists what follows a plan.
+ */
+export async function filesAhead(client: SftpClient, ahead: FoldersAhead, folder: string, next: readonly string[]): Promise<StoredFile[]> {
+  const opened = await ahead.take(client, folder);
+  if (opened === undefined) return filesIn(client, folder);
+  const listing = client.entries(opened.handle);
+  for (const path of next) ahead.open(client, path);
+  const { entries, roundTrips } = await listing;
+  const tooEarly = opened.shows !== undefined && !entries.some(({ name }) => name === opened.shows);
+  // They are to be as they were after this folder was listed, not before it or in the middle of it.
+  if (tooEarly || roundTrips > 1) for (const path of next) ahead.forget(path);
+  if (tooEarly) return filesIn(client, folder);
+  return filesOf(client, folder, entries);
 }
 
 async function sizeIfThere(client: SftpClient, path: string): Promise<number | undefined> {

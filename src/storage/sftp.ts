@@ -6,13 +6,14 @@ import { posix } from 'node:path';
 import type { HoldfastError } from '../model/errors.ts';
 import { isStatus, type SftpClient } from './sftp-client.ts';
 import { failureOf } from './sftp-failures.ts';
-import { filesIn, packFoldersIn, removeOldIn } from './sftp-folders.ts';
+import { filesAhead, filesIn, packFoldersIn, removeOldIn } from './sftp-folders.ts';
+import { FoldersAhead } from './sftp-folders-ahead.ts';
 import { below, fileMode, folderMode, folders, packFolders, pathOf, temporaryOf } from './sftp-layout.ts';
 import { sftpConnection } from './sftp-process.ts';
 import { extensions, type FileSystemRoom, statusCodes } from './sftp-protocol.ts';
 import { parseSftpAddress } from './sftp-settings.ts';
 import { isMissing, pipelined, readFile, writeFile } from './sftp-transfer.ts';
-import type { FileRef, Storage, StorageAddress } from './storage.ts';
+import type { FileKind, FileRef, Storage, StorageAddress } from './storage.ts';
 import { takeTurns } from './turns.ts';
 
 /** Folders that are listed at the same time. */
@@ -30,6 +31,7 @@ export function createSftpStorage(address: StorageAddress): Storage {
   const { path: root, location } = settings;
   const connection = sftpConnection(settings);
   const inTurn = takeTurns(settings.connections);
+  const ahead = new FoldersAhead();
   const subjectOf = (path: string) => `${location}${path.slice(root.length)}`;
 
   /** Does something with the connection; failures become errors about a path. */
@@ -62,7 +64,8 @@ export function createSftpStorage(address: StorageAddress): Storage {
 
     async *list(kind) {
       const folder = below(root, kind);
-      if (kind !== 'data') return yield* await use('list', folder, (client) => filesIn(client, folder));
+      const next = kind === 'locks' ? listedUnderLock.map((other) => below(root, other)) : [];
+      if (kind !== 'data') return yield* await use('list', folder, (client) => filesAhead(client, ahead, folder, next));
       const inFolders = takeTurns(foldersAtOnce);
       const names = await use('list', folder, (client) => packFoldersIn(client, folder));
       const listings = names.map((name) => {
@@ -96,6 +99,7 @@ export function createSftpStorage(address: StorageAddress): Storage {
 
     async remove(file) {
       const path = pathOf(root, file);
+      ahead.forget(posix.dirname(path));
       await use('remove', path, async (client) => {
         await client.remove(path).catch((error: unknown) => {
           if (!isMissing(error)) throw error;
@@ -117,6 +121,7 @@ export function createSftpStorage(address: StorageAddress): Storage {
   async function writeAside(client: SftpClient, file: FileRef, path: string, parts: readonly Uint8Array[]): Promise<void> {
     const temporary = temporaryOf(path);
     const folder = posix.dirname(path);
+    ahead.forget(folder);
     // Its entries are to be durable as well.
     const flushed = client.has(extensions.fsync) ? client.openToRead(folder).catch(() => undefined) : undefined;
     try {
@@ -127,6 +132,8 @@ export function createSftpStorage(address: StorageAddress): Storage {
           putInPlace(client, temporary, path, file.kind === 'config' ? undefined : lengthOf(parts)),
           // Servers that can't flush a folder refuse to; then the name is as durable as they make it.
           folderHandle && client.flush(folderHandle).catch(() => undefined),
+          // Who has written a lock looks whether it is alone, next.
+          file.kind === 'locks' && ahead.open(client, folder, file.name),
         ]);
       } catch (error) {
         // Before the temporary file goes, and makes room.
@@ -140,6 +147,8 @@ export function createSftpStorage(address: StorageAddress): Storage {
   }
 }
 
+/** Kinds that are listed once the repository is locked. */
+const listedUnderLock: readonly FileKind[] = ['index', 'snapshots'];
 /** What fails on a disk that is full. */
 const needsRoom: readonly string[] = ['create', 'write'];
 const config: FileRef = { kind: 'config', name: '' };
