@@ -26,7 +26,7 @@ import { composeUp } from './compose-program.ts';
 import { connectDocker, type DockerAccess } from './docker-access.ts';
 import { takeGuard } from './guard-snapshots.ts';
 import { restoreSnapshots } from './restore-snapshots.ts';
-import { findProject, type Session, withRepository } from './session.ts';
+import { findProjectFile, type Session, withRepository } from './session.ts';
 
 type Context = CommandContext<unknown>;
 type OnStep = (step: MigrationStep) => void;
@@ -332,7 +332,7 @@ async function withEngineAndRepository<Result>(
   context: Context,
   work: (access: DockerAccess, session: Session) => Promise<Result>,
 ): Promise<Result> {
-  const configuration = await findProject(context);
+  const configuration = await findProjectFile(context);
   const access = (await connectDocker(context, 'required')) as DockerAccess;
   try {
     return await withRepository(context, configuration, 'shared', (session) => work(access, session));

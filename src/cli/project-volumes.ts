@@ -1,9 +1,9 @@
 /** The volumes of a project as the configuration, labels, the compose file and the Engine know them, put together. */
-import { readFile } from 'node:fs/promises';
 import type { Configuration, VolumeConfiguration } from '../control/configuration/configuration.ts';
 import { HoldfastError } from '../model/errors.ts';
 import type { BindMount, Inventory, MountedBy, PlatformVolume } from '../platform/platform.ts';
 import type { CommandContext } from './command.ts';
+import { completeProject } from './labelled-project.ts';
 import { createPlatforms, type Platforms } from './platforms.ts';
 
 export type ProjectVolumes = {
@@ -33,11 +33,8 @@ export async function findProjectVolumes(
     const [docker, compose] = await Promise.all([platforms.docker(), composeProject(configuration, context)]);
     const inventory = await docker?.platform.inventory();
     const projects = [...new Set([configuration.project, ...(compose === undefined ? [] : [compose.project])])];
-    const { completeByLabels, isVolume } = await import('../control/discovery/labels.ts');
-    const labelled =
-      inventory === undefined
-        ? { configuration, disabled: new Set<string>(), remarks: [] }
-        : completeByLabels(configuration, await readFile(configuration.file, 'utf8'), inventory);
+    const { isVolume } = await import('../control/discovery/labels.ts');
+    const labelled = await completeProject(configuration, platforms);
     const { volumes } = labelled.configuration;
     const ofEngine = (volume: VolumeConfiguration) =>
       inventory?.volumes.find((candidate) => projects.some((project) => isVolume(project, volume, candidate)));
@@ -75,7 +72,7 @@ export async function findProjectVolumes(
         })),
       ],
       bindMounts: bindMountsOf(inventory, projects),
-      labelRemarks: labelled.remarks,
+      labelRemarks: [...labelled.remarks, ...labelled.conflicts, ...labelled.mistakes],
     };
   } finally {
     platforms.close();

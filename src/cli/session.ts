@@ -29,9 +29,19 @@ export const laneEntry = new URL('./lane.ts', import.meta.url);
 
 type Context = CommandContext<unknown>;
 
-/** The configuration, or undefined when there is none and none was named. @throws `configuration`, `configuration-missing`. */
+/**
+ * The configuration: that of holdfast.yaml, else what labels make of the folder's compose project. Undefined when there is neither, and none was
+ * named. @throws `configuration`, `configuration-missing`.
+ */
 export async function findProject(context: Context): Promise<Configuration | undefined> {
-  const { cwd, global } = context;
+  const written = await findProjectFile(context);
+  if (written !== undefined) return written;
+  const { projectOfLabels } = await import('./labelled-project.ts');
+  return projectOfLabels(context, context.cwd);
+}
+
+/** The configuration as a file says it. @throws as {@link findProject}. */
+export async function findProjectFile({ cwd, global }: Pick<Context, 'cwd' | 'global'>): Promise<Configuration | undefined> {
   const { findConfiguration } = await import('../control/configuration/find.ts');
   const file = global.config === undefined ? await findConfiguration(cwd) : resolve(cwd, global.config);
   if (file === undefined) return undefined;

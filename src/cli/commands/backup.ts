@@ -10,6 +10,7 @@ import { loadIndex } from '../../repository/load-index.ts';
 import { listSnapshots } from '../../repository/snapshots.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { type CutSettings, type OpenCut, wantsEngine, withConsistentCut } from '../consistent-cut.ts';
+import { completeProject, tellLabels } from '../labelled-project.ts';
 import { configureLanes, type LaneOptions, parseLanes } from '../lane-options.ts';
 import { createPlatforms, type Platforms } from '../platforms.ts';
 import { laneEntry, requireProject, type Session, selectVolumes, systemClock, withRepository, withWarmLanes } from '../session.ts';
@@ -76,11 +77,14 @@ export const command: Command<Options> = {
 
 async function backUpProject(context: CommandContext<Options>, settings: Settings, warm: WarmLanes): Promise<number> {
   const { options, output, operands } = context;
-  const configuration = await requireProject(context);
-  const chosen = await selectVolumes(configuration, operands);
-  const platforms = createPlatforms(context, configuration);
+  const declared = await requireProject(context);
+  const platforms = createPlatforms(context, declared);
   const contents: VolumeContent[] = [];
   try {
+    const project = await completeProject(declared, platforms);
+    tellLabels(project, output);
+    const { configuration } = project;
+    const chosen = await selectVolumes(configuration, operands);
     const volumes = await locate(configuration, chosen, options, output.report, async (reference) => {
       const content = await platforms.open(reference);
       contents.push(content);

@@ -12,6 +12,7 @@ import { formatSize } from '../../model/quantities.ts';
 import { type BrowseOptions, type Browsing, browse, configureBrowsing } from '../browsing.ts';
 import { chooseSnapshots } from '../choose-snapshots.ts';
 import type { Command, CommandContext } from '../command.ts';
+import { completedConfiguration } from '../labelled-project.ts';
 import { openOutputFile } from '../output/output-file.ts';
 import { sendBytes } from '../output/send-bytes.ts';
 import { displayText } from '../output/text.ts';
@@ -121,7 +122,7 @@ async function readRecipients(file: string): Promise<string[]> {
 async function exportVolumes(context: CommandContext<Options>, browsing: Browsing, { format, keys }: Settings): Promise<number> {
   const { options, output, stdout, cwd } = context;
   const choices = choose(context, browsing);
-  refusePlain(context, browsing, choices, keys);
+  await refusePlain(context, browsing, choices, keys);
   for (const { volume, snapshot, fromEarlierPoint } of choices)
     if (fromEarlierPoint) output.warning(`${displayText(volume)} is not in the newest restore point: it is taken from ${snapshot.time}`);
   let lost = 0;
@@ -164,19 +165,24 @@ function choose({ operands, options }: CommandContext<Options>, { snapshots, con
 }
 
 /** @throws `sensitive-plain` naming the volumes. */
-function refusePlain(
-  { options }: CommandContext<Options>,
+async function refusePlain(
+  context: CommandContext<Options>,
   { configuration }: Browsing,
   choices: readonly Choice[],
   keys: AgeKeys | undefined,
-): void {
-  if (keys !== undefined || options.allowPlainSensitive) return;
-  const sensitive = configuration?.volumes.filter((volume) => volume.sensitive).map(({ name }) => name) ?? [];
+): Promise<void> {
+  if (keys !== undefined || context.options.allowPlainSensitive || configuration === undefined) return;
+  const { volumes } = await completedConfiguration(context, configuration);
+  const sensitive = volumes.filter((volume) => volume.sensitive).map(({ name }) => name);
   const plain = choices.map(({ volume }) => volume).filter((volume) => sensitive.includes(volume));
   if (plain.length === 0) return;
-  throw new HoldfastError('sensitive-plain', `sensitive in holdfast.yaml, and the archive is not encrypted: ${plain.join(', ')}`, {
-    ...(plain.length === 1 && { volume: plain[0] as string }),
-  });
+  throw new HoldfastError(
+    'sensitive-plain',
+    `sensitive in holdfast.yaml or by label, and the archive is not encrypted: ${plain.join(', ')}`,
+    {
+      ...(plain.length === 1 && { volume: plain[0] as string }),
+    },
+  );
 }
 
 /** Compressed, then encrypted. Compression is the thread pool's work. */

@@ -6,6 +6,7 @@ import { exitCodes, HoldfastError } from '../../model/errors.ts';
 import { parseDuration } from '../../model/quantities.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { connectDocker } from '../docker-access.ts';
+import { completedConfiguration } from '../labelled-project.ts';
 import { engineVolumeOf } from '../restore-targets.ts';
 import { runCommand } from '../run-command.ts';
 import { requireProject, selectVolumes } from '../session.ts';
@@ -39,7 +40,7 @@ export const command: Command<Options> = {
     const healthTimeoutMs = parseDuration(options.healthTimeout ?? '2m');
     if (healthTimeoutMs === undefined)
       throw new HoldfastError('usage', `--health-timeout takes a duration, not ${JSON.stringify(options.healthTimeout)}`);
-    const configuration = await requireProject(context);
+    const configuration = await completedConfiguration(context, await requireProject(context));
     const volumes = (await selectVolumes(configuration, options.volume)).map(({ name }) => name);
     if (options.dryRun) {
       const exitCode = await runCommand(context, 'backup', ['--class', 'guard', '--dry-run', ...options.volume]);

@@ -21,7 +21,7 @@ import { writeNewFile } from '../new-file.ts';
 import { openStorageFor } from '../open-repository.ts';
 import { displayText } from '../output/text.ts';
 import { findPassword } from '../password.ts';
-import { absoluteUrl, findProject, withSource } from '../session.ts';
+import { absoluteUrl, findProjectFile, withSource } from '../session.ts';
 
 type Options = FromOptions & { volume: string[]; repositoryVersion?: string; copyChunkerParams?: boolean };
 
@@ -45,7 +45,7 @@ export const command: Command<Options> = {
 
   async run(context) {
     const formatVersion = parseVersion(context.options.repositoryVersion ?? '2');
-    const existing = await findProject(context);
+    const existing = await findProjectFile(context);
     const polynomial = await polynomialToCopy(context, existing);
     const file = resolve(context.cwd, context.global.config ?? 'holdfast.yaml');
     if (existing !== undefined && existing.file === file && context.options.volume.length > 0) {

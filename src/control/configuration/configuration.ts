@@ -24,7 +24,9 @@ export type Configuration = {
 };
 
 export type Criticality = 'critical' | 'moderate' | 'low';
-export type KnownApp = 'redis' | 'postgres' | 'mysql' | 'mariadb' | 'mongo';
+/** Applications that Holdfast knows how to ask for a consistent copy. SQLite is a library: it is known by the files of a volume, not by an image. */
+export const knownApps = ['redis', 'postgres', 'mysql', 'mariadb', 'mongo', 'sqlite'] as const;
+export type KnownApp = (typeof knownApps)[number];
 
 /**
  * How a volume that is in use is read: while everything runs, with the containers that write to it paused or stopped, or from what its
@@ -53,7 +55,7 @@ export type VolumeConfiguration = {
   sizeBytes: number | undefined;
   criticality: Criticality;
   sensitive: boolean;
-  /** The application that keeps it, where its image doesn't tell; its own tool can dump the volume consistently. */
+  /** The application that keeps it, where neither its image nor its files are to tell; its own tool can dump the volume consistently. */
   app: KnownApp | undefined;
   /** `auto`: as what runs suggests. */
   cut: CutWay | 'auto';

@@ -57,7 +57,7 @@ function resolveVolume(name: string, volume: VolumeInFile, project: Configuratio
     sizeBytes: bytesOf(volume.size),
     criticality: volume.criticality ?? defaults.volume.criticality,
     sensitive: volume.sensitive ?? defaults.volume.sensitive,
-    app: volume.app,
+    app: volume.app === 'auto' ? undefined : volume.app,
     cut: volume.cut ?? defaults.volume.cut,
     source: resolveSource(volume.source, directory),
     exclude: [...(project.exclude ?? []), ...(volume.exclude ?? [])],

@@ -1,6 +1,7 @@
 import * as z from 'zod/mini';
 import { durationPattern, parseDuration, parseSize, sizePattern } from '../../model/quantities.ts';
 import { isEmptySpan, parseSpan, spanPattern } from '../../model/span.ts';
+import { knownApps } from './configuration.ts';
 import { cronMistake } from './cron-syntax.ts';
 import { defaults } from './defaults.ts';
 
@@ -189,8 +190,8 @@ const volume = z.strictObject(
       default: defaults.volume.criticality,
     }),
     sensitive: key(truth(), { description: 'Holds credentials or the like.', default: defaults.volume.sensitive }),
-    app: key(z.enum(['redis', 'postgres', 'mysql', 'mariadb', 'mongo']), {
-      description: 'The application that keeps it, where its image does not tell; its own tool makes a consistent dump.',
+    app: key(z.enum(['auto', ...knownApps]), {
+      description: 'The application that keeps it; its own tool makes a consistent dump. auto: as its image or its files tell.',
     }),
     cut: key(z.enum(['auto', 'live', 'pause', 'stop', 'dump']), {
       description: 'How it is read while containers use it; auto: as what runs suggests.',

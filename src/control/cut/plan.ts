@@ -148,6 +148,7 @@ const displayName: Record<KnownApp, string> = {
   mysql: 'MySQL',
   mariadb: 'MariaDB',
   mongo: 'MongoDB',
+  sqlite: 'SQLite',
 };
 
 const onlyOne = <Value>(values: readonly Value[]): Value | undefined => (new Set(values).size === 1 ? values[0] : undefined);

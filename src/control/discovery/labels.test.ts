@@ -20,7 +20,7 @@ const complete = (...volumes: PlatformVolume[]) => {
 };
 
 test('labels complete what the file does not say, and change nothing that it says', () => {
-  const { volumes, remarks } = complete(
+  const { volumes, remarks, conflicts, taken } = complete(
     volumeOf('data', {
       'holdfast.criticality': 'low',
       'holdfast.sensitive': 'true',
@@ -35,6 +35,12 @@ test('labels complete what the file does not say, and change nothing that it say
   const other = volumes.get('other');
   assert.deepEqual([other?.criticality, other?.app], ['low', 'redis'], "the volume's own label goes before its service's");
   assert.deepEqual(remarks, []);
+  assert.equal(conflicts.length, 2, 'criticality and exclude');
+  assert.match(conflicts.join(), /volume data: .* label holdfast.criticality of volume shop_data/);
+  assert.deepEqual(
+    taken.find(({ key }) => key === 'app'),
+    { volume: 'other', key: 'app', value: 'redis', from: 'container c' },
+  );
 });
 
 test('a volume with labels needs no declaration; one that is disabled is not missed', () => {

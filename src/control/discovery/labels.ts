@@ -1,45 +1,56 @@
 /**
  * What labels of volumes and containers say, for those who prefer labels: it completes holdfast.yaml, which has the last word. A label of a
- * container holds for all volumes that it mounts; a volume's own goes before it.
+ * container holds for all volumes that it mounts; a volume's own goes before it. Labels are trusted as the Engine is: who may set them may as well
+ * remove the volume.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { parse } from 'yaml';
 import { parseSize } from '../../model/quantities.ts';
 import type { Inventory, PlatformVolume } from '../../platform/platform.ts';
-import type { Configuration, KnownApp, VolumeConfiguration } from '../configuration/configuration.ts';
+import { type Configuration, type KnownApp, knownApps, type VolumeConfiguration } from '../configuration/configuration.ts';
 
 const criticalities: readonly string[] = ['critical', 'moderate', 'low'] satisfies VolumeConfiguration['criticality'][];
-const apps: readonly string[] = ['redis', 'postgres', 'mysql', 'mariadb', 'mongo'] satisfies KnownApp[];
+const apps: readonly string[] = knownApps;
 
 export type Labelled = {
   configuration: Configuration;
   /** Volumes of the project that a label `holdfast.enabled=false` takes out: nobody misses them. By the Engine's name. */
   disabled: ReadonlySet<string>;
+  /** What labels have settled. */
+  taken: TakenLabel[];
+  /** Where a label says something else than holdfast.yaml, a sentence each. */
+  conflicts: string[];
   /** Labels that say nothing that Holdfast understands, a sentence each. */
   remarks: string[];
 };
 
-/** @param text holdfast.yaml as it stands in the file: what it says itself, labels don't change. */
+/** A key of a volume that a label has settled; `from` is `volume NAME` or `container NAME`, by the Engine's names. */
+export type TakenLabel = { volume: string; key: string; value?: string; from: string };
+
+/** @param text holdfast.yaml as it stands in the file: what it says itself, labels don't change. Empty without one. */
 export function completeByLabels(configuration: Configuration, text: string, { volumes }: Inventory): Labelled {
   const stated = statedKeys(text);
   const disabled = new Set<string>();
-  const remarks: string[] = [];
+  const findings: Findings = { taken: [], conflicts: [], remarks: [] };
   const completed = new Map(configuration.volumes.map((volume) => [volume.name, volume]));
   for (const volume of volumes) {
     const declared = configuration.volumes.find((candidate) => isVolume(configuration.project, candidate, volume));
     if (declared === undefined && volume.project !== configuration.project) continue;
     const labels = labelsOf(volume);
-    if (labels.enabled === 'false') {
+    if (labels.get('enabled')?.value === 'false') {
       disabled.add(volume.name);
       if (declared !== undefined)
-        remarks.push(`volume ${declared.name}: holdfast.yaml names it, so its label holdfast.enabled=false has no effect`);
+        findings.remarks.push(`volume ${declared.name}: holdfast.yaml names it, so its label holdfast.enabled=false has no effect`);
       continue;
     }
-    if (Object.keys(labels).length === 0) continue;
+    if (labels.size === 0) continue;
     const base = declared ?? undeclared(configuration, volume);
-    completed.set(base.name, withLabels(base, labels, stated.get(base.name) ?? new Set(), remarks));
+    completed.set(base.name, withLabels(base, labels, stated.get(base.name) ?? new Set(), findings));
   }
-  return { configuration: { ...configuration, volumes: [...completed.values()] }, disabled, remarks };
+  return { configuration: { ...configuration, volumes: [...completed.values()] }, disabled, ...findings };
 }
+
+type Findings = Pick<Labelled, 'taken' | 'conflicts' | 'remarks'>;
 
 /** Whether a volume of the Engine is that of the configuration. */
 export function isVolume(project: string, { name, source }: Pick<VolumeConfiguration, 'name' | 'source'>, volume: PlatformVolume): boolean {
@@ -47,17 +58,33 @@ export function isVolume(project: string, { name, source }: Pick<VolumeConfigura
   return source.kind === 'by-name' && ((volume.project === project && volume.key === name) || volume.name === `${project}_${name}`);
 }
 
-type Labels = Readonly<Record<string, string>>;
+const prefix = 'holdfast.';
+/** Labels that are not of volumes: hooks (`src/control/hooks/labels.ts`), and what Holdfast marks its own containers with. */
+const others = /^(hook[.]|helper$)/;
+
+/** Whether anybody has written a label for Holdfast on it. */
+export const hasLabels = (labels: Readonly<Record<string, string>>): boolean =>
+  Object.keys(labels).some((key) => key.startsWith(prefix) && key !== `${prefix}helper`);
+
+type Labels = ReadonlyMap<string, { value: string; from: string }>;
 
 /** Without `holdfast.`; those of containers first, so that the volume's own replace them. */
-function labelsOf({ labels, users }: PlatformVolume): Labels {
-  const all = [...users.map(({ container }) => container.labels), labels].flatMap((some) => Object.entries(some));
-  return Object.fromEntries(
-    all.filter(([key]) => key.startsWith('holdfast.')).map(([key, value]) => [key.slice('holdfast.'.length), value.trim()]),
-  );
+function labelsOf({ name, labels, users }: PlatformVolume): Labels {
+  const all = [
+    ...users.map(({ container }) => ({ labels: container.labels, from: `container ${container.name}` })),
+    { labels, from: `volume ${name}` },
+  ];
+  const found = new Map<string, { value: string; from: string }>();
+  for (const { labels: some, from } of all) {
+    for (const [label, value] of Object.entries(some)) {
+      const key = label.slice(prefix.length);
+      if (label.startsWith(prefix) && !others.test(key)) found.set(key, { value: value.trim(), from });
+    }
+  }
+  return found;
 }
 
-function undeclared({ project, ...configuration }: Configuration, volume: PlatformVolume): VolumeConfiguration {
+function undeclared({ project: _, ...configuration }: Configuration, volume: PlatformVolume): VolumeConfiguration {
   const { retention, objectives } = configuration;
   const key = volume.key ?? volume.name;
   const model = configuration.volumes[0] as VolumeConfiguration;
@@ -67,6 +94,7 @@ function undeclared({ project, ...configuration }: Configuration, volume: Platfo
     path: volume.users[0]?.path,
     sizeBytes: undefined,
     criticality: 'critical',
+    cut: 'auto',
     sensitive: false,
     app: undefined,
     source: volume.key === undefined ? { kind: 'docker', volume: volume.name } : { kind: 'by-name' },
@@ -79,24 +107,43 @@ function undeclared({ project, ...configuration }: Configuration, volume: Platfo
   };
 }
 
-function withLabels(volume: VolumeConfiguration, labels: Labels, stated: ReadonlySet<string>, remarks: string[]): VolumeConfiguration {
-  const completed = { ...volume };
-  const set: Record<string, (value: string) => boolean> = {
-    criticality: (value) => criticalities.includes(value) && assign({ criticality: value as VolumeConfiguration['criticality'] }),
-    sensitive: (value) => /^(true|false)$/.test(value) && assign({ sensitive: value === 'true' }),
-    app: (value) => apps.includes(value) && assign({ app: value as KnownApp }),
-    size: (value) => parseSize(value) !== undefined && assign({ sizeBytes: parseSize(value) }),
-    exclude: (value) => assign({ exclude: [...volume.exclude, ...patterns(value)] }),
-    enabled: (value) => value === 'true',
-  };
-  const assign = (part: Partial<VolumeConfiguration>) => Boolean(Object.assign(completed, part));
-  for (const [key, value] of Object.entries(labels)) {
-    // Other labels (of hooks, helpers, restores) are others' business.
-    if (stated.has(key) || set[key] === undefined) continue;
-    if (!set[key](value)) remarks.push(`volume ${volume.name}: the label holdfast.${key} has a value that is none for it`);
+function withLabels(
+  volume: VolumeConfiguration,
+  labels: Labels,
+  stated: ReadonlySet<string>,
+  { taken, conflicts, remarks }: Findings,
+): VolumeConfiguration {
+  let completed = volume;
+  for (const [key, { value, from }] of labels) {
+    if (key === 'enabled' && value === 'true') continue;
+    // The plan of a cut takes it from the label, where the file leaves it to that.
+    if (key === 'cut' && volume.cut === 'auto') continue;
+    const part = readers[key]?.(value, volume);
+    if (part === undefined) remarks.push(`volume ${volume.name}: ${complaint(key, from)}`);
+    else if (!stated.has(key)) {
+      completed = { ...completed, ...part };
+      taken.push({ volume: volume.name, key, value, from });
+    } else if (!isDeepStrictEqual({ ...volume, ...part }, volume)) {
+      conflicts.push(`volume ${volume.name}: holdfast.yaml goes before the label holdfast.${key} of ${from}, which says something else`);
+    }
   }
   return completed;
 }
+
+const complaint = (key: string, from: string): string =>
+  readers[key] === undefined && key !== 'enabled'
+    ? `there is no label holdfast.${key} (${from})`
+    : `the label holdfast.${key} (${from}) has a value that is none for it`;
+
+/** What each label makes of a volume; undefined for a value that is none. */
+const readers: Readonly<Record<string, (value: string, volume: VolumeConfiguration) => Partial<VolumeConfiguration> | undefined>> = {
+  criticality: (value) => (criticalities.includes(value) ? { criticality: value as VolumeConfiguration['criticality'] } : undefined),
+  sensitive: (value) => (/^(true|false)$/.test(value) ? { sensitive: value === 'true' } : undefined),
+  app: (value) => (value === 'auto' ? { app: undefined } : apps.includes(value) ? { app: value as KnownApp } : undefined),
+  cut: (value) => ({ cut: value as VolumeConfiguration['cut'] }),
+  size: (value) => (parseSize(value) === undefined ? undefined : { sizeBytes: parseSize(value) }),
+  exclude: (value, volume) => ({ exclude: [...volume.exclude, ...patterns(value).filter((pattern) => !volume.exclude.includes(pattern))] }),
+};
 
 const patterns = (value: string): string[] =>
   value

@@ -32,7 +32,7 @@ END
 fi
 exec mongodump --quiet --archive`;
 
-const dumps: Record<Exclude<KnownApp, 'redis' | 'postgres'>, Dump> = {
+const dumps: Record<Exclude<KnownApp, 'redis' | 'postgres' | 'sqlite'>, Dump> = {
   mysql: { file: 'all-databases.sql', script: `${mysql}exec mysqldump ${mysqlOptions}`, mustEndWith: mysqlEnd },
   mariadb: {
     file: 'all-databases.sql',
@@ -46,7 +46,7 @@ const dumps: Record<Exclude<KnownApp, 'redis' | 'postgres'>, Dump> = {
  * Writes dumps of all databases below `folder`, which it makes: `holdfast-dump/...`. Each file is complete, or this throws.
  * @throws `dump-failed`, `interrupted`, and what the engine says.
  */
-export async function dumpDatabases(app: Exclude<KnownApp, 'redis'>, folder: string, context: DumpContext): Promise<void> {
+export async function dumpDatabases(app: Exclude<KnownApp, 'redis' | 'sqlite'>, folder: string, context: DumpContext): Promise<void> {
   const into = join(folder, dumpFolder);
   await mkdir(into, { recursive: true, mode: 0o700 });
   const wanted = app === 'postgres' ? await postgresDumps(context) : [dumps[app]];

@@ -60,7 +60,7 @@ export async function dumpApplications(
   const dumped = new Map<string, string | undefined | HoldfastError>();
   for (const { name, way, app, writers } of plan.volumes) {
     const [container] = writers;
-    if (way !== 'dump' || app === undefined || container === undefined) continue;
+    if (way !== 'dump' || app === undefined || app === 'sqlite' || container === undefined) continue;
     try {
       if (app === 'redis') await saveInBackground(redisOf(context, container));
       else await dumpDatabases(app, join(folder, name), { ...context, id: container.id, name: container.name });
