@@ -1,0 +1,79 @@
+import type { Consistency, SnapshotClass } from '../../model/snapshot.ts';
+import type { State } from './state.ts';
+
+/** What the control plane knows of a snapshot: enough to judge a volume by, and little enough to hold tens of thousands. */
+export type SnapshotEvidence = {
+  /** Name of the repository in `holdfast.yaml`. */
+  repository: string;
+  id: string;
+  project: string;
+  volume: string;
+  run: string;
+  timeMs: number;
+  class: SnapshotClass;
+  consistency: Consistency;
+  /** Whether a repair has written it anew without what was lost. */
+  repaired: boolean;
+  unreadable: number;
+  bytes: number;
+  files: number;
+  filesNew: number;
+  filesChanged: number;
+  addedBytes: number;
+  addedPackedBytes: number;
+  /** How long the backup took. */
+  durationMs: number;
+  downtimeMs: number | undefined;
+  tags: readonly string[];
+};
+
+export type EvidenceTable = {
+  /** Makes what is known of a repository equal to what was found in it; returns how many came and went. */
+  replace(repository: string, found: readonly SnapshotEvidence[]): { added: number; removed: number };
+  /** Adds those that a job has just made. */
+  add(made: readonly SnapshotEvidence[]): void;
+  /** Of one volume, or all; oldest first. */
+  list(volume?: string): SnapshotEvidence[];
+  /** Newest first, from a page on. */
+  page(
+    filter: { volume?: string; repository?: string; run?: string },
+    page: { limit: number; beforeMs?: number; beforeId?: string },
+  ): SnapshotEvidence[];
+  ids(repository: string): Set<string>;
+};
+
+type Row = { document: string };
+const evidenceOf = (row: unknown): SnapshotEvidence => JSON.parse((row as Row).document) as SnapshotEvidence;
+
+export function createEvidenceTable({ database, transaction }: State): EvidenceTable {
+  const insert = database.prepare('INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?, ?)');
+  const remove = database.prepare('DELETE FROM snapshots WHERE repository = ? AND id = ?');
+  const idsOf = database.prepare('SELECT id FROM snapshots WHERE repository = ?');
+  const all = database.prepare('SELECT document FROM snapshots ORDER BY time_ms, id');
+  const ofVolume = database.prepare('SELECT document FROM snapshots WHERE volume = ? ORDER BY time_ms, id');
+  const page = database.prepare(`SELECT document FROM snapshots
+    WHERE (?1 IS NULL OR volume = ?1) AND (?2 IS NULL OR repository = ?2) AND (?3 IS NULL OR document ->> '$.run' = ?3) AND (time_ms, id) < (?4, ?5)
+    ORDER BY time_ms DESC, id DESC LIMIT ?6`);
+  const ids = (repository: string) => new Set((idsOf.all(repository) as { id: string }[]).map(({ id }) => id));
+  const add = (made: readonly SnapshotEvidence[]) =>
+    transaction(() => {
+      for (const one of made) insert.run(one.repository, one.id, one.project, one.volume, one.timeMs, JSON.stringify(one));
+    });
+  return {
+    replace: (repository, found) =>
+      transaction(() => {
+        const gone = ids(repository);
+        const fresh = found.filter(({ id }) => !gone.delete(id));
+        add(fresh);
+        for (const id of gone) remove.run(repository, id);
+        return { added: fresh.length, removed: gone.size };
+      }),
+    add,
+    list: (volume) => (volume === undefined ? all.all() : ofVolume.all(volume)).map(evidenceOf),
+    page: ({ volume, repository, run }, { limit, beforeMs, beforeId }) =>
+      page
+        .all(volume ?? null, repository ?? null, run ?? null, beforeMs ?? Number.MAX_SAFE_INTEGER, beforeId ?? '~', limit)
+        .map(evidenceOf),
+    ids,
+  };
+}

@@ -1,0 +1,106 @@
+import type { SQLInputValue } from 'node:sqlite';
+import { isOver, type Job, type JobKind, type JobState } from '../jobs/job.ts';
+import type { State } from './state.ts';
+
+export type JobFilter = { kind?: JobKind; state?: JobState; volume?: string; schedule?: string };
+
+/** Jobs that were, are and will be done, and what they said. */
+export type JobTable = {
+  /** False, and nothing happens, when the job of this schedule and instant is there already. */
+  add(job: Job): boolean;
+  /** Replaces the job's row. */
+  update(job: Job): void;
+  get(id: string): Job | undefined;
+  /** Queued and running, the oldest first. */
+  open(): Job[];
+  /** Newest first; `before` is the id of the last one of the page before. */
+  list(filter: JobFilter, page: { limit: number; before?: string }): Job[];
+  /** The newest instant of a schedule that has a job. */
+  lastDueMs(schedule: string): number | undefined;
+  /** The newest job of a kind that has ended in one of the states. */
+  lastEnded(kind: JobKind, states: readonly JobState[], matches?: (job: Job) => boolean): Job | undefined;
+  /** Adds lines to a job's log; their numbers go on from the last. */
+  log(job: string, lines: readonly { atMs: number; line: string }[]): void;
+  readLog(job: string, page: { limit: number; after?: number }): { number: number; atMs: number; line: string }[];
+  /** Removes ended jobs that are older, with their logs, but always keeps the newest `keep` of each kind. Returns how many. */
+  removeOlder(thanMs: number, keep: number): number;
+};
+
+type Row = { document: string };
+const jobOf = (row: unknown): Job => JSON.parse((row as Row).document) as Job;
+
+export function createJobTable({ database, transaction }: State): JobTable {
+  const insert = database.prepare('INSERT OR IGNORE INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?)');
+  const update = database.prepare('UPDATE jobs SET state = ?, ended_ms = ?, document = ? WHERE id = ?');
+  const get = database.prepare('SELECT document FROM jobs WHERE id = ?');
+  const open = database.prepare(`SELECT document FROM jobs WHERE state IN ('queued', 'running') ORDER BY id`);
+  const lastDue = database.prepare('SELECT max(due_ms) AS due FROM jobs WHERE schedule = ?');
+  const ended = database.prepare('SELECT document, state FROM jobs WHERE kind = ? ORDER BY queued_ms DESC, id DESC');
+  const lastNumber = database.prepare('SELECT max(number) AS number FROM job_log WHERE job = ?');
+  const insertLine = database.prepare('INSERT INTO job_log VALUES (?, ?, ?, ?)');
+  const readLog = database.prepare('SELECT number, at_ms, line FROM job_log WHERE job = ? AND number > ? ORDER BY number LIMIT ?');
+  const remove = database.prepare(`DELETE FROM jobs WHERE ended_ms < ? AND id NOT IN (
+    SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY kind ORDER BY queued_ms DESC) AS place FROM jobs) WHERE place <= ?)`);
+  return {
+    add: (job) =>
+      insert.run(
+        job.id,
+        job.spec.kind,
+        job.state,
+        job.schedule ?? null,
+        job.dueMs ?? null,
+        job.queuedMs,
+        job.endedMs ?? null,
+        JSON.stringify(job),
+      ).changes === 1,
+    update: (job) => void update.run(job.state, job.endedMs ?? null, JSON.stringify(job), job.id),
+    get(id) {
+      const row = get.get(id);
+      return row === undefined ? undefined : jobOf(row);
+    },
+    open: () => open.all().map(jobOf),
+    list: (filter, page) => list(database, filter, page),
+    lastDueMs: (schedule) => (lastDue.get(schedule) as { due: number | null }).due ?? undefined,
+    lastEnded(kind, states, matches = () => true) {
+      for (const row of ended.iterate(kind)) {
+        const { state } = row as { state: JobState };
+        if (!isOver(state) || !states.includes(state)) continue;
+        const job = jobOf(row);
+        if (matches(job)) return job;
+      }
+      return undefined;
+    },
+    log: (job, lines) =>
+      transaction(() => {
+        let { number } = lastNumber.get(job) as { number: number | null };
+        for (const { atMs, line } of lines) {
+          number = (number ?? 0) + 1;
+          insertLine.run(job, number, atMs, line);
+        }
+      }),
+    readLog: (job, { limit, after = 0 }) =>
+      (readLog.all(job, after, limit) as { number: number; at_ms: number; line: string }[]).map(({ number, at_ms: atMs, line }) => ({
+        number,
+        atMs,
+        line,
+      })),
+    removeOlder: (thanMs, keep) => Number(remove.run(thanMs, keep).changes),
+  };
+}
+
+function list(database: State['database'], filter: JobFilter, { limit, before }: { limit: number; before?: string }): Job[] {
+  const conditions: [sql: string, value: SQLInputValue][] = [];
+  if (before !== undefined) conditions.push(['id < ?', before]);
+  if (filter.kind !== undefined) conditions.push(['kind = ?', filter.kind]);
+  if (filter.state !== undefined) conditions.push(['state = ?', filter.state]);
+  if (filter.schedule !== undefined) conditions.push(['schedule = ?', filter.schedule]);
+  if (filter.volume !== undefined) {
+    const named = `(document -> '$.spec.volumes' IS NULL OR EXISTS (SELECT 1 FROM json_each(document, '$.spec.volumes') WHERE value = ?))`;
+    conditions.push([named, filter.volume]);
+  }
+  const where = conditions.length === 0 ? '' : `WHERE ${conditions.map(([sql]) => sql).join(' AND ')}`;
+  return database
+    .prepare(`SELECT document FROM jobs ${where} ORDER BY id DESC LIMIT ?`)
+    .all(...conditions.map(([, value]) => value), limit)
+    .map(jobOf);
+}
