@@ -3,6 +3,8 @@
  * again, destroys them in three ways, recovers each time and proves that what came back is what was there. It ends with exit code
  * 0 only if everything was identical. All of it happens in one scratch folder, which is named and stays; nothing else does.
  *
+ * With `--docker` it is another demo, on a Docker Engine: see scripts/demo/docker/demo.ts.
+ *
  * HOLDFAST_DEMO_SCALE is the amount of data, 1 by default: about 250 MB.
  */
 import { copyFileSync, mkdirSync, mkdtempSync } from 'node:fs';
@@ -14,6 +16,7 @@ import { formatDuration, formatSize } from '../src/model/quantities.ts';
 import { totals } from './demo/compare.ts';
 import { changeDeployment, type Deployment, makeDeployment, type VolumeName, volumeNames } from './demo/deployment.ts';
 import { corruptVolume, deleteOneFile, loseHost } from './demo/disasters.ts';
+import { runDockerDemo } from './demo/docker/demo.ts';
 import { ask, DemoFailure, eventsOf, holdfast } from './demo/holdfast.ts';
 import { chapter, say } from './demo/narrate.ts';
 import { findProgram, runProgram } from './demo/programs.ts';
@@ -224,6 +227,12 @@ async function main(): Promise<number> {
     process.stderr.write('HOLDFAST_DEMO_SCALE is a number from 0.01 to 20\n');
     return 1;
   }
+  const [option, ...more] = process.argv.slice(2);
+  if (more.length > 0 || (option !== undefined && option !== '--docker')) {
+    process.stderr.write('usage: npm run demo [-- --docker]\n');
+    return 1;
+  }
+  if (option === '--docker') return runDockerDemo(scale);
   const scratch = mkdtempSync(join(tmpdir(), 'holdfast-demo-'));
   for (const [signal, exitCode] of [
     ['SIGINT', 130],

@@ -1,6 +1,8 @@
 /** A real Docker Engine of the test's own, with images of this machine's own Debian packages. */
+import { rmSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { TestContext } from 'node:test';
-import { type ImageName, importMachineImage } from '../scripts/engine/images.ts';
+import { type ImageName, imageChanges, makeImageArchive } from '../scripts/engine/images.ts';
 import { type PrivateEngine, startPrivateEngine } from '../scripts/engine/private-engine.ts';
 import { requirePeer, requireRoot } from './peers.ts';
 
@@ -20,4 +22,9 @@ export async function startDockerEngine(t: TestContext): Promise<TestEngine | un
 }
 
 /** Makes the image `NAME:test`; harmless when it is there. */
-export const importImage = (engine: TestEngine, name: ImageName): void => importMachineImage(engine, name, `${name}:test`);
+export function importImage({ docker, socket }: TestEngine, name: ImageName): void {
+  if (docker('images', '--quiet', `${name}:test`) !== '') return;
+  const archive = makeImageArchive(name, dirname(socket));
+  docker('import', ...imageChanges, archive, `${name}:test`);
+  rmSync(archive);
+}

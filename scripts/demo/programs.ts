@@ -3,10 +3,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-/** Path of a program, or undefined when it is not in PATH. */
-export function findProgram(name: 'git' | 'redis-server' | 'rsync' | 'restic'): string | undefined {
+type ProgramName = 'git' | 'redis-server' | 'rsync' | 'restic' | 'docker' | 'dockerd' | 'docker-compose' | 'busybox';
+
+/** Path of a program, or undefined when it is neither in PATH nor in the other folders. */
+export function findProgram(name: ProgramName, otherFolders: readonly string[] = []): string | undefined {
   const folders = (process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== '');
-  return folders.map((folder) => join(folder, name)).find(isExecutable);
+  return [...folders, ...otherFolders].map((folder) => join(folder, name)).find(isExecutable);
 }
 
 function isExecutable(path: string): boolean {

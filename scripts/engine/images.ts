@@ -1,30 +1,24 @@
 /** Images made of this machine's own programs, by `docker import`: nothing is pulled. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /** Made of programs and their libraries; an image runs nothing by itself. All have BusyBox, whose programs are in `/bin`. */
 export type ImageName = 'busybox' | 'redis' | 'postgres';
 
-/**
- * Makes an image; harmless when it is there.
- * @param reference how it is called.
- */
-export function importMachineImage({ docker }: { docker(...args: string[]): string }, name: ImageName, reference: string): void {
-  if (docker('images', '--quiet', reference) !== '') return;
-  const folder = mkdtempSync(join(tmpdir(), 'holdfast-image-'));
-  try {
-    const root = join(folder, 'root');
-    for (const made of ['tmp', 'etc', 'data', 'var/lib', 'run']) mkdirSync(join(root, made), { recursive: true });
-    execFileSync('chmod', ['1777', join(root, 'tmp')]);
-    contents[name](root);
-    const archive = join(folder, 'image.tar');
-    execFileSync('tar', ['--numeric-owner', '-cf', archive, '-C', root, '.']);
-    docker('import', '--change', 'ENV PATH=/bin:/usr/bin:/usr/sbin', archive, reference);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+/** What `docker import` is told of them. */
+export const imageChanges = ['--change', 'ENV PATH=/bin:/usr/bin:/usr/sbin'];
+
+/** Makes an archive for `docker import` in an existing folder. @returns its path. */
+export function makeImageArchive(name: ImageName, folder: string): string {
+  const root = mkdtempSync(join(folder, 'root-'));
+  for (const made of ['tmp', 'etc', 'data', 'var/lib', 'run']) mkdirSync(join(root, made), { recursive: true });
+  execFileSync('chmod', ['1777', join(root, 'tmp')]);
+  contents[name](root);
+  const archive = join(folder, `${name}.tar`);
+  execFileSync('tar', ['--numeric-owner', '-cf', archive, '-C', root, '.']);
+  rmSync(root, { recursive: true });
+  return archive;
 }
 
 const contents: Record<ImageName, (root: string) => void> = {
