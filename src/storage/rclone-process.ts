@@ -23,6 +23,8 @@ const lastWordsMs = 1_000;
 export type ProcessOptions = {
   program: string;
   args: readonly string[];
+  /** What the child gets besides this process's own environment. May hold secrets. */
+  environment: Readonly<Record<string, string>>;
   /** For messages; without secrets. */
   location: string;
   /** What must not appear in messages, though the child may print it. */
@@ -93,11 +95,12 @@ export function processTransport(options: ProcessOptions): RestTransport {
   };
 }
 
-async function start({ program, args, location, secrets }: ProcessOptions): Promise<Running> {
+async function start({ program, args, environment, location, secrets }: ProcessOptions): Promise<Running> {
   const [ours, theirs] = await socketPair();
   // A session of its own: Ctrl-C in the terminal is for us, who still need the child to end soundly. When we end, however we do, its
   // input ends, and so does it.
-  const child = spawn(program, args, { stdio: [theirs, theirs, 'pipe'], detached: true, env: withoutPasswords(process.env) });
+  const env = { ...withoutPasswords(process.env), ...environment };
+  const child = spawn(program, args, { stdio: [theirs, theirs, 'pipe'], detached: true, env });
   theirs.destroy();
   const lastLines = rememberLines(child.stderr as Readable, secrets);
   const session = connect('http://localhost', {

@@ -95,6 +95,25 @@ if (requireServers()) {
     });
   });
 
+  test('settings of a connection string work, and show in no list of processes', async (t) => {
+    const folder = scratch(t);
+    const { program, pids } = notedRclone(folder);
+    writeFileSync(join(folder, 'rclone.conf'), `[my_Store]\ntype = alias\nremote = /nowhere\n`);
+    const place = join(folder, 'a "secret", place');
+    mkdirSync(join(place, 'below'), { recursive: true });
+    const quoted = `"${place.replaceAll('"', '""')}"`;
+    const args = `serve restic --stdio --config '${join(folder, 'rclone.conf')}'`;
+    for (const remote of [`:alias,remote=${quoted}:below`, `my_Store,remote=${quoted}:below`]) {
+      const storage = opened(t, remote, { program, args });
+      await storage.create();
+      await storage.write(pack, [Buffer.from(remote)]);
+      const shown = readFileSync(`/proc/${pids().at(-1)}/cmdline`, 'utf8');
+      assert.match(shown, /serve.*below/s);
+      assert.doesNotMatch(`${shown} ${storage.location}`, /secret/);
+      assert.equal(readFileSync(join(place, 'below', 'data', 'ab', pack.name), 'utf8'), remote);
+    }
+  });
+
   test('a storage that was not closed keeps no process alive', (t) => {
     const module = join(import.meta.dirname, '..', '..', 'src', 'storage', 'rclone.ts');
     const code = `
