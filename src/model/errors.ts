@@ -128,6 +128,7 @@ export const catalogue = {
     'an archive holds more than an import takes',
     'if the archive is what it should be, allow more with --max-size',
   ),
+  'temporary-space': entry('a temporary file cannot be written', 'make room, or name another folder in the environment variable TMPDIR'),
   'sensitive-plain': entry(
     'a sensitive volume would be written as plain text',
     'encrypt it with --recipient, --recipients-file or --passphrase-file, or accept that with --allow-plain-sensitive',

@@ -2,26 +2,24 @@
  * Reads a volume that arrives as a tar stream, in the main thread. Its trees are those of a walk but for what a tar stream can't tell: inode
  * numbers (made of the path, the same in every backup), the device, the ctime (the mtime instead), and whether files changed meanwhile.
  */
-import { createHash } from 'node:crypto';
-import { goModeFromStat } from '../../format/file-mode.ts';
 import { createChunker } from '../../format/kernel/chunker.ts';
-import { formatTime } from '../../format/time.ts';
 import { decodeTree } from '../../format/tree.ts';
 import { HoldfastError } from '../../model/errors.ts';
 import type { FileProblem } from '../../model/events.ts';
 import type { BlobId } from '../../model/ids.ts';
 import type { TreeNode } from '../../model/node.ts';
-import { bytesFromRaw, displayRaw, type RawString, rawFromText } from '../../model/raw-bytes.ts';
+import { displayRaw, type RawString, rawFromText } from '../../model/raw-bytes.ts';
 import type { BlobIndex } from '../../repository/blob-index.ts';
 import { type BlobReader, createBlobReader } from '../../repository/blob-reader.ts';
 import type { PackWriter } from '../../repository/pack-writer.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { restoreMarkerName } from '../restore/marker.ts';
 import { compileExcludes, isCacheDirTag } from '../source/excludes.ts';
-import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG } from '../source/posix-constants.ts';
-import { makeDevice } from '../source/posix-stat.ts';
-import { readTar, type TarReadEntry } from '../source/tar-read.ts';
-import { createTreeAssembly, type DirectoryVisit } from './assemble-trees.ts';
+import type { TarEntry, TarFile } from '../source/tar-entry.ts';
+import { cleanName, nameOf, parentOf } from '../source/tar-names.ts';
+import { inodeOfPath, nodeOfEntry } from '../source/tar-node.ts';
+import { readTar } from '../source/tar-read.ts';
+import { createTreeAssembly, type DirectoryVisit, type TreeAssembly } from './assemble-trees.ts';
 import type { Counter } from './counters.ts';
 import type { VolumeStart } from './messages.ts';
 import type { Root } from './root.ts';
@@ -58,14 +56,26 @@ export type StreamOptions = {
  * storage throw.
  */
 export async function readStreamedVolume(options: StreamOptions): Promise<{ root: Root; tree: BlobId }> {
+  const volume = new StreamedVolume(options);
   try {
-    return await new StreamedVolume(options).read();
+    return await volume.read();
   } catch (error) {
-    if (!(error instanceof HoldfastError) || error.code !== 'archive-damaged') throw error;
-    const message = `volume ${options.name}: its stream through ${options.stream.through} is no whole archive: ${error.message}`;
-    const remedy = 'back it up again; if files shrink or vanish while they are read, stop or pause what writes them';
-    throw new HoldfastError('volume-unreadable', message, { volume: options.name, cause: error, remedy });
+    throw error instanceof HoldfastError ? ofVolume(options, error) : error;
+  } finally {
+    volume.close();
   }
+}
+
+/** What is said of an archive is said of the volume. */
+function ofVolume({ name, stream }: StreamOptions, error: HoldfastError): HoldfastError {
+  const { code, message, remedy } = error;
+  if (code === 'archive-damaged') {
+    const what = `volume ${name}: its stream through ${stream.through} is no whole archive: ${message}`;
+    const advice = 'back it up again; if files shrink or vanish while they are read, stop or pause what writes them';
+    return new HoldfastError('volume-unreadable', what, { volume: name, cause: error, remedy: advice });
+  }
+  if (code !== 'archive-too-large') return error;
+  return new HoldfastError('volume-unreadable', `volume ${name}: ${message}`, { volume: name, cause: error, remedy });
 }
 
 /** Files shorter than this may be a CACHEDIR.TAG. */
@@ -75,14 +85,15 @@ const lostAndFound = 'lost+found' as RawString;
 
 class StreamedVolume {
   private readonly o: StreamOptions;
-  private readonly assembly = createTreeAssembly();
+  private readonly assembly: TreeAssembly;
   private readonly excludes: ReturnType<typeof compileExcludes>;
   private readonly sink: ReturnType<typeof createBlobSink>;
   private readonly saveContent: ReturnType<typeof createContentSaver>;
   private readonly blobs: BlobReader;
   private readonly mountedInside: readonly RawString[];
-  /** Directories with a valid CACHEDIR.TAG. */
-  private readonly caches = new Set<RawString>();
+  /** Directories of which only tags are kept, and which those are. */
+  private readonly tagged = new Map<RawString, Set<RawString>>();
+  private readonly tagNames: ReadonlySet<RawString>;
   private root: TreeNode | undefined;
   private entries = 0;
 
@@ -91,6 +102,17 @@ class StreamedVolume {
     const { repository, index, volume, writer, count, signal, stream } = options;
     const { storage, seal, config } = repository;
     this.excludes = compileExcludes(volume.excludes);
+    this.tagNames = new Set(volume.excludeIfPresent.map(rawFromText));
+    const unreadable = (path: RawString, message: string) => {
+      count('unreadable', 1);
+      options.onProblem(path, 'unreadable', message);
+    };
+    this.assembly = createTreeAssembly({
+      lost: (path, target) => unreadable(path, `is another name of ${displayRaw(target)}, which is excluded or not in the stream`),
+      misplaced: (path) => unreadable(path, 'lies in the stream below something that is no directory'),
+      contrary: (path) => unreadable(path, 'is in the stream as a directory, which is taken, and as something else'),
+      repeated: () => undefined,
+    });
     this.sink = createBlobSink(index, writer, count);
     this.saveContent = createContentSaver({
       chunker: createChunker(config.chunkerPolynomial),
@@ -117,14 +139,18 @@ class StreamedVolume {
     return { root: { node: { ...this.root, name: rawFromText(name) }, empty: this.entries === 0, warnings: [] }, tree };
   }
 
-  private async take(entry: TarReadEntry): Promise<void> {
-    const path = cleanPath(entry.path);
+  close(): void {
+    this.assembly.close();
+  }
+
+  private async take(entry: TarEntry): Promise<void> {
+    const path = pathInVolume(entry.path);
     if (path === undefined) return this.o.onProblem(entry.path, 'unreadable', 'has a name that leads out of the volume');
     if (path === '') {
-      if (entry.type === 'dir') this.root ??= nodeOf(entry, path);
+      if (entry.type === 'dir') this.root ??= nodeOfEntry(entry, path);
       return;
     }
-    const name = path.slice(path.lastIndexOf('/') + 1) as RawString;
+    const name = nameOf(path);
     if (name === restoreMarkerName) {
       throw new HoldfastError('restore-unfinished', `volume ${this.o.name} holds an unfinished restore (${displayRaw(path)})`, {
         volume: this.o.name,
@@ -133,27 +159,35 @@ class StreamedVolume {
     if (path === lostAndFound || path.startsWith(`${lostAndFound}/`) || this.isForeign(path)) return;
     this.entries++;
     if (this.isExcluded(path, entry.type === 'dir')) return;
-    if (entry.type === 'link') return this.takeLink(path, entry);
-    const node = nodeOf(entry, path);
+    if (this.tagNames.has(name)) this.noteTag(path);
+    if (entry.type === 'link') return this.takeLink(path, entry.target);
+    const node = nodeOfEntry(entry, path);
     if (entry.type === 'file') await this.readContent(node, path, entry);
     this.assembly.add(path, node);
   }
 
-  private takeLink(path: RawString, entry: TarReadEntry): void {
-    const target = cleanPath(entry.target);
+  private noteTag(path: RawString): void {
+    const directory = parentOf(path);
+    const tags = this.tagged.get(directory);
+    if (tags === undefined) this.tagged.set(directory, new Set([nameOf(path)]));
+    else tags.add(nameOf(path));
+  }
+
+  private takeLink(path: RawString, name: RawString): void {
+    const target = pathInVolume(name);
     if (target === undefined || target === '') return this.o.onProblem(path, 'unreadable', 'is a hard link to nothing in the volume');
     this.o.count('totalFilesProcessed', 1);
     this.assembly.link(path, target);
   }
 
-  private async readContent(node: TreeNode, path: RawString, entry: TarReadEntry): Promise<void> {
+  private async readContent(node: TreeNode, path: RawString, entry: TarFile): Promise<void> {
     this.o.count('totalFilesProcessed', 1);
     const isTag = this.o.volume.excludeCaches && node.name === cacheDirTagName;
     const head: Buffer[] = [];
     const { content, sizeBytes } = await this.saveContent(isTag ? remembering(entry.content, head) : entry.content);
     node.content = content;
     node.size = sizeBytes;
-    if (isTag && isCacheDirTag(Buffer.concat(head))) this.caches.add(path.slice(0, -cacheDirTagName.length - 1) as RawString);
+    if (isTag && isCacheDirTag(Buffer.concat(head))) this.noteTag(path);
   }
 
   private isForeign = (path: RawString): boolean => this.mountedInside.some((mounted) => path.startsWith(`${mounted}/`));
@@ -162,9 +196,9 @@ class StreamedVolume {
   private isExcluded(path: RawString, isDirectory: boolean): boolean {
     for (let cut = path.indexOf('/'); cut >= 0; cut = path.indexOf('/', cut + 1)) {
       const above = path.slice(0, cut) as RawString;
-      if (this.excludes.excludes(above, above.slice(above.lastIndexOf('/') + 1) as RawString, true)) return true;
+      if (this.excludes.excludes(above, nameOf(above), true)) return true;
     }
-    return this.excludes.excludes(path, path.slice(path.lastIndexOf('/') + 1) as RawString, isDirectory);
+    return this.excludes.excludes(path, nameOf(path), isDirectory);
   }
 
   private async parentNodes(tree: BlobId | undefined): Promise<Map<RawString, TreeNode>> {
@@ -180,25 +214,19 @@ class StreamedVolume {
 
   /** How a directory is saved: what is excluded by what it holds is left out, and it is compared with the parent snapshot's. */
   private async visit(path: RawString, parentTree: BlobId | undefined): Promise<DirectoryVisit> {
-    const { count, volume, onProblem } = this.o;
+    const { count } = this.o;
     const parents = await this.parentNodes(parentTree);
     const at = (name: RawString) => (path === '' ? name : `${path}/${name}`) as RawString;
-    const tagNames = new Set(volume.excludeIfPresent.map(rawFromText));
+    const tags = this.tagged.get(path);
     return {
-      keeps: (names) => {
-        const tags = new Set(names.filter((name) => tagNames.has(name)));
-        if (this.caches.has(path)) tags.add(cacheDirTagName);
-        return tags.size === 0 ? () => true : (name) => tags.has(name);
-      },
+      keeps: (name) => tags === undefined || tags.has(name),
       child: (name) => {
         const parent = parents.get(name);
         return this.visit(at(name), parent?.type === 'dir' ? parent.subtree : undefined);
       },
-      implied: (name) => ({ ...(this.root as TreeNode), name, inode: inodeOf(at(name)) }),
-      file: (node) => count(changeOf(node, parents.get(node.name)), 1),
-      lost: (name, target) => {
-        count('unreadable', 1);
-        onProblem(at(name), 'unreadable', `is another name of ${displayRaw(target)}, which is excluded or not in the stream`);
+      implied: (name) => ({ ...(this.root as TreeNode), name, inode: inodeOfPath(at(name)) }),
+      entry: (node) => {
+        if (node.type === 'file') count(changeOf(node, parents.get(node.name)), 1);
       },
       save: async (tree) => {
         const id = this.sink.save('tree', tree);
@@ -217,48 +245,14 @@ function changeOf(node: TreeNode, parent: TreeNode | undefined): 'filesNew' | 'f
   return same ? 'filesUnmodified' : 'filesChanged';
 }
 
-/** Without `./`, and without slashes at the end; undefined when it leads out. */
-function cleanPath(path: RawString): RawString | undefined {
-  if (path.startsWith('/')) return undefined;
-  const parts = path.split('/').filter((part) => part !== '' && part !== '.');
-  return parts.some((part) => part === '..' || part.includes('\0')) ? undefined : (parts.join('/') as RawString);
+/** Undefined when it leads out. */
+function pathInVolume(name: RawString): RawString | undefined {
+  const clean = cleanName(name);
+  return 'refused' in clean || clean.wasAbsolute ? undefined : clean.path;
 }
-
-const statTypes = { file: S_IFREG, link: S_IFREG, dir: S_IFDIR, symlink: S_IFLNK, chardev: S_IFCHR, dev: S_IFBLK, fifo: S_IFIFO } as const;
-
-function nodeOf(entry: TarReadEntry, path: RawString): TreeNode {
-  const { type } = entry;
-  const mtime = formatTime(entry.mtimeSec, entry.mtimeNsec);
-  return {
-    name: path.slice(path.lastIndexOf('/') + 1) as RawString,
-    type: type === 'link' ? 'file' : type,
-    mode: goModeFromStat(statTypes[type] | entry.mode),
-    mtime,
-    atime: mtime,
-    ctime: mtime,
-    uid: entry.uid,
-    gid: entry.gid,
-    user: entry.user,
-    group: entry.group,
-    inode: inodeOf(path),
-    deviceId: 0,
-    size: 0,
-    links: type === 'dir' || type === 'fifo' ? 0 : 1,
-    linkTarget: type === 'symlink' ? entry.target : undefined,
-    extendedAttributes: entry.attributes,
-    device: type === 'dev' || type === 'chardev' ? makeDevice(entry.major, entry.minor) : 0,
-    content: type === 'file' ? [] : undefined,
-    subtree: undefined,
-    error: '',
-    unknown: undefined,
-  };
-}
-
-/** 52 bits, never 0. */
-const inodeOf = (path: RawString): number => createHash('sha256').update(bytesFromRaw(path)).digest().readUIntBE(0, 6) * 16 + 1;
 
 /** Passes a content on, and keeps its first bytes. */
-async function* remembering(content: AsyncIterable<Buffer>, head: Buffer[]): AsyncGenerator<Buffer> {
+async function* remembering(content: AsyncIterable<Uint8Array>, head: Buffer[]): AsyncGenerator<Uint8Array> {
   let bytes = 0;
   for await (const piece of content) {
     if (bytes < tagBytes) head.push(Buffer.from(piece.subarray(0, tagBytes)));

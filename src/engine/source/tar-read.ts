@@ -3,41 +3,15 @@
  * its formats 0.0, 0.1 and 1.0 of pax) come with their holes filled. Names are bytes, and as they stand in the archive: absolute, with `..`, or
  * twice; whoever uses them decides. Memory: one piece of the stream, and headers up to the limits below.
  */
-import type { ExtendedAttribute } from '../../model/node.ts';
 import { displayRaw, type RawString, rawFromBytes, textFromRaw } from '../../model/raw-bytes.ts';
 import { ByteSource } from './byte-source.ts';
 import { modeOfAcl } from './tar-acl.ts';
+import type { TarEntry, TarFile, TarMetadata } from './tar-entry.ts';
 import { archiveDamaged, blockBytes, decodeHeader, isZeroBlock, type Segment, type TarHeader } from './tar-header.ts';
 import { attributesFromPax, decimal, decimalTime, decodePax, type PaxHeader, type PaxRecords } from './tar-pax.ts';
 import { expandSparse, paxSegments, readGnuSegments, readSegmentsOfData } from './tar-sparse.ts';
 
-export type TarReadType = 'file' | 'dir' | 'symlink' | 'link' | 'chardev' | 'dev' | 'fifo';
-
-export type TarReadEntry = {
-  /** `link` is another name of an entry that came before: `target` says which. */
-  type: TarReadType;
-  /** As it stands in the archive. */
-  path: RawString;
-  /** Permission bits, with setuid, setgid and sticky. */
-  mode: number;
-  uid: number;
-  gid: number;
-  /** Names; '' when unknown. */
-  user: string;
-  group: string;
-  mtimeSec: number;
-  mtimeNsec: number;
-  /** What the content amounts to, holes filled; 0 for all but files. */
-  sizeBytes: number;
-  /** Of symlinks and links, else ''. */
-  target: RawString;
-  /** Of device nodes, else 0. */
-  major: number;
-  minor: number;
-  attributes: ExtendedAttribute[];
-  /** The file's bytes, once; they need not be read. A buffer is valid until the next is asked for. */
-  content: AsyncIterable<Buffer>;
-};
+export type TarReadEntry = TarEntry;
 
 /** What is in an archive beside what becomes an entry; told to people. */
 export type TarNotice = (what: string) => void;
@@ -50,7 +24,7 @@ const maxHeaderBytes = 8 * 1024 * 1024;
  * @param notice receives what has no place in an entry: volume labels, ACLs that nobody understands, bytes behind the archive's end.
  * @throws `archive-damaged` when it is no tar archive, is damaged, or ends before its end mark; what the stream throws.
  */
-export async function* readTar(stream: AsyncIterable<Uint8Array>, notice: TarNotice = () => undefined): AsyncGenerator<TarReadEntry> {
+export async function* readTar(stream: AsyncIterable<Uint8Array>, notice: TarNotice = () => undefined): AsyncGenerator<TarEntry> {
   const source = new ByteSource(stream);
   try {
     yield* new TarReader(source, notice).entries();
@@ -75,7 +49,7 @@ class TarReader {
     this.notice = notice;
   }
 
-  async *entries(): AsyncGenerator<TarReadEntry> {
+  async *entries(): AsyncGenerator<TarEntry> {
     let before: Before = {};
     for (;;) {
       const block = this.source.takeBuffered(blockBytes) ?? (await this.source.take(blockBytes));
@@ -126,7 +100,7 @@ class TarReader {
     return body;
   }
 
-  private async entryOf(header: TarHeader, before: Before): Promise<TarReadEntry | undefined> {
+  private async entryOf(header: TarHeader, before: Before): Promise<TarEntry | undefined> {
     const records = effectiveRecords(this.global, before.pax?.records);
     const value = (key: string): Buffer | undefined => records.get(key);
     const raw = (key: string): RawString | undefined => value(key) && rawFromBytes(value(key) as Buffer);
@@ -136,36 +110,50 @@ class TarReader {
     const size = value('size');
     const follows = hasContent(header.flag) ? (size === undefined ? header.sizeBytes : decimal(size, 'size')) : 0;
     this.begin(follows);
-    const time = value('mtime');
-    const mtime = time === undefined ? { sec: header.mtimeSec, nsec: 0 } : decimalTime(time);
-    const id = (key: string, otherwise: number) => {
-      const number = value(key) === undefined ? otherwise : decimal(value(key) as Buffer, key);
-      if (number >= 0 && number < 2 ** 32) return number;
-      throw archiveDamaged(`${displayRaw(path)} has ${number} as its ${key}, which is impossible`);
+    const metadata = this.metadataOf(header, records, path);
+    switch (type) {
+      case 'file':
+        return { ...metadata, type, ...(await this.fileOf(header, records, before.pax?.segments ?? [])) };
+      case 'symlink':
+      case 'link':
+        return { ...metadata, type, target: raw('linkpath') ?? before.target ?? header.target };
+      case 'chardev':
+      case 'dev':
+        return {
+          ...metadata,
+          type,
+          major: idOf(records, 'SCHILY.devmajor', header.major, path),
+          minor: idOf(records, 'SCHILY.devminor', header.minor, path),
+        };
+      default:
+        return { ...metadata, type };
+    }
+  }
+
+  private metadataOf(header: TarHeader, records: ReadonlyMap<string, Buffer>, path: RawString): TarMetadata {
+    const text = (key: string, otherwise: RawString): string => {
+      const value = records.get(key);
+      return textFromRaw(value === undefined ? otherwise : rawFromBytes(value)) ?? '';
     };
+    const time = records.get('mtime');
+    const mtime = time === undefined ? { sec: header.mtimeSec, nsec: 0 } : decimalTime(time);
     const attributes = attributesFromPax(records, (what) => this.notice(`${what} of ${displayRaw(path)} cannot be read, and is left out`));
     const acl = attributes.find(({ name }) => name === 'system.posix_acl_access')?.value;
-    const file = type === 'file' ? await this.fileOf(header, records, before.pax?.segments ?? []) : noContent;
     return {
-      type,
       path,
       mode: acl === undefined ? header.mode : modeOfAcl(header.mode, acl),
-      uid: id('uid', header.uid),
-      gid: id('gid', header.gid),
-      user: textFromRaw(raw('uname') ?? header.user) ?? '',
-      group: textFromRaw(raw('gname') ?? header.group) ?? '',
+      uid: idOf(records, 'uid', header.uid, path),
+      gid: idOf(records, 'gid', header.gid, path),
+      user: text('uname', header.user),
+      group: text('gname', header.group),
       mtimeSec: mtime.sec,
       mtimeNsec: mtime.nsec,
-      target: type === 'symlink' || type === 'link' ? (raw('linkpath') ?? before.target ?? header.target) : ('' as RawString),
-      major: id('SCHILY.devmajor', header.major),
-      minor: id('SCHILY.devminor', header.minor),
       attributes,
-      ...file,
     };
   }
 
   /** Undefined for what is no entry, which is told. */
-  private typeOf(flag: string, path: RawString): TarReadType | undefined {
+  private typeOf(flag: string, path: RawString): TarEntry['type'] | undefined {
     const type = types[flag];
     if (type === 'file' && path.endsWith('/') && flag !== 'S') return 'dir';
     if (type !== undefined) return type;
@@ -179,7 +167,7 @@ class TarReader {
     header: TarHeader,
     records: ReadonlyMap<string, Buffer>,
     repeated: readonly Segment[],
-  ): Promise<{ sizeBytes: number; content: AsyncIterable<Buffer> }> {
+  ): Promise<Pick<TarFile, 'sizeBytes' | 'content'>> {
     const stored = this.content();
     if (header.sparse !== undefined) {
       const segments = await readGnuSegments(header.sparse, this.source);
@@ -228,7 +216,7 @@ class TarReader {
   }
 }
 
-const types: Readonly<Record<string, TarReadType>> = {
+const types: Readonly<Record<string, TarEntry['type']>> = {
   '0': 'file',
   '1': 'link',
   '2': 'symlink',
@@ -245,7 +233,13 @@ const types: Readonly<Record<string, TarReadType>> = {
 /** What has bytes behind its header whatever the size there: a directory's is what it may grow to, a link's that of the file. */
 const hasContent = (flag: string): boolean => !['1', '2', '3', '4', '5', '6'].includes(flag);
 
-const noContent = { sizeBytes: 0, content: (async function* () {})() };
+/** A number of 32 bits: a user, a group, half of a device's. @throws `archive-damaged`. */
+function idOf(records: ReadonlyMap<string, Buffer>, key: string, otherwise: number, path: RawString): number {
+  const value = records.get(key);
+  const number = value === undefined ? otherwise : decimal(value, key);
+  if (number >= 0 && number < 2 ** 32) return number;
+  throw archiveDamaged(`${displayRaw(path)} has ${number} as its ${key}, which is impossible`);
+}
 
 const withoutNul = (body: Buffer): RawString => rawFromBytes(body.at(-1) === 0 ? body.subarray(0, -1) : body);
 

@@ -7,7 +7,8 @@ import fc from 'fast-check';
 import { scratch } from '../../../test/peers.ts';
 import type { RawString } from '../../model/raw-bytes.ts';
 import { makeDevice } from './posix-stat.ts';
-import { deviceNumbers, headersOf, type TarEntry, tarBytes } from './tar-write.ts';
+import type { TarEntry } from './tar-entry.ts';
+import { deviceNumbers, headersOf, tarBytes } from './tar-write.ts';
 
 const plain = { mode: 0o644, uid: 0, gid: 0, user: 'root', group: 'root', mtimeSec: 1_700_000_000, mtimeNsec: 0, attributes: [] };
 

@@ -7,31 +7,9 @@ import { HoldfastError } from '../../model/errors.ts';
 import type { ExtendedAttribute, Uint64 } from '../../model/node.ts';
 import { displayRaw, type RawString, rawFromText, textFromRaw } from '../../model/raw-bytes.ts';
 import { aclText } from './tar-acl.ts';
+import type { TarEntry } from './tar-entry.ts';
 
-type Metadata = {
-  /** Relative, without a slash at the end; '' is the directory itself that the archive is of. */
-  path: RawString;
-  /** Permission bits, with setuid, setgid and sticky. */
-  mode: number;
-  uid: number;
-  gid: number;
-  /** Names; '' when unknown. */
-  user: string;
-  group: string;
-  mtimeSec: number;
-  mtimeNsec: number;
-  attributes: readonly ExtendedAttribute[];
-};
-
-export type TarEntry = Metadata &
-  (
-    | { type: 'file'; sizeBytes: number; content: AsyncIterable<Uint8Array> }
-    | { type: 'dir' | 'fifo' }
-    | { type: 'symlink'; target: RawString }
-    /** Another name of an entry that came before. */
-    | { type: 'link'; target: RawString }
-    | { type: 'chardev' | 'dev'; major: number; minor: number }
-  );
+export type { TarEntry };
 
 /** The numbers of a device from what `st_rdev` holds, as glibc's `major` and `minor` take them apart. */
 export function deviceNumbers(device: Uint64): { major: number; minor: number } {

@@ -1,20 +1,19 @@
 /**
  * The entries of an archive, which anybody can have written, become trees and blobs of a repository; nothing touches the file system. What could
- * lead out of a volume is left out and told. Memory: some 150 bytes an entry, and what the tree assembly holds.
+ * lead out of a volume is left out and told.
  */
 import { createChunker } from '../../format/kernel/chunker.ts';
-import { decodeTree } from '../../format/tree.ts';
 import { HoldfastError } from '../../model/errors.ts';
 import type { BlobId } from '../../model/ids.ts';
 import type { TreeNode } from '../../model/node.ts';
 import type { RawString } from '../../model/raw-bytes.ts';
-import { createTreeAssembly, type DirectoryVisit } from '../backup/assemble-trees.ts';
+import { createTreeAssembly, type DirectoryVisit, type TreeAssembly } from '../backup/assemble-trees.ts';
 import type { BlobSink } from '../backup/save-blobs.ts';
 import { createContentSaver } from '../backup/stream-content.ts';
-import type { TarReadEntry } from '../source/tar-read.ts';
+import type { TarEntry, TarFile } from '../source/tar-entry.ts';
+import { nodeOfEntry } from '../source/tar-node.ts';
 import { tooLarge } from './archive-input.ts';
-import { cleanName, parentOf } from './archive-names.ts';
-import { impliedDirectory, nodeOfEntry, pathNumber } from './archive-node.ts';
+import { importedName } from './archive-names.ts';
 import { exportFileName } from './export-file.ts';
 
 export type ArchiveTreesOptions = {
@@ -57,7 +56,8 @@ export type SavedArchive = {
   exportFile: string | undefined;
 };
 
-const maxEntries = 4_000_000;
+/** Of an archive: their metadata takes some 100 bytes each of a temporary file. */
+const maxEntries = 20_000_000;
 /** Directories at these depths are remembered, so many of each: volumes are among the first, the others help to tell how they lie. */
 const rememberedDepths = [
   { depth: 2, most: 50_000 },
@@ -71,25 +71,27 @@ const maxTargetBytes = 4095;
 
 export class ArchiveTrees {
   private readonly o: ArchiveTreesOptions;
-  private readonly assembly = createTreeAssembly();
+  private readonly assembly: TreeAssembly;
   private readonly saveContent: ReturnType<typeof createContentSaver>;
-  /** What is known of paths, by their numbers: paths themselves would take too much memory. */
-  private readonly isDirectory = new Set<number>();
-  private readonly isOther = new Set<number>();
-  private lastParent = '' as RawString;
+  private entries = 0;
   private bytes = 0;
   private files = 0;
   private newestMs: number | undefined;
   private rootNode: TreeNode | undefined;
   private exportFile: string | undefined;
   private readonly saved = new Map<RawString, SavedDirectory>();
-  private readonly implied = new Set<RawString>();
   /** How many directories of each kind of depth there were. */
   private readonly remembered: number[] = [];
 
   constructor(options: ArchiveTreesOptions) {
     this.o = options;
-    const { sink, chunkerPolynomial, signal, onBytes } = options;
+    const { sink, chunkerPolynomial, signal, onBytes, onLeftOut, onChanged } = options;
+    this.assembly = createTreeAssembly({
+      lost: (path) => onLeftOut(path, 'is a hard link to something that is not in the archive, or was left out'),
+      misplaced: (path) => onLeftOut(path, 'lies below something that is no directory'),
+      contrary: (path) => onLeftOut(path, 'is in the archive as a directory and as something else, of which the directory is taken'),
+      repeated: () => onChanged('entries were there more than once, of which the last is taken'),
+    });
     this.saveContent = createContentSaver({ chunker: createChunker(chunkerPolynomial), sink, onBytes, stopped: () => signal.aborted });
   }
 
@@ -99,9 +101,10 @@ export class ArchiveTrees {
   }
 
   /** @throws `archive-too-large`; what the entry's content and the sink throw; `interrupted`. */
-  async take(entry: TarReadEntry): Promise<void> {
+  async take(entry: TarEntry): Promise<void> {
     if (this.o.signal.aborted) throw new HoldfastError('interrupted', 'interrupted');
-    const clean = cleanName(entry.path);
+    if (++this.entries > maxEntries) throw tooManyEntries();
+    const clean = importedName(entry.path);
     if ('refused' in clean) return this.o.onLeftOut(entry.path, clean.refused);
     if (clean.wasAbsolute) this.o.onChanged('names began with a slash, which is left out');
     const { path } = clean;
@@ -109,10 +112,10 @@ export class ArchiveTrees {
       if (entry.type === 'dir') this.rootNode = nodeOfEntry(entry, path);
       return;
     }
-    const refusal = this.refusalOf(entry) ?? this.enter(path, entry.type === 'dir');
+    const refusal = this.refusalOf(entry);
     if (refusal !== undefined) return this.o.onLeftOut(path, refusal);
     this.noteTime(entry, path);
-    if (entry.type === 'link') return this.takeLink(path, entry);
+    if (entry.type === 'link') return this.takeLink(path, entry.target);
     const node = nodeOfEntry(this.withinLimits(entry), path);
     if (entry.type === 'file') await this.takeContent(node, path, entry);
     this.assembly.add(path, node);
@@ -127,7 +130,7 @@ export class ArchiveTrees {
     return { directories: saved, newestEntryMs: newestMs, exportFile };
   }
 
-  private refusalOf(entry: TarReadEntry): string | undefined {
+  private refusalOf(entry: TarEntry): string | undefined {
     if ((entry.type === 'dev' || entry.type === 'chardev') && !this.o.devices) return 'is a device node (--devices takes them over)';
     if (entry.type !== 'symlink') return undefined;
     const { target } = entry;
@@ -136,56 +139,27 @@ export class ArchiveTrees {
       : undefined;
   }
 
-  /** Takes note of a path; undefined, or why it can't be one. */
-  private enter(path: RawString, isDirectory: boolean): string | undefined {
-    const refusal = this.enterParents(parentOf(path));
-    if (refusal !== undefined) return refusal;
-    const number = pathNumber(path);
-    const [same, contrary] = isDirectory ? [this.isDirectory, this.isOther] : [this.isOther, this.isDirectory];
-    if (contrary.has(number)) return 'is in the archive as a directory and as something else, of which the first is taken';
-    if (same.has(number) && !isDirectory) this.o.onChanged('entries were there more than once, of which the last is taken');
-    same.add(number);
-    if (this.isDirectory.size + this.isOther.size > maxEntries) {
-      throw new HoldfastError('archive-too-large', `the archive has more than ${maxEntries} entries`, {
-        remedy: 'unpack it, and back up the directory with `holdfast backup`',
-      });
-    }
-    return undefined;
-  }
-
-  private enterParents(parent: RawString): string | undefined {
-    if (parent === '' || parent === this.lastParent) return undefined;
-    for (let end = parent.indexOf('/'); ; end = parent.indexOf('/', end + 1)) {
-      const number = pathNumber(end < 0 ? parent : (parent.slice(0, end) as RawString));
-      if (this.isOther.has(number)) return 'lies below something that is no directory';
-      this.isDirectory.add(number);
-      if (end < 0) break;
-    }
-    this.lastParent = parent;
-    return undefined;
-  }
-
-  private noteTime({ mtimeSec, mtimeNsec }: TarReadEntry, path: RawString): void {
+  private noteTime({ mtimeSec, mtimeNsec }: TarEntry, path: RawString): void {
     const ms = mtimeSec * 1000 + Math.floor(mtimeNsec / 1e6);
     if (ms <= this.o.nowMs && path !== exportFileName && ms > (this.newestMs ?? Number.NEGATIVE_INFINITY)) this.newestMs = ms;
   }
 
-  private takeLink(path: RawString, entry: TarReadEntry): void {
-    const target = cleanName(entry.target);
+  private takeLink(path: RawString, name: RawString): void {
+    const target = importedName(name);
     if ('refused' in target || target.path === '' || target.path === path) {
       return this.o.onLeftOut(path, 'is a hard link to something outside of the archive');
     }
     this.assembly.link(path, target.path);
   }
 
-  private withinLimits(entry: TarReadEntry): TarReadEntry {
+  private withinLimits<Entry extends TarEntry>(entry: Entry): Entry {
     const bytes = entry.attributes.reduce((sum, { name, value }) => sum + name.length + (value?.length ?? 0), 0);
     if (bytes <= maxAttributeBytes) return entry;
     this.o.onChanged('entries have more extended attributes than a file system takes, which are left out');
     return { ...entry, attributes: [] };
   }
 
-  private async takeContent(node: TreeNode, path: RawString, entry: TarReadEntry): Promise<void> {
+  private async takeContent(node: TreeNode, path: RawString, entry: TarFile): Promise<void> {
     this.bytes += entry.sizeBytes;
     if (this.bytes > this.o.maxBytes) throw tooLarge(this.o.maxBytes);
     const parts: Buffer[] = [];
@@ -198,22 +172,31 @@ export class ArchiveTrees {
   }
 
   private visit(path: RawString, parent: Totals | undefined): DirectoryVisit {
-    const { sink, onLeftOut } = this.o;
+    const { sink } = this.o;
     const at = (name: RawString) => (path === '' ? name : `${path}/${name}`) as RawString;
     const totals: Totals = { files: 0, bytes: 0, directories: 0 };
+    const directories: RawString[] = [];
+    const others: RawString[] = [];
+    let impliedName: RawString | undefined;
     return {
-      keeps: () => () => true,
+      keeps: () => true,
       child: async (name) => this.visit(at(name), totals),
       implied: (name) => {
-        const child = at(name);
-        if (this.saved.has(child)) this.implied.add(child);
-        return impliedDirectory(child);
+        impliedName = name;
+        return impliedDirectory(at(name));
       },
-      file: (node) => {
-        totals.files++;
-        totals.bytes += Number(node.size);
+      entry: (node) => {
+        const { name, type, size } = node;
+        if (type === 'file') {
+          totals.files++;
+          totals.bytes += Number(size);
+        }
+        const child = type === 'dir' ? this.saved.get(at(name)) : undefined;
+        if (child !== undefined) {
+          directories.push(name);
+          if (name !== impliedName) child.node = node;
+        } else if (type !== 'dir' && others.length < maxOthers) others.push(name);
       },
-      lost: (name) => onLeftOut(at(name), 'is a hard link to something that is not in the archive, or was left out'),
       save: async (bytes) => {
         const tree = sink.save('tree', bytes);
         if (sink.full) await sink.settle();
@@ -223,10 +206,15 @@ export class ArchiveTrees {
           parent.bytes += totals.bytes;
           parent.directories += totals.directories;
         }
-        if (this.isRemembered(path)) this.remember(path, { tree, totals, bytes }, at);
+        if (this.isRemembered(path)) this.saved.set(path, { tree, node: undefined, totals, directories, others });
         return tree;
       },
     };
+  }
+
+  /** Lets go what was held; in any case. */
+  close(): void {
+    this.assembly.close();
   }
 
   private isRemembered(path: RawString): boolean {
@@ -238,30 +226,20 @@ export class ArchiveTrees {
     this.remembered[kind] = count;
     return count <= (rememberedDepths[kind]?.most ?? 0);
   }
-
-  /** Subdirectories were saved before: they get their metadata from the tree that they are in. */
-  private remember(
-    path: RawString,
-    { tree, totals, bytes }: { tree: BlobId; totals: Totals; bytes: Buffer },
-    at: (name: RawString) => RawString,
-  ): void {
-    const directories: RawString[] = [];
-    const others: RawString[] = [];
-    for (const node of decodeTree(bytes)) {
-      if (node.type !== 'dir') {
-        if (others.length < maxOthers) others.push(node.name);
-        continue;
-      }
-      const child = this.saved.get(at(node.name));
-      if (child === undefined) continue;
-      directories.push(node.name);
-      if (!this.implied.has(at(node.name))) child.node = node;
-    }
-    this.saved.set(path, { tree, node: undefined, totals, directories, others });
-  }
 }
 
-async function* remembering(content: AsyncIterable<Buffer>, parts: Buffer[]): AsyncGenerator<Buffer> {
+/** A directory that only paths below it speak of. */
+export function impliedDirectory(path: RawString): TreeNode {
+  const metadata = { mode: 0o755, uid: 0, gid: 0, user: '', group: '', mtimeSec: 0, mtimeNsec: 0, attributes: [] };
+  return nodeOfEntry({ ...metadata, type: 'dir', path }, path);
+}
+
+const tooManyEntries = (): HoldfastError =>
+  new HoldfastError('archive-too-large', `the archive has more than ${maxEntries} entries`, {
+    remedy: 'unpack it, and back up the directory with `holdfast backup`',
+  });
+
+async function* remembering(content: AsyncIterable<Uint8Array>, parts: Buffer[]): AsyncGenerator<Uint8Array> {
   for await (const piece of content) {
     parts.push(Buffer.from(piece));
     yield piece;

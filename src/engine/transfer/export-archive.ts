@@ -6,7 +6,8 @@ import { identityFromTags, type StoredSnapshot } from '../../model/snapshot.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { tarEntries } from '../browse/dump-tar.ts';
 import type { Trees } from '../browse/trees-ahead.ts';
-import { type TarEntry, tarBytes } from '../source/tar-write.ts';
+import type { TarEntry } from '../source/tar-entry.ts';
+import { tarBytes } from '../source/tar-write.ts';
 import { exportFileName } from './export-file.ts';
 
 export type ExportedVolume = { volume: string; snapshot: StoredSnapshot };

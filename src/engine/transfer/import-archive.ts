@@ -11,13 +11,12 @@ import { ofVolume, saveSnapshot } from '../../repository/snapshots.ts';
 import { type Counts, counterNames } from '../backup/counters.ts';
 import { createBlobSink } from '../backup/save-blobs.ts';
 import { snapshotOf } from '../backup/snapshot-of.ts';
+import { parentOf } from '../source/tar-names.ts';
 import { readTar } from '../source/tar-read.ts';
 import { openArchive } from './archive-input.ts';
 import { type FoundLayout, type FoundVolume, findLayout, type KnownVolume, type Layout } from './archive-layout.ts';
-import { parentOf } from './archive-names.ts';
-import { impliedDirectory } from './archive-node.ts';
 import { type ArchiveTime, archiveTime } from './archive-time.ts';
-import { ArchiveTrees, type SavedArchive, type SavedDirectory } from './archive-trees.ts';
+import { ArchiveTrees, impliedDirectory, type SavedArchive, type SavedDirectory } from './archive-trees.ts';
 import { exportFileName } from './export-file.ts';
 import { exportedTime } from './exported-time.ts';
 import { createImportWriter, type ImportWriter } from './import-writer.ts';
@@ -155,6 +154,7 @@ async function readArchive(options: ImportOptions, writer: ImportWriter): Promis
     return { saved, digest: input.digest(), counts, leftOut };
   } finally {
     clearInterval(timer);
+    trees.close();
   }
 }
 
