@@ -60,7 +60,7 @@ test('what fits nothing, or too much, is refused', () => {
   refused({ at: 'aaaa1', volumes: ['cache'] }, 'usage');
   refused({ at: 'aaaa1', volumes: ['data', 'cache'] }, 'usage');
   refused({ at: '2023-01-01T00:00:00Z' }, 'snapshot-missing');
-  refused({ at: 'the day before the flood' }, 'usage');
+  refused({ at: 'the day before the flood' }, 'snapshot-missing');
   refused({ volumes: ['unknown'] }, 'snapshot-missing');
 });
 
@@ -72,7 +72,7 @@ test('any repository: each volume and each path has its newest', () => {
   refused({ ...anywhere, volumes: ['www', 'unknown'] }, 'snapshot-missing');
   refused({ ...anywhere, snapshots: [] }, 'snapshot-missing');
   const two = [...snapshots, own('eeee1', 'r', 'data', '2024-01-05T00:00:00Z', 'another')];
-  refused({ ...anywhere, snapshots: two }, 'usage');
+  refused({ ...anywhere, snapshots: two }, 'snapshot-ambiguous');
   assert.deepEqual(choose({ ...anywhere, snapshots: two, volumes: ['cache'] }), ['cache aaaa2']);
 });
 

@@ -1,6 +1,6 @@
 /** What `--at TIME|SNAPSHOT|latest` means, for a project and for any repository. */
 import type { Configuration } from '../control/configuration/configuration.ts';
-import { parsePointInTime } from '../control/point-in-time.ts';
+import { findPointInTime, timeExamples } from '../control/point-in-time.ts';
 import { type Choice, chooseAt, restorePoints, withoutReplacements } from '../control/restore-points.ts';
 import { HoldfastError } from '../model/errors.ts';
 import { identityFromTags, type StoredSnapshot } from '../model/snapshot.ts';
@@ -21,7 +21,8 @@ const idPattern = /^[0-9a-f]{4,64}$/;
 /**
  * A damaged snapshot goes before the repaired one that was made of it, which its id alone means.
  * @returns one choice a volume. Without a project, a snapshot of another tool is a volume of its own, named by its last path.
- * @throws `snapshot-missing`, `snapshot-ambiguous`, `usage` for a time that makes no sense.
+ * @throws `snapshot-missing`, also for what is no time and names nothing; `snapshot-ambiguous`; `usage` for the id
+ * of another volume, and for the future.
  */
 export function chooseSnapshots(request: SnapshotRequest): Choice[] {
   const { snapshots, configuration, volumes, at = 'latest', now } = request;
@@ -42,7 +43,12 @@ function timeOrRun(at: string, { snapshots }: SnapshotRequest, now: Date): numbe
   }
   if (idPattern.test(at) && !/^\d{4}$/.test(at))
     throw new HoldfastError('snapshot-missing', `no snapshot has an id that begins with "${at}"`);
-  return parsePointInTime(at, now).getTime();
+  const instant = findPointInTime(at, now);
+  if (instant !== undefined) return instant.getTime();
+  // An id, a run or a volume was meant at least as probably.
+  throw new HoldfastError('snapshot-missing', `there is no snapshot, volume, run or time ${JSON.stringify(at)}`, {
+    remedy: `run \`holdfast snapshots\` for what there is; times are written as ${timeExamples}`,
+  });
 }
 
 function chooseOne(snapshot: StoredSnapshot, volumes: readonly string[]): Choice {
@@ -75,7 +81,7 @@ function chooseWithoutProject(snapshots: readonly StoredSnapshot[], volumes: rea
   if (choices.length === 0 || missing.length > 0)
     throw new HoldfastError('snapshot-missing', `there is no such snapshot${missing.length > 0 ? ` of ${missing.join(', ')}` : ''}`);
   if (names.size < choices.length) {
-    throw new HoldfastError('usage', 'the repository holds volumes of the same name of several projects', {
+    throw new HoldfastError('snapshot-ambiguous', 'the repository holds volumes of the same name of several projects', {
       remedy: 'name a snapshot by its id, or run in the folder of the project',
     });
   }

@@ -53,8 +53,8 @@ test('a path behind a colon, and colons in times', () => {
 });
 
 test('what is not clear, or not there', () => {
-  refused('latest', 'usage');
-  refused('2024-01-01T12:00:00Z', 'usage');
+  refused('latest', 'snapshot-ambiguous');
+  refused('2024-01-01T12:00:00Z', 'snapshot-ambiguous');
   refused('data', 'usage', { volume: 'cache' });
   refused('aaaa', 'snapshot-ambiguous');
   refused('nothing', 'snapshot-missing', { volume: 'data' });

@@ -1,10 +1,9 @@
 /** What one word of a command line means that stands for one snapshot, and perhaps for a path in it. */
 import type { Configuration } from '../control/configuration/configuration.ts';
-import type { Choice } from '../control/restore-points.ts';
 import { HoldfastError } from '../model/errors.ts';
 import { type RawString, rawFromText } from '../model/raw-bytes.ts';
 import type { StoredSnapshot } from '../model/snapshot.ts';
-import { chooseSnapshots, type SnapshotRequest, volumeNameOf } from './choose-snapshots.ts';
+import { chooseSnapshots, volumeNameOf } from './choose-snapshots.ts';
 
 export type NamingContext = {
   snapshots: readonly StoredSnapshot[];
@@ -23,7 +22,7 @@ const idPattern = /^[0-9a-f]{4,64}$/;
 /**
  * The snapshot of an id or its beginning, of a volume's name, of a time, of a run, or `latest`; behind the first two and `latest`, `:PATH` may
  * stand for what is in it.
- * @throws as `chooseSnapshots`; `usage` when several volumes could be meant.
+ * @throws as `chooseSnapshots`; `snapshot-ambiguous` when several volumes could be meant.
  */
 export function findNamedSnapshot(text: string, context: NamingContext): NamedSnapshot {
   const [name, path] = splitPath(text, context);
@@ -36,7 +35,7 @@ export function findNamedSnapshot(text: string, context: NamingContext): NamedSn
     });
   }
   const wanted = asVolume ? name : volume;
-  const choices = choose(name, {
+  const choices = chooseSnapshots({
     snapshots,
     configuration: byId ? undefined : context.configuration,
     volumes: wanted === undefined ? [] : [wanted],
@@ -47,7 +46,7 @@ export function findNamedSnapshot(text: string, context: NamingContext): NamedSn
   if (choice === undefined) throw new HoldfastError('snapshot-missing', `there is no snapshot ${JSON.stringify(name)}`);
   if (choices.length > 1) {
     throw new HoldfastError(
-      'usage',
+      'snapshot-ambiguous',
       `${JSON.stringify(name)} could be of several volumes: ${choices.map((one) => one.volume).join(', ')}`,
       {
         remedy: 'name one with --volume, or give the id of a snapshot',
@@ -55,17 +54,6 @@ export function findNamedSnapshot(text: string, context: NamingContext): NamedSn
     );
   }
   return { snapshot: choice.snapshot, volume: choice.volume, path: relativePath(path) };
-}
-
-function choose(name: string, request: SnapshotRequest): Choice[] {
-  try {
-    return chooseSnapshots(request);
-  } catch (error) {
-    // What can be read as a time is one; else a volume or an id was meant at least as probably.
-    const isNoTime = error instanceof HoldfastError && error.code === 'usage' && error.message.endsWith('is not a point in time');
-    if (!isNoTime || request.at !== name) throw error;
-    throw new HoldfastError('snapshot-missing', `there is no snapshot, volume or time ${JSON.stringify(name)}`, { cause: error });
-  }
 }
 
 /** A path in a snapshot as trees have it: from the root, without slashes at its ends. */

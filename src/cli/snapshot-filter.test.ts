@@ -13,7 +13,7 @@ const foreign = snapshot('2def', '/srv/www', ['weekly']);
 const all = [own, foreign];
 
 test('a number that slipped in is not the id of a snapshot, though one begins with it', () => {
-  for (const text of ['1', '12', '1ab']) assert.throws(() => snapshotsOfIds(all, [text]), { code: 'usage' }, text);
+  for (const text of ['1', '12', '1ab']) assert.throws(() => snapshotsOfIds(all, [text]), { code: 'snapshot-missing' }, text);
   assert.deepEqual(snapshotsOfIds(all, ['1abc', own.id]), [own]);
 });
 

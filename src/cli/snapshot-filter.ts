@@ -68,13 +68,15 @@ const filterNames = new Set(['project', 'volume', 'host', 'tag', 'path']);
 /** A number that slipped in must not name a snapshot: fewer characters would be the beginning of some id in most repositories. */
 const idPattern = /^[0-9a-f]{4,64}$/;
 
-/** The snapshots of ids or their beginnings, each once. @throws `snapshot-missing`, `snapshot-ambiguous`; `usage` for what is no id. */
+/** The snapshots of ids or their beginnings, each once. @throws `snapshot-missing`, also for what is no id; `snapshot-ambiguous`. */
 export function snapshotsOfIds(snapshots: readonly StoredSnapshot[], ids: readonly string[]): StoredSnapshot[] {
-  const found = ids.map((id) => {
-    if (idPattern.test(id)) return findById(snapshots, id);
-    throw new HoldfastError('usage', `${JSON.stringify(id)} is not the id of a snapshot`, {
-      remedy: 'run `holdfast snapshots` for ids, of which 4 characters are needed; volumes are chosen with --volume',
-    });
+  return [...new Set(ids.map((id) => findById(snapshots, requireId(id, '; volumes are chosen with --volume'))))];
+}
+
+/** A word that may be the id of a snapshot, or its beginning. @param more for the remedy. @throws `snapshot-missing`. */
+export function requireId(word: string, more = ''): string {
+  if (idPattern.test(word)) return word;
+  throw new HoldfastError('snapshot-missing', `${JSON.stringify(word)} is not the id of a snapshot`, {
+    remedy: `run \`holdfast snapshots\` for ids, of which 4 characters are needed${more}`,
   });
-  return [...new Set(found)];
 }

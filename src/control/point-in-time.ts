@@ -1,6 +1,7 @@
 import { HoldfastError } from '../model/errors.ts';
 
-const examples = '`2026-11-22 14:30`, `2026-11-22`, `2026-11-22T14:30:00Z`, `2 hours ago`, `90m ago`, `yesterday 14:00`, `now`';
+/** How a point in time is written, for remedies. */
+export const timeExamples = '`2026-11-22 14:30`, `2026-11-22`, `2026-11-22T14:30:00Z`, `2 hours ago`, `90m ago`, `yesterday 14:00`, `now`';
 
 /**
  * The instant that `--at` names. ISO 8601 with or without a zone (without: the machine's own), a day alone (its end, in the
@@ -9,11 +10,16 @@ const examples = '`2026-11-22 14:30`, `2026-11-22`, `2026-11-22T14:30:00Z`, `2 h
  * @throws `usage` for anything else, and for what is later than `now`.
  */
 export function parsePointInTime(text: string, now: Date): Date {
+  const instant = findPointInTime(text, now);
+  if (instant !== undefined) return instant;
+  throw new HoldfastError('usage', `${JSON.stringify(text)} is not a point in time`, { remedy: `write it as one of ${timeExamples}` });
+}
+
+/** The same; undefined for what is no point in time. @throws `usage` for what is later than `now`. */
+export function findPointInTime(text: string, now: Date): Date | undefined {
   const trimmed = text.trim();
   const instant = namedTime(trimmed, now) ?? timeAgo(trimmed, now) ?? isoTime(trimmed, now);
-  if (instant === undefined || Number.isNaN(instant.getTime())) {
-    throw new HoldfastError('usage', `${JSON.stringify(text)} is not a point in time`, { remedy: `write it as one of ${examples}` });
-  }
+  if (instant === undefined || Number.isNaN(instant.getTime())) return undefined;
   if (instant.getTime() > now.getTime()) {
     const remedy = 'name a time in the past, or `now`';
     throw new HoldfastError('usage', `${JSON.stringify(text)} is in the future: it is ${now.toISOString()} now`, { remedy });

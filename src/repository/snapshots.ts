@@ -64,8 +64,8 @@ export function ofVolume(snapshots: readonly StoredSnapshot[], project: string, 
   });
 }
 
-/** @throws `snapshot-missing`, `snapshot-ambiguous`. */
-export function findById(snapshots: readonly StoredSnapshot[], prefix: string): StoredSnapshot {
+/** The one of an id or its beginning. @throws `snapshot-missing`, `snapshot-ambiguous`. */
+export function findById<Named extends Pick<StoredSnapshot, 'id'>>(snapshots: readonly Named[], prefix: string): Named {
   const exact = parseSnapshotId(prefix);
   const matches = snapshots.filter((snapshot) => (exact === undefined ? snapshot.id.startsWith(prefix) : snapshot.id === exact));
   if (matches.length > 1) throw new HoldfastError('snapshot-ambiguous', `${matches.length} snapshots have ids that begin with ${prefix}`);

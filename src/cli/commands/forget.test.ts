@@ -121,7 +121,6 @@ test('a policy that keeps nothing, no policy, and words that are none are mistak
   await wrong(/--keep-within-daily takes a time/, '--keep-within-daily', '7');
   await wrong(/--keep-manual takes a duration/, '--keep-manual', 'long');
   await wrong(/--group-by takes/, '--keep-last', '1', '--group-by', 'moon');
-  await wrong(/not the id of a snapshot/, 'data');
   await wrong(/not both/, 'abcd', '--volume', 'data');
   await wrong(/not both/, 'abcd', '--keep-last', '1');
   rmSync(join(folder, 'holdfast.yaml'));

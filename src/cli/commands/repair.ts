@@ -12,6 +12,7 @@ import { configureLanes, type LaneBudget, type LaneOptions, parseLanes } from '.
 import { displayText } from '../output/text.ts';
 import { formatCount } from '../output/units.ts';
 import { findProject, laneEntry, type Session, withRepository, withWarmLanes } from '../session.ts';
+import { requireId } from '../snapshot-filter.ts';
 
 type Options = LaneOptions & {
   readAllPacks?: boolean;
@@ -62,7 +63,7 @@ export const command: Command<Options> = {
   },
 };
 
-/** @throws `usage`. */
+/** @throws `usage`; `snapshot-missing` for what is no id of a snapshot. */
 function parseOperands({ operands, options }: CommandContext<Options>): { target: Target; ids: string[] } {
   const [word, ...ids] = operands;
   const target = targets.find((name) => name === word);
@@ -75,6 +76,7 @@ function parseOperands({ operands, options }: CommandContext<Options>): { target
       throw new HoldfastError('usage', `${flag} is for \`repair ${of.join('` and `repair ')}\``);
   }
   if (target === 'index' && ids.length > 0) throw new HoldfastError('usage', '`repair index` takes no ids: it repairs the whole index');
+  if (target === 'snapshots') for (const id of ids) requireId(id);
   if (target === 'packs' && ids.length > 0 === (options.damaged ?? false)) {
     throw new HoldfastError('usage', 'name packs by their ids, or find the damaged ones with --damaged', {
       remedy: '`holdfast check --read-data` names damaged packs',

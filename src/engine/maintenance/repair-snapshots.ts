@@ -109,10 +109,10 @@ type Chosen = { snapshots: StoredSnapshot[]; lost: Hopeless[] };
 /** The snapshots that were asked for. Of those that cannot be read, only the ones asked for stay in `hopeless`. */
 function choose({ snapshots: wanted }: RepairSnapshotsOptions, all: readonly StoredSnapshot[], hopeless: Hopeless[]): Chosen {
   if (wanted.length === 0) return { snapshots: [...all], lost: [] };
-  const asked = hopeless.filter(({ id }) => wanted.some((prefix) => id.startsWith(prefix)));
-  hopeless.splice(0, hopeless.length, ...asked);
-  const readable = wanted.filter((prefix) => !asked.some(({ id }) => id.startsWith(prefix)));
-  return { snapshots: [...new Set(readable.map((prefix) => findById(all, prefix)))], lost: [] };
+  const named = new Set(wanted.map((prefix) => findById([...all, ...hopeless], prefix).id));
+  const isAsked = ({ id }: { id: SnapshotId }) => named.has(id);
+  hopeless.splice(0, hopeless.length, ...hopeless.filter(isAsked));
+  return { snapshots: all.filter(isAsked), lost: [] };
 }
 
 /** Finds the snapshots that lack something; those whose root is gone go to `chosen.lost`. */
