@@ -1,6 +1,7 @@
 /** The Docker Engine of this run, for commands that change what runs in it. */
 import { HoldfastError } from '../model/errors.ts';
 import type { Containers } from '../platform/containers.ts';
+import type { VolumeWriter } from '../platform/docker/volume-writer.ts';
 import type { PlatformVolume } from '../platform/platform.ts';
 import type { VolumeKeeper } from '../platform/volume-keeper.ts';
 import type { CommandContext } from './command.ts';
@@ -10,12 +11,24 @@ export type DockerAccess = {
   containers: Containers;
   volumes: VolumeKeeper;
   /**
-   * The directory at which this process reaches a volume, whether or not a container uses it.
-   * @throws `volume-unreadable` when there is none: the Engine is elsewhere, or the volume is mounted only while a container uses it.
+   * The directory at which this process reaches a volume, whether or not a container uses it. Undefined when there is none: the Engine is
+   * elsewhere, or the volume is mounted only while a container uses it.
    */
-  directoryOf(label: string, volume: PlatformVolume): Promise<string>;
-  close(): void;
+  directoryOf(volume: PlatformVolume): Promise<string | undefined>;
+  /** Reads and writes a volume without a directory; one for each volume, until `close`. @throws `engine`, `engine-unreachable`, `engine-denied`. */
+  writerOf(engineVolume: string): Promise<VolumeWriter>;
+  /** Removes what was made for that, and ends connections. */
+  close(): Promise<void>;
 };
+
+/** How a volume is reached: as a directory, or through the Engine. */
+export type Reached = { directory: string; stream?: undefined } | { directory?: undefined; stream: VolumeWriter };
+
+/** The directory of a volume where there is one, else its writer. @throws as `writerOf`. */
+export async function reach(access: DockerAccess, volume: PlatformVolume): Promise<Reached> {
+  const directory = await access.directoryOf(volume);
+  return directory === undefined ? { stream: await access.writerOf(volume.name) } : { directory };
+}
 
 /**
  * @param need `required`, or `if-there`: a host without an Engine is none then, unless the user has named one.
@@ -37,19 +50,22 @@ export async function connectDocker(
     import('../platform/docker/local-directory.ts'),
   ]);
   const { engine, platform } = connected;
+  const writers = new Map<string, Promise<VolumeWriter>>();
   return {
     containers: createDockerContainers(engine),
     volumes: createDockerVolumeKeeper(engine),
-    async directoryOf(label, volume) {
-      // Once its containers are stopped, what is there is no longer the volume.
-      const directory = isMountedOnDemand(volume) ? undefined : await platform.directoryOf(volume);
-      if (directory !== undefined) return directory;
-      const what = `the directory of the Docker volume ${volume.name} (driver ${volume.driver}) cannot be reached from here`;
-      throw new HoldfastError('volume-unreadable', `volume ${label}: ${what}`, {
-        volume: label,
-        remedy: 'run as root on the host of the Engine; or restore to a directory with --to, and copy it in',
-      });
+    // Once its containers are stopped, what is there is no longer the volume.
+    directoryOf: async (volume) => (isMountedOnDemand(volume) ? undefined : platform.directoryOf(volume)),
+    async writerOf(engineVolume) {
+      const { openVolumeWriter } = await import('../platform/docker/volume-writer.ts');
+      const opening = writers.get(engineVolume) ?? openVolumeWriter(engine, engineVolume);
+      writers.set(engineVolume, opening);
+      return opening;
     },
-    close: () => platforms.close(),
+    async close() {
+      // What stays is removed by the next run.
+      await Promise.allSettled([...writers.values()].map(async (writer) => (await writer).close()));
+      platforms.close();
+    },
   };
 }

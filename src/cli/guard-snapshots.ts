@@ -1,6 +1,8 @@
 /** Guard snapshots: what is about to be overwritten, saved before. */
 import { randomBytes } from 'node:crypto';
 import { backUp, type VolumeToBackUp } from '../engine/backup/backup.ts';
+import type { VolumeStream } from '../engine/backup/stream-volume.ts';
+import type { StreamTarget } from '../engine/restore/stream-target.ts';
 import { exitCodes, HoldfastError } from '../model/errors.ts';
 import type { Report } from '../model/events.ts';
 import type { Consistency } from '../model/snapshot.ts';
@@ -12,9 +14,12 @@ import { packageVersion } from './version.ts';
 /** Of snapshots that a restore took of what it was about to overwrite. The newest state of a volume is not to be looked for among them. */
 export const beforeRestoreTag = 'before-restore';
 
+/** Read from its directory, or as a stream. `directory` names its place in either case. */
+export type GuardedVolume = { name: string; directory: string; stream?: VolumeStream };
+
 export type GuardOptions = {
   project: string;
-  volumes: readonly { name: string; directory: string }[];
+  volumes: readonly GuardedVolume[];
   consistency: Consistency;
   tags: readonly string[];
   lanes: number;
@@ -62,9 +67,15 @@ export async function takeGuard({ repository, address, signal }: Session, option
   return { run, snapshots: result.snapshots.map(({ volume, id }) => ({ volume, id })) };
 }
 
-const wholeVolume = ({ name, directory }: { name: string; directory: string }): VolumeToBackUp => ({
+/** A volume without a directory, read through the Engine. */
+export const streamedVolume = (name: string, engineVolume: string, { through, read }: StreamTarget): GuardedVolume => ({
   name,
-  directory,
+  directory: engineVolume,
+  stream: { through, read, mountedInside: [] },
+});
+
+const wholeVolume = (volume: GuardedVolume): VolumeToBackUp => ({
+  ...volume,
   allowEmpty: true,
   excludes: { patterns: [], insensitivePatterns: [], ignorePatterns: [] },
   excludeIfPresent: [],

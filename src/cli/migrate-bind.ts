@@ -23,8 +23,8 @@ import { formatSize } from '../model/quantities.ts';
 import type { Inventory, PlatformContainer } from '../platform/platform.ts';
 import type { CommandContext } from './command.ts';
 import { composeUp } from './compose-program.ts';
-import { connectDocker, type DockerAccess } from './docker-access.ts';
-import { takeGuard } from './guard-snapshots.ts';
+import { connectDocker, type DockerAccess, reach } from './docker-access.ts';
+import { streamedVolume, takeGuard } from './guard-snapshots.ts';
 import { restoreSnapshots } from './restore-snapshots.ts';
 import { findProjectFile, type Session, withRepository } from './session.ts';
 
@@ -66,7 +66,7 @@ export async function findMigration(context: Context, services: readonly string[
     await refuseTooLittleSpace(inventory, [...sizes.values()]);
     return { project, plan, sizes, files, inventory, access };
   } catch (error) {
-    access.close();
+    await access.close();
     throw error;
   }
 }
@@ -201,7 +201,7 @@ export async function continueMigration(
         for (const { key, engineVolume } of migrated) {
           const volume = inventory.volumes.find(({ name }) => name === engineVolume);
           if (volume === undefined) throw new HoldfastError('volume-missing', `the volume ${engineVolume} is gone`, { volume: key });
-          copies.push({ volume: key, id: guard?.snapshots[key] as string, directory: await access.directoryOf(key, volume) });
+          copies.push({ volume: key, id: guard?.snapshots[key] as string, ...(await reach(access, volume)) });
         }
         await restoreSnapshots(session, copies, { lanes, report: output.report, ...(owner === undefined ? {} : { owner }) });
         return {};
@@ -308,7 +308,8 @@ async function copyBack(
   for (const { key, engineVolume } of migrated) {
     const volume = inventory.volumes.find(({ name }) => name === engineVolume);
     if (volume === undefined) throw new HoldfastError('volume-missing', `the volume ${engineVolume} is gone`, { volume: key });
-    places.push({ name: key, directory: await access.directoryOf(key, volume) });
+    const { directory, stream } = await reach(access, volume);
+    places.push(stream === undefined ? { name: key, directory } : streamedVolume(key, engineVolume, stream));
   }
   onStep('guard');
   const { snapshots } = await takeGuard(session, {
@@ -337,6 +338,6 @@ async function withEngineAndRepository<Result>(
   try {
     return await withRepository(context, configuration, 'shared', (session) => work(access, session));
   } finally {
-    access.close();
+    await access.close();
   }
 }

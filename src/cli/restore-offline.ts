@@ -30,7 +30,9 @@ export async function whileStopped(
   const { output } = context;
   const { containers } = access;
   await refuseTransient(containers, plan.stop);
-  const journal = await openRestoreJournal(join(stateFolder(context.environment), 'restores'), volumes, systemClock.now());
+  // Engines of several hosts may have volumes of the same name.
+  const places = volumes.map((volume) => `${volume} at ${containers.location}`);
+  const journal = await openRestoreJournal(join(stateFolder(context.environment), 'restores'), places, systemClock.now());
   const onStep = ({ step, container }: ContainerStep) => {
     output.note(`${container}: ${step}`);
     output.document({ event: 'container', step, container });

@@ -1,16 +1,18 @@
-/** Snapshots into directories, completely and verified: copies that are made of guard snapshots. */
+/** Snapshots into directories and volumes, completely and verified: copies that are made of guard snapshots. */
 import { warmLanes } from '../engine/lanes/pool.ts';
 import type { OwnerOptions } from '../engine/restore/options.ts';
 import { restoreVolume } from '../engine/restore/restore.ts';
+import { restoreStream } from '../engine/restore/restore-stream.ts';
 import { HoldfastError } from '../model/errors.ts';
 import type { Report } from '../model/events.ts';
 import { loadIndex } from '../repository/load-index.ts';
 import { findById, listSnapshots } from '../repository/snapshots.ts';
+import type { Reached } from './docker-access.ts';
 import { laneEntry, type Session } from './session.ts';
 
-export type SnapshotCopy = { volume: string; id: string; directory: string };
+export type SnapshotCopy = { volume: string; id: string } & Reached;
 
-/** What is in the directories and not in the snapshots goes. @throws `target-unwritable` when anything is not as in the snapshot; as a restore. */
+/** What is in the targets and not in the snapshots goes. @throws `target-unwritable` when anything is not as in the snapshot; as a restore. */
 export async function restoreSnapshots(
   { repository, address, signal }: Session,
   copies: readonly SnapshotCopy[],
@@ -21,16 +23,16 @@ export async function restoreSnapshots(
   const warm = warmLanes({ entry: laneEntry, count: lanes, job: 'restore' });
   const pool = warm.start({ job: 'restore', address, config, masterKey, index: index.memory, settings: undefined }, () => undefined);
   try {
-    for (const { volume, id, directory } of copies) {
-      const { problems, warnings } = await restoreVolume({
-        ...{ repository, index, lanes: pool, snapshot: findById(snapshots, id), volume, target: directory },
-        ...{ overwrite: 'always', delete: true, verify: true, dryRun: false, report, signal },
-        ...owners,
-      });
-      if (problems + warnings === 0) continue;
-      throw new HoldfastError('target-unwritable', `${directory} is not in all as volume ${volume} was: see the messages above`, {
+    for (const { volume, id, directory, stream } of copies) {
+      const all = { repository, index, snapshot: findById(snapshots, id), volume, delete: true, verify: true, report, signal, ...owners };
+      const { problems, warnings } = await (stream === undefined
+        ? restoreVolume({ ...all, lanes: pool, target: directory, overwrite: 'always', dryRun: false })
+        : restoreStream({ ...all, target: stream }));
+      // What an Engine's archives cannot carry is told of, and the same each time.
+      if (problems + (stream === undefined ? warnings : 0) === 0) continue;
+      const place = stream?.through ?? directory;
+      throw new HoldfastError('target-unwritable', `${place} is not in all as volume ${volume} was: see the messages above`, {
         volume,
-        file: directory,
         remedy: 'correct what they name, and run again',
       });
     }

@@ -12,6 +12,7 @@ import {
 } from '../control/restoring/plan-restore.ts';
 import { HoldfastError } from '../model/errors.ts';
 import { createDirectoryPlatform } from '../platform/directory/directory.ts';
+import type { VolumeWriter } from '../platform/docker/volume-writer.ts';
 import type { Inventory } from '../platform/platform.ts';
 import type { CommandContext } from './command.ts';
 import { connectDocker, type DockerAccess } from './docker-access.ts';
@@ -20,10 +21,14 @@ export type TargetOptions = { to?: string; toVolume?: string; toProject?: string
 
 export type Target = {
   choice: Choice;
-  /** Undefined for a volume that is yet to be made. */
+  /** Undefined for a volume that is yet to be made, and for one that is reached only through the Engine. */
   directory: string | undefined;
   /** Undefined for a directory. */
   engineVolume: string | undefined;
+  /** Whether the Engine has the volume, and this process no directory of it. */
+  remote: boolean;
+  /** Once it is opened, of a volume that is remote. */
+  stream?: VolumeWriter;
 };
 
 /** Volumes of the Engine among the targets. */
@@ -68,7 +73,7 @@ export async function findTargets(
   try {
     return await withEngine(context, configuration, choices, { access, sources, inEngine });
   } catch (error) {
-    access?.close();
+    await access?.close();
     throw error;
   }
 }
@@ -93,7 +98,8 @@ async function withEngine(
     const source = sources.get(volume);
     if (inventory === undefined || !inEngine(volume)) {
       const reference = { name: volume, project: configuration?.project ?? '', source: source as VolumeSource };
-      targets.push({ choice, directory: (await createDirectoryPlatform().locate(reference)).directory, engineVolume: undefined });
+      const { directory } = await createDirectoryPlatform().locate(reference);
+      targets.push({ choice, directory, engineVolume: undefined, remote: false });
       continue;
     }
     const own =
@@ -101,11 +107,8 @@ async function withEngine(
     const target = targetIn(inventory, { options, volume, own, project: configuration?.project, byName: source?.kind === 'by-name' });
     wanted.push(target);
     const known = inventory.volumes.find(({ name }) => name === target.engineVolume);
-    targets.push({
-      choice,
-      engineVolume: target.engineVolume,
-      directory: known && (await (access as DockerAccess).directoryOf(volume, known)),
-    });
+    const directory = known && (await (access as DockerAccess).directoryOf(known));
+    targets.push({ choice, engineVolume: target.engineVolume, directory, remote: known !== undefined && directory === undefined });
   }
   const docker = access && inventory ? { access, inventory, plan: planRestore(inventory, wanted) } : undefined;
   return { targets, inPlace: true, docker };
@@ -147,7 +150,12 @@ function sourceOf(configuration: Configuration | undefined, volume: string, else
 function beneath({ cwd, operands }: Context, to: string, configuration: Configuration | undefined, choices: readonly Choice[]): Target[] {
   const folder = resolve(cwd, to);
   const single = choices.length === 1 && (operands.length === 1 || configuration === undefined);
-  return choices.map((choice) => ({ choice, directory: single ? folder : join(folder, choice.volume), engineVolume: undefined }));
+  return choices.map((choice) => ({
+    choice,
+    directory: single ? folder : join(folder, choice.volume),
+    engineVolume: undefined,
+    remote: false,
+  }));
 }
 
 /** What the restores of whole volumes take, and what there is. Directories that are not there, and snapshots that don't say, are left out. */

@@ -134,7 +134,7 @@ async function troubleWith(
     }
     return undefined;
   } finally {
-    access.close();
+    await access.close();
   }
 }
 

@@ -54,7 +54,7 @@ export const command: Command<Options> = {
       const journal = await beginMigration(context, found, ownerOf(options.chown));
       return finish(context, await continueMigration(context, journal, healthTimeoutMs, (step) => tell(context, step)));
     } finally {
-      found.access.close();
+      await found.access.close();
     }
   },
 };

@@ -1,28 +1,20 @@
-import { lstat } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Configuration } from '../../control/configuration/configuration.ts';
 import { refuseTooLittleSpace } from '../../control/restoring/plan-restore.ts';
-import { inspectRoot } from '../../engine/backup/root.ts';
 import type { WarmLanes } from '../../engine/lanes/pool.ts';
-import type { LaneStart } from '../../engine/lanes/protocol.ts';
-import { placeInVolume } from '../../engine/restore/in-place.ts';
-import { restoreMarkerName } from '../../engine/restore/marker.ts';
-import type { Overwrite, OwnerOptions } from '../../engine/restore/options.ts';
-import { restoreVolume } from '../../engine/restore/restore.ts';
-import { exitCodes, HoldfastError } from '../../model/errors.ts';
+import type { Overwrite } from '../../engine/restore/options.ts';
+import { HoldfastError } from '../../model/errors.ts';
 import { shortId } from '../../model/ids.ts';
 import { parseDuration } from '../../model/quantities.ts';
-import { rawFromText } from '../../model/raw-bytes.ts';
-import { identityFromTags, isRepaired, type StoredSnapshot } from '../../model/snapshot.ts';
-import { createBlobReader } from '../../repository/blob-reader.ts';
-import { loadIndex } from '../../repository/load-index.ts';
+import { identityFromTags, type StoredSnapshot } from '../../model/snapshot.ts';
 import { listSnapshots } from '../../repository/snapshots.ts';
 import { chooseSnapshots } from '../choose-snapshots.ts';
 import type { Command, CommandContext } from '../command.ts';
-import { beforeRestoreTag, type Guard, takeGuard } from '../guard-snapshots.ts';
-import { configureLanes, type LaneBudget, type LaneOptions, parseLanes } from '../lane-options.ts';
+import { beforeRestoreTag } from '../guard-snapshots.ts';
+import { configureLanes, type LaneOptions, parseLanes } from '../lane-options.ts';
+import { guardTargets, isEmptyDirectory, tellUndo } from '../restore-guard.ts';
 import { whileStopped } from '../restore-offline.ts';
-import { findTargets, spaceNeeds, type Target, type TargetOptions, type Targets } from '../restore-targets.ts';
+import { findTargets, spaceNeeds, type TargetOptions, type Targets } from '../restore-targets.ts';
+import { makeVolumes, openStreams, type RestoreSettings, restoreAll, tellOfStreams } from '../restore-volumes.ts';
 import { findProject, type Session, selectVolumes, systemClock, withRepository, withWarmLanes } from '../session.ts';
 
 type Options = LaneOptions &
@@ -42,9 +34,6 @@ type Options = LaneOptions &
     guard: boolean;
     healthTimeout?: string;
   };
-
-/** More planned work than this makes a restore no quicker. */
-const plannedBytes = 16 * 1024 * 1024;
 
 const overwrites: readonly string[] = ['always', 'if-changed', 'if-newer', 'never'] satisfies Overwrite[];
 const collect = (value: string, previous: string[]) => [...previous, value];
@@ -108,14 +97,14 @@ async function restoreChosen(context: CommandContext<Options>, settings: Setting
     try {
       exitCode = await restoreTo(context, session, configuration, found, settings, warm);
     } finally {
-      found.docker?.access.close();
+      await found.docker?.access.close();
     }
     output.report({ event: 'run-finished', operation: 'restore', run, durationMs: Math.round(performance.now() - startedMs), exitCode });
     return exitCode;
   });
 }
 
-type Settings = OwnerOptions & LaneBudget & { overwrite: Overwrite; path: string | undefined; healthTimeoutMs: number };
+type Settings = RestoreSettings & { healthTimeoutMs: number };
 
 function parseOptions(options: Options): Settings {
   const overwrite = options.overwrite ?? 'always';
@@ -171,12 +160,14 @@ async function restoreTo(
   for (const note of docker?.plan.notes ?? []) output.warning(note);
   await warnOfOwners(context, found);
   if (!options.dryRun && !options.ignoreSpace && settings.path === undefined) await refuseWhatCannotFit(configuration, found, session);
+  tellOfStreams(context, targets, settings);
   if (options.dryRun) {
     for (const { name } of docker?.plan.create ?? []) output.line(`would make the Docker volume ${name}`);
     for (const { name } of docker?.plan.stop ?? []) output.line(`would stop container ${name}, and start it again`);
     return restoreAll(context, session, { ...found, targets: targets.filter(({ directory }) => directory !== undefined) }, settings, warm);
   }
   const prepare = async (before: string | undefined) => {
+    await openStreams(found);
     const guard = await guardTargets(context, session, configuration, found, settings);
     const run = guard?.run ?? before;
     if (run !== undefined) tellUndo(context, found, run, guard, settings);
@@ -201,7 +192,7 @@ async function refuseWhatCannotFit(configuration: Configuration | undefined, { t
     if (identity?.project === configuration?.project && identity !== undefined)
       present.set(identity.volume, summary?.totalBytesProcessed ?? 0);
   }
-  const empty = new Set(targets.filter(({ choice, directory }) => isEmpty(choice.volume, directory)));
+  const empty = new Set(targets.filter(({ choice, directory }) => isEmptyDirectory(choice.volume, directory)));
   refuseTooLittleSpace(await spaceNeeds(targets, (target) => (empty.has(target) ? 0 : (present.get(target.choice.volume) ?? 0))));
 }
 
@@ -222,156 +213,4 @@ async function warnOfOwners({ options, output }: Context, { targets, docker }: T
       );
     }
   }
-}
-
-/** Missing counts as empty; half restored doesn't. */
-function isEmpty(volume: string, directory: string | undefined): boolean {
-  if (directory === undefined) return true;
-  try {
-    return inspectRoot(volume, directory, false).empty;
-  } catch (error) {
-    return error instanceof HoldfastError && error.code === 'volume-missing';
-  }
-}
-
-/** Saves what is about to be overwritten. Nothing to save is no guard. */
-async function guardTargets(
-  { options, output }: Context,
-  session: Session,
-  configuration: Configuration | undefined,
-  { targets, inPlace, docker }: Targets,
-  { lanes }: Settings,
-): Promise<Guard | undefined> {
-  if (!inPlace || !options.guard) return undefined;
-  const elsewhere = options.toVolume !== undefined || options.toProject !== undefined;
-  const volumes: { name: string; directory: string }[] = [];
-  for (const { choice, directory, engineVolume } of targets) {
-    if (directory === undefined || isEmpty(choice.volume, directory)) continue;
-    if (await isHalfRestored(directory)) {
-      output.warning(`${choice.volume} holds an unfinished restore: no guard snapshot is taken of that`);
-    } else volumes.push({ name: elsewhere ? (engineVolume as string) : choice.volume, directory });
-  }
-  if (volumes.length === 0) return undefined;
-  if (!options.lock) {
-    output.warning('no guard snapshot is taken, as the repository is not to be written (--no-lock)');
-    return undefined;
-  }
-  return takeGuard(session, {
-    project: configuration?.project ?? options.toProject ?? 'holdfast',
-    volumes,
-    consistency: docker === undefined ? 'crash' : 'stopped',
-    tags: [beforeRestoreTag],
-    lanes,
-    report: output.report,
-  });
-}
-
-const isHalfRestored = (directory: string) =>
-  lstat(join(directory, restoreMarkerName)).then(
-    () => true,
-    () => false,
-  );
-
-/** Names the guard, and the command that brings back what was there. */
-function tellUndo(
-  { options, output, global }: Context,
-  { targets }: Targets,
-  run: string,
-  guard: Guard | undefined,
-  { path }: Settings,
-): void {
-  const words = ['holdfast restore'];
-  const only = guard?.snapshots.length === 1 ? guard.snapshots[0] : undefined;
-  if (options.toVolume !== undefined && only !== undefined) words.push('--at', shortId(only.id), '--to-volume', options.toVolume);
-  else if (options.toProject === undefined) words.push(...targets.map(({ choice }) => choice.volume), '--at', run);
-  else words.push('--at', run, '--to-project', options.toProject);
-  // What the restore brings anew is not in the guard: only with --delete does it go.
-  words.push('--delete');
-  if (global.repository !== undefined && !/[:@]/.test(global.repository)) words.push('--repository', global.repository);
-  const undo = words.join(' ');
-  output.document({ event: 'guard', run, snapshots: guard?.snapshots ?? [], undo });
-  output.line(`guard ${run}; to undo the restore: ${undo}`);
-  if (path !== undefined) output.note('the guard holds the whole volume; add --path to bring back a part of it only');
-}
-
-/** Makes the volumes that are missing; then all have a directory. */
-async function makeVolumes({ targets, docker }: Targets): Promise<Target[]> {
-  if (docker === undefined || docker.plan.create.length === 0) return targets;
-  const { access, plan } = docker;
-  for (const volume of plan.create) await access.volumes.create(volume);
-  const { volumes } = await access.containers.inventory();
-  const reached: Target[] = [];
-  for (const target of targets) {
-    const made = target.directory === undefined ? volumes.find(({ name }) => name === target.engineVolume) : undefined;
-    if (target.directory === undefined && made === undefined) {
-      throw new HoldfastError('volume-missing', `the Docker volume ${target.engineVolume} was made, and is gone`, {
-        volume: target.choice.volume,
-      });
-    }
-    reached.push(made === undefined ? target : { ...target, directory: await access.directoryOf(target.choice.volume, made) });
-  }
-  return reached;
-}
-
-async function restoreAll(
-  { options, output }: Context,
-  { repository, address, signal }: Session,
-  { targets, inPlace }: Targets,
-  settings: Settings,
-  warm: WarmLanes,
-): Promise<number> {
-  const index = await loadIndex(repository);
-  const { config, masterKey } = repository;
-  const start: LaneStart = { job: 'restore', address, config, masterKey, index: index.memory, settings: undefined };
-  const pool = warm.start(start, () => undefined);
-  let exitCode: number = exitCodes.done;
-  try {
-    for (const target of targets) {
-      const { volume, snapshot, fromEarlierPoint } = target.choice;
-      if (isRepaired(snapshot)) output.warning(repairedWarning(volume, snapshot));
-      if (fromEarlierPoint) output.warning(`${volume} is not in the newest restore point: it is restored from ${snapshot.time}`);
-      const { lanes: _, healthTimeoutMs: __, memoryBytes, path, ...rest } = settings;
-      const subtree = rawFromText(path ?? '');
-      const dryRun = options.dryRun ?? false;
-      const directory = target.directory as string;
-      let refused = 0;
-      const warn = (warning: string) => {
-        refused++;
-        output.report({ event: 'warning', volume, warning, count: 1 });
-      };
-      const blobs = createBlobReader({ storage: repository.storage, seal: repository.seal, index });
-      const { problems, warnings } = await restoreVolume({
-        repository,
-        index,
-        lanes: pool,
-        snapshot,
-        volume,
-        // `--to` says where the content goes; without it, everything goes to where it was.
-        target: directory,
-        ...(inPlace && {
-          beneath: await placeInVolume({ blobs, snapshot, volume, directory, subtree, dryRun, warn, ...rest }),
-        }),
-        subtree,
-        ...rest,
-        delete: options.delete ?? false,
-        verify: options.verify ?? false,
-        dryRun,
-        sparse: options.sparse,
-        ...(memoryBytes === undefined ? {} : { memoryBytes: Math.min(memoryBytes / 4, plannedBytes) }),
-        report: output.report,
-        signal,
-      });
-      if (problems > 0) exitCode = exitCodes.failed;
-      else if (warnings + refused > 0 && exitCode === exitCodes.done) exitCode = exitCodes.incomplete;
-    }
-  } finally {
-    await pool.close();
-  }
-  return exitCode;
-}
-
-/** A restore of such a snapshot ends well: nothing else says what is missing. */
-function repairedWarning(volume: string, { id, original }: StoredSnapshot): string {
-  const of = original === undefined ? 'a damaged one' : `the damaged ${shortId(original)}`;
-  return `${volume}: snapshot ${shortId(id)} is repaired: it lacks what was lost of ${of}, files may be shortened and directories empty`;
 }

@@ -1,0 +1,98 @@
+/** A snapshot, or a part of it, as the tar entries that a volume is restored from. */
+import { statModeFromGo } from '../../format/file-mode.ts';
+import type { BlobId } from '../../model/ids.ts';
+import type { TreeNode } from '../../model/node.ts';
+import type { RawString } from '../../model/raw-bytes.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { tarEntries } from '../browse/dump-tar.ts';
+import type { Trees } from '../browse/trees-ahead.ts';
+import { joinPath } from '../browse/walk-tree.ts';
+import type { TarEntry } from '../source/tar-write.ts';
+import { metadataOf, type Warn } from './metadata.ts';
+import type { OwnerOptions } from './options.ts';
+import type { RestoreRoot } from './subtree.ts';
+
+export type StreamEntriesOptions = {
+  repository: Pick<Repository, 'storage' | 'seal'>;
+  trees: Trees;
+  root: RestoreRoot;
+  /** Where in the volume the content of `root` goes. */
+  place: RawString;
+  owners: OwnerOptions;
+  /** Told of what such an archive cannot carry. */
+  warn: Warn;
+  /** Told of each entry, before its content is asked for. */
+  onEntry: (entry: TarEntry) => void;
+  /** Told of content as it goes out. */
+  onBytes: (bytes: number) => void;
+};
+
+/** @throws as `tarEntries`: a file whose content is damaged ends it. */
+export async function* streamEntries(options: StreamEntriesOptions): AsyncGenerator<TarEntry> {
+  const { repository, root, place, owners, warn, onEntry, onBytes } = options;
+  const { trees, directory } = 'tree' in root ? { trees: options.trees, directory: root } : withOneEntry(options.trees, root.entry);
+  const skip = (_: RawString, type: string) => warn(`not restored: a ${type}, which no tar archive holds`);
+  for await (const entry of tarEntries({ repository, trees, directory, onSkipped: skip, onRenamed: () => undefined })) {
+    const placed = placedAt(place, entry, owners, warn);
+    onEntry(placed);
+    yield placed.type === 'file' ? { ...placed, content: counted(placed.content, onBytes) } : placed;
+  }
+}
+
+/** The entry of a directory alone, as a parent of what is restored. */
+export const directoryEntry = (node: TreeNode, path: RawString, owners: OwnerOptions, warn: Warn): TarEntry => {
+  const { mode, uid, gid, mtimeSec, mtimeNsec } = metadataOf(node, {});
+  const entry = { type: 'dir' as const, mode, uid, gid, mtimeSec, mtimeNsec, user: '', group: '', attributes: node.extendedAttributes };
+  return placedAt('' as RawString, { ...entry, path }, owners, warn);
+};
+
+/** A tree that no repository has: of one entry. */
+function withOneEntry(trees: Trees, entry: TreeNode): { trees: Trees; directory: { tree: BlobId; node: undefined } } {
+  const tree = '' as BlobId;
+  return { trees: { ...trees, nodes: async (id) => (id === tree ? [entry] : trees.nodes(id)) }, directory: { tree, node: undefined } };
+}
+
+function placedAt(place: RawString, entry: TarEntry, { owner, mapUid, mapGid }: OwnerOptions, warn: Warn): TarEntry {
+  const path = entry.path === '' ? place : joinPath(place, entry.path);
+  const owners = { uid: owner?.uid ?? mapUid?.get(entry.uid) ?? entry.uid, gid: owner?.gid ?? mapGid?.get(entry.gid) ?? entry.gid };
+  // Names of accounts are this host's, or another's: not the Engine's.
+  const placed = { ...withoutAcls(entry, warn), ...owners, path, user: '', group: '' };
+  if (entry.type !== 'link' && entry.mtimeSec < 0) warn('times before 1970 become its first second');
+  return placed.type === 'link' ? { ...placed, target: joinPath(place, placed.target) } : placed;
+}
+
+const accessAcl = 'system.posix_acl_access';
+const defaultAcl = 'system.posix_acl_default';
+
+/** Engines don't understand the ACLs of tar archives. Without its ACL, a file must let nobody in whom the ACL kept out. */
+function withoutAcls(entry: TarEntry, warn: Warn): TarEntry {
+  const acl = entry.attributes.find(({ name }) => name === accessAcl)?.value;
+  const attributes = entry.attributes.filter(({ name }) => name !== accessAcl && name !== defaultAcl);
+  if (attributes.length === entry.attributes.length) return entry;
+  if (entry.type !== 'link') warn('access control lists are not restored through an Engine');
+  return { ...entry, attributes, mode: acl === undefined ? entry.mode : modeWithoutAcl(entry.mode, acl) };
+}
+
+/** With an ACL, the group's bits of the mode are the mask: the group itself has at most those of its own entry (acl(5)). */
+export function modeWithoutAcl(mode: number, acl: Uint8Array): number {
+  const view = Buffer.from(acl.buffer, acl.byteOffset, acl.byteLength);
+  const [headerBytes, entryBytes, ownGroup] = [4, 8, 0x04];
+  for (let at = headerBytes; at + entryBytes <= view.length; at += entryBytes) {
+    if (view.readUInt16LE(at) === ownGroup) return mode & (~0o070 | ((view.readUInt16LE(at + 2) & 7) << 3));
+  }
+  return mode & ~0o070;
+}
+
+async function* counted(content: AsyncIterable<Uint8Array>, onBytes: (bytes: number) => void): AsyncGenerator<Uint8Array> {
+  for await (const bytes of content) {
+    yield bytes;
+    onBytes(bytes.length);
+  }
+}
+
+/** The mode that a node is restored with through a stream. */
+export function streamedMode(node: TreeNode): number {
+  const mode = statModeFromGo(node.mode) & 0o7777;
+  const acl = node.extendedAttributes.find(({ name }) => name === accessAcl)?.value;
+  return acl === undefined ? mode : modeWithoutAcl(mode, acl);
+}
