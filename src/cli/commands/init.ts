@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Configuration, RepositoryConfiguration } from '../../control/configuration/configuration.ts';
 import { loadConfiguration } from '../../control/configuration/load.ts';
-import { namePattern } from '../../control/configuration/schema.ts';
+import { namePattern } from '../../control/configuration/schema-parts.ts';
 import { discoverCompose } from '../../control/discovery/compose.ts';
 import { type DiscoveredProject, directoryProject } from '../../control/discovery/discovered.ts';
 import { starterConfiguration } from '../../control/discovery/starter.ts';

@@ -21,6 +21,8 @@ export type Configuration = {
   objectives: Objectives;
   /** Undefined when drills are switched off. */
   drills: DrillConfiguration | undefined;
+  maintenance: MaintenanceConfiguration;
+  daemon: DaemonConfiguration;
 };
 
 export type Criticality = 'critical' | 'moderate' | 'low';
@@ -90,17 +92,67 @@ export type RepositoryConfiguration = {
   /** Settings of the kind of storage, with `connections`. */
   options: Readonly<Record<string, string>>;
   limits: { uploadBytesPerSecond: number | undefined; downloadBytesPerSecond: number | undefined };
+  /** Whether the daemon forgets, prunes and checks here. */
+  maintenance: boolean;
   /** Whether metadata is cached on this host, where the storage is not local. */
   cache: boolean;
 };
 
-export type ScheduleConfiguration = {
-  name: string;
-  cron: string;
-  /** IANA name; undefined means the machine's own. */
+/** When something is done. */
+export type When = {
+  /** `every`: so long after the instant before, counted from 1970. */
+  at:
+    | { kind: 'cron'; cron: string /** IANA name; undefined means the machine's own. */; timeZone: string | undefined }
+    | { kind: 'every'; everyMs: number };
+  /** It begins by chance up to so much later. */
+  jitterMs: number;
+};
+
+/** How hard something is tried. */
+export type Effort = {
+  /** 0 to 9; what waits with a higher number goes first. */
+  priority: number;
+  deadlineMs: number;
+  attempts: number;
+};
+
+export type ScheduleConfiguration = When &
+  Effort & {
+    name: string;
+    /** Names of repositories that exist in the same configuration; of a backup, volumes when not all. */
+    action: { kind: 'backup'; to: string; volumes?: string[] } | { kind: 'copy'; from: string; to: string };
+  };
+
+/** What is done beside backups; undefined is switched off. */
+export type MaintenanceConfiguration = {
+  forget: (When & Effort) | undefined;
+  /** `rereadMs`: in so much time all stored data is read once. */
+  check: (When & Effort & { rereadMs: number }) | undefined;
+  usage: (When & Effort) | undefined;
+};
+
+/** A time of day when no job begins. */
+export type QuietHours = {
+  /** Minutes since midnight. When the end is not after the begin, it is on the next day. */
+  fromMinute: number;
+  toMinute: number;
+  /** 0 is Sunday; the days on which it begins. */
+  days: number[];
   timeZone: string | undefined;
-  /** Names of repositories that exist in the same configuration. */
-  action: { kind: 'backup'; to: string } | { kind: 'copy'; from: string; to: string };
+  /** Whether backups begin all the same. */
+  backups: boolean;
+};
+
+export type DaemonConfiguration = {
+  /** `HOST:PORT`, or an absolute path. */
+  listen: string;
+  /** Absolute paths. */
+  tls: { certificate: string; key: string } | undefined;
+  behindProxy: boolean;
+  jobs: number;
+  limits: { uploadBytesPerSecond: number | undefined; downloadBytesPerSecond: number | undefined };
+  quietHours: QuietHours[];
+  historyMs: number;
 };
 
 /** Which snapshots are kept, and when one looks so wrong that it must not push out others. */
@@ -113,4 +165,4 @@ export type Objectives = {
   rtoMs: number;
 };
 
-export type DrillConfiguration = { cron: string; timeZone: string | undefined };
+export type DrillConfiguration = When & Effort;

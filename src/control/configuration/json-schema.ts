@@ -1,5 +1,6 @@
 import * as z from 'zod/mini';
-import { fileSchema, namePattern } from './schema.ts';
+import { fileSchema } from './schema.ts';
+import { namePattern } from './schema-parts.ts';
 
 /** The schema of `holdfast.yaml` for editors, as JSON Schema 2020-12. */
 export function configurationJsonSchema(): Record<string, unknown> {

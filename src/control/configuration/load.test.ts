@@ -39,7 +39,15 @@ function onlyMistake(text: string, place: string, ...parts: string[]): void {
 }
 
 /** A repository without settings of its storage. */
-const plain = { options: {}, limits: { uploadBytesPerSecond: undefined, downloadBytesPerSecond: undefined }, cache: true };
+const plain = {
+  options: {},
+  limits: { uploadBytesPerSecond: undefined, downloadBytesPerSecond: undefined },
+  maintenance: true,
+  cache: true,
+};
+
+const cron = (text: string) => ({ at: { kind: 'cron', cron: text, timeZone: undefined }, jitterMs: 0 });
+const effort = (priority: number) => ({ priority, deadlineMs: 12 * 3_600_000, attempts: 3 });
 
 test('the reference deployment, every value resolved', async () => {
   const reference = new URL('../../../examples/auto-claude/holdfast.yaml', import.meta.url);
@@ -67,8 +75,8 @@ test('the reference deployment, every value resolved', async () => {
     },
   ]);
   assert.deepEqual(configuration.schedules, [
-    { name: 'hourly', cron: '0 * * * *', timeZone: undefined, action: { kind: 'backup', to: 'local' } },
-    { name: 'offsite', cron: '30 2 * * *', timeZone: undefined, action: { kind: 'copy', from: 'local', to: 'offsite' } },
+    { name: 'hourly', ...cron('0 * * * *'), ...effort(6), action: { kind: 'backup', to: 'local' } },
+    { name: 'offsite', ...cron('30 2 * * *'), ...effort(5), action: { kind: 'copy', from: 'local', to: 'offsite' } },
   ]);
   assert.deepEqual(configuration.retention, {
     last: 1,
@@ -88,7 +96,7 @@ test('the reference deployment, every value resolved', async () => {
     brake: { enabled: true, shrinkPercent: 50, churnPercent: 90, unreadable: 0, torn: true },
   });
   assert.deepEqual(configuration.objectives, { rpoMs: 3_600_000, rtoMs: 4 * 3_600_000 });
-  assert.deepEqual(configuration.drills, { cron: '0 4 * * 0', timeZone: undefined });
+  assert.deepEqual(configuration.drills, { ...cron('0 4 * * 0'), ...effort(3) });
 });
 
 test('one volume is enough: everything else has a default', () => {
@@ -118,9 +126,9 @@ test('one volume is enough: everything else has a default', () => {
     { name: 'local', url: '/srv/app/holdfast-repository', passwordFile: '/srv/app/holdfast.key', passwordCommand: undefined, ...plain },
   ]);
   assert.deepEqual(configuration.schedules, [
-    { name: 'hourly', cron: '0 * * * *', timeZone: undefined, action: { kind: 'backup', to: 'local' } },
+    { name: 'hourly', ...cron('0 * * * *'), ...effort(6), action: { kind: 'backup', to: 'local' } },
   ]);
-  assert.deepEqual(configuration.drills, { cron: '0 4 * * 0', timeZone: undefined });
+  assert.deepEqual(configuration.drills, { ...cron('0 4 * * 0'), ...effort(3) });
 });
 
 test('schedules and drills can be switched off', () => {
@@ -204,8 +212,9 @@ schedules: { a: { cron: "*/15 9-17 * jan-mar mon,fri", timeZone: Europe/Zurich }
   );
   assert.deepEqual(schedules[0], {
     name: 'a',
-    cron: '*/15 9-17 * jan-mar mon,fri',
-    timeZone: 'Europe/Zurich',
+    at: { kind: 'cron', cron: '*/15 9-17 * jan-mar mon,fri', timeZone: 'Europe/Zurich' },
+    jitterMs: 0,
+    ...effort(6),
     action: { kind: 'backup', to: 'above' },
   });
 });
@@ -271,6 +280,67 @@ test('references that name nothing come with the nearest name', () => {
   onlyMistake('volumes: { a: }\nschedules: { x: { cron: "0 * * * *", to: toString } }', '2:42', 'no repository `toString`');
   onlyMistake('volumes: { a: }\nrepositories: { x: { url: "s4://b" } }', '2:27', 'did you mean `s3`?');
   onlyMistake('volumes: { a: }\nrepositories: { x: { url: "azure:b" } }', '2:27', 'rclone');
+});
+
+test('what the daemon does, with units and defaults', () => {
+  const plainly = parse('volumes: { a: }');
+  assert.deepEqual(plainly.maintenance, {
+    forget: { ...cron('17 3 * * *'), ...effort(4) },
+    check: { ...cron('42 5 * * *'), ...effort(2), rereadMs: 30 * 86_400_000 },
+    usage: { at: { kind: 'every', everyMs: 900_000 }, jitterMs: 0, ...effort(7) },
+  });
+  assert.deepEqual(plainly.daemon, {
+    listen: '127.0.0.1:7468',
+    tls: undefined,
+    behindProxy: false,
+    jobs: 2,
+    limits: { uploadBytesPerSecond: undefined, downloadBytesPerSecond: undefined },
+    quietHours: [],
+    historyMs: 180 * 86_400_000,
+  });
+  const { schedules, maintenance, daemon, repositories } = parse(`
+volumes: { a: , b: }
+repositories: { local: { url: r, maintenance: false } }
+schedules: { often: { every: 15m, volumes: [b], jitter: 1m, priority: 9, deadline: 10m, attempts: 1 } }
+maintenance: { forget: { enabled: false }, check: { every: 1w } }
+daemon:
+  listen: ./holdfast.sock
+  tls: { certificate: c.pem, key: /k.pem }
+  limits: { upload: 10M }
+  quietHours: [{ from: "22:30", to: "06:00", days: [fri, sat], backups: false }]`);
+  assert.deepEqual(schedules, [
+    {
+      name: 'often',
+      at: { kind: 'every', everyMs: 900_000 },
+      jitterMs: 60_000,
+      priority: 9,
+      deadlineMs: 600_000,
+      attempts: 1,
+      action: { kind: 'backup', to: 'local', volumes: ['b'] },
+    },
+  ]);
+  assert.equal(repositories[0]?.maintenance, false);
+  assert.equal(maintenance.forget, undefined);
+  assert.deepEqual(maintenance.check?.at, { kind: 'every', everyMs: 7 * 86_400_000 });
+  assert.deepEqual([daemon.listen, daemon.tls], ['/srv/app/holdfast.sock', { certificate: '/srv/app/c.pem', key: '/k.pem' }]);
+  assert.deepEqual(daemon.limits, { uploadBytesPerSecond: 10_000_000, downloadBytesPerSecond: undefined });
+  assert.deepEqual(daemon.quietHours, [{ fromMinute: 1350, toMinute: 360, days: [5, 6], timeZone: undefined, backups: false }]);
+});
+
+test('what the daemon cannot do is refused', () => {
+  const schedule = (text: string) => `volumes: { data: }\nschedules: { x: { ${text} } }`;
+  onlyMistake(schedule('to: local'), '2:17', 'found neither');
+  onlyMistake(schedule('cron: "0 * * * *", every: 1h'), '2:38', 'found both');
+  onlyMistake(schedule('every: 1h, timeZone: UTC'), '2:30', 'only with `cron`');
+  onlyMistake(schedule('every: 1h, volumes: [dtaa]'), '2:40', 'no volume `dtaa`', 'did you mean `data`?');
+  onlyMistake('volumes: { a: }\nmaintenance: { check: { cron: "0 * * * *", every: 1h } }', '2:44', 'found both');
+  onlyMistake('volumes: { a: }\ndaemon: { listen: "0.0.0.0:7468" }', '2:19', 'this host only');
+  onlyMistake('volumes: { a: }\ndaemon: { listen: "7468" }', '2:19', 'HOST:PORT');
+  onlyMistake('volumes: { a: }\ndaemon: { quietHours: [{ from: "24:00", to: "06:00" }] }', '2:32', '08:30');
+  onlyMistake('volumes: { a: }\ndaemon: { quietHours: [{ from: "22:00", to: "06:00", days: [mom] }] }', '2:61', 'did you mean `mon`?');
+  for (const safe of ['listen: "0.0.0.0:7468", behindProxy: true', 'listen: "[::1]:0"', 'listen: /run/holdfast.sock']) {
+    assert.deepEqual(mistakes(`volumes: { a: }\ndaemon: { ${safe} }`), []);
+  }
 });
 
 test('a repository inside a volume is refused', () => {

@@ -1,15 +1,18 @@
 import { basename, dirname, relative } from 'node:path';
 import { countRules, spanRules } from '../../engine/maintenance/retention.ts';
 import { defaults } from './defaults.ts';
+import { parseListen } from './listen.ts';
 import { type Mistake, quoted, suggestion } from './mistakes.ts';
 import { remoteSchemes, repositoryPlace, resolvePath } from './repository-url.ts';
-import { nameExpectation, namePattern } from './schema.ts';
+import { weekdays } from './resolve-daemon.ts';
+import { nameExpectation, namePattern } from './schema-parts.ts';
 import type { Path, SourceDocument } from './yaml-document.ts';
 
 type Mapping = Record<string, unknown>;
 
 const mapping = (value: unknown): Mapping =>
   typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Mapping) : {};
+const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
 const isMapping = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /**
@@ -26,6 +29,7 @@ export function referenceMistakes(document: SourceDocument, file: string): Mista
     ...project(document, root, file),
     ...repositories(document, mapping(root.repositories)),
     ...schedules(document, root),
+    ...running(document, root),
     ...retention(document, root),
     ...sources(document, mapping(root.volumes)),
     ...repositoriesInVolumes(document, root, dirname(file)),
@@ -75,25 +79,69 @@ function repositories(document: SourceDocument, all: Mapping): Mistake[] {
 
 function schedules(document: SourceDocument, root: Mapping): Mistake[] {
   const mistakes: Mistake[] = [];
-  const known = Object.keys(root.repositories === undefined ? defaults.repositories : mapping(root.repositories));
-  const check = (path: Path, name: unknown) => {
+  const repositoryNames = Object.keys(root.repositories === undefined ? defaults.repositories : mapping(root.repositories));
+  const check = (path: Path, what: 'repository' | 'volume', name: unknown) => {
+    const known = what === 'repository' ? repositoryNames : Object.keys(mapping(root.volumes));
     if (typeof name !== 'string' || name === '' || known.includes(name)) return;
-    mistakes.push(at(document, path, `there is no repository ${quoted(name)}${suggestion(name, known)}`));
+    mistakes.push(at(document, path, `there is no ${what} ${quoted(name)}${suggestion(name, known)}`));
   };
   for (const [name, value] of Object.entries(mapping(root.schedules))) {
     const schedule = mapping(value);
     const path = ['schedules', name];
-    check([...path, 'to'], schedule.to);
+    mistakes.push(...when(document, path, schedule, isMapping(value)));
+    check([...path, 'to'], 'repository', schedule.to);
+    for (const [index, volume] of list(schedule.volumes).entries()) check([...path, 'volumes', index], 'volume', volume);
     if (schedule.copy === undefined) continue;
-    if (schedule.to !== undefined) mistakes.push(atKey(document, [...path, 'copy'], 'expected `to` or `copy`, found both'));
+    for (const key of ['to', 'volumes']) {
+      if (schedule[key] !== undefined) mistakes.push(atKey(document, [...path, 'copy'], `expected \`${key}\` or \`copy\`, found both`));
+    }
     const copy = mapping(schedule.copy);
-    check([...path, 'copy', 'from'], copy.from);
-    check([...path, 'copy', 'to'], copy.to);
+    check([...path, 'copy', 'from'], 'repository', copy.from);
+    check([...path, 'copy', 'to'], 'repository', copy.to);
     if (copy.from !== undefined && copy.from === copy.to) {
       mistakes.push(at(document, [...path, 'copy', 'to'], 'expected two different repositories, found the same twice'));
     }
   }
   return mistakes;
+}
+
+/** `cron` or `every`; upkeep and drills have a default. */
+function when(document: SourceDocument, path: Path, { cron, every, timeZone }: Mapping, needed: boolean): Mistake[] {
+  if (cron !== undefined && every !== undefined) return [atKey(document, [...path, 'every'], 'expected `cron` or `every`, found both')];
+  if (every !== undefined && timeZone !== undefined) {
+    return [atKey(document, [...path, 'timeZone'], 'expected `timeZone` only with `cron`: `every` is the same everywhere')];
+  }
+  return needed && cron === undefined && every === undefined ? [at(document, path, 'expected `cron` or `every`, found neither')] : [];
+}
+
+function running(document: SourceDocument, root: Mapping): Mistake[] {
+  const upkeep = Object.entries(mapping(root.maintenance)).flatMap(([task, value]) =>
+    when(document, ['maintenance', task], mapping(value), false),
+  );
+  const days = list(mapping(root.daemon).quietHours).flatMap((hours, index) =>
+    list(mapping(hours).days).flatMap((day, place) =>
+      typeof day !== 'string' || day === '' || (weekdays as readonly string[]).includes(day)
+        ? []
+        : [
+            at(
+              document,
+              ['daemon', 'quietHours', index, 'days', place],
+              `expected one of ${weekdays.join(', ')}, found ${quoted(day)}${suggestion(day, weekdays)}`,
+            ),
+          ],
+    ),
+  );
+  return [...upkeep, ...when(document, ['drills'], mapping(root.drills), false), ...days, ...listening(document, mapping(root.daemon))];
+}
+
+/** Who is not on this host must not read secrets on the way. */
+function listening(document: SourceDocument, { listen, tls, behindProxy }: Mapping): Mistake[] {
+  if (typeof listen !== 'string' || listen === '') return [];
+  const place = parseListen(listen);
+  const path: Path = ['daemon', 'listen'];
+  if (place === undefined) return [at(document, path, 'expected `HOST:PORT` (`[::1]:7468` for IPv6), or the path of a socket')];
+  if (place.kind === 'socket' || place.loopback || tls !== undefined || behindProxy === true) return [];
+  return [at(document, path, 'expected an address of this host only (`127.0.0.1`), or `tls`, or `behindProxy: true`')];
 }
 
 function retention(document: SourceDocument, root: Mapping): Mistake[] {

@@ -11,12 +11,12 @@ import type {
   Objectives,
   RepositoryConfiguration,
   RetentionConfiguration,
-  ScheduleConfiguration,
   VolumeConfiguration,
   VolumeSource,
 } from './configuration.ts';
 import { defaults } from './defaults.ts';
 import { repositoryPlace, resolvePath } from './repository-url.ts';
+import { resolveDaemon, resolveEffort, resolveMaintenance, resolveSchedule, resolveWhen } from './resolve-daemon.ts';
 import type { ConfigurationFile } from './schema.ts';
 
 type VolumeInFile = NonNullable<ConfigurationFile['volumes'][string]>;
@@ -44,6 +44,8 @@ export function resolveConfiguration(parsed: ConfigurationFile, file: string): C
     retention: resolveRetention(parsed.retention ?? {}),
     objectives: resolveObjectives(parsed.objectives ?? {}),
     drills: resolveDrills(parsed.drills ?? {}),
+    maintenance: resolveMaintenance(parsed.maintenance ?? {}),
+    daemon: resolveDaemon(parsed.daemon ?? {}, directory),
   };
 }
 
@@ -93,6 +95,7 @@ function resolveRepository(name: string, repository: RepositoryInFile, directory
       uploadBytesPerSecond: bytesOf(repository.limits?.upload),
       downloadBytesPerSecond: bytesOf(repository.limits?.download),
     },
+    maintenance: repository.maintenance ?? defaults.repository.maintenance,
     cache: repository.cache ?? defaults.repository.cache,
   };
 }
@@ -104,15 +107,6 @@ const bytesOf = (size: string | number | undefined): number | undefined => (type
 function resolveOptions({ options = {}, connections }: RepositoryInFile): Record<string, string> {
   const texts = Object.entries(options).map(([name, value]) => [name, String(value)]);
   return Object.fromEntries(connections === undefined ? texts : [...texts, ['connections', String(connections)]]);
-}
-
-function resolveSchedule(
-  name: string,
-  schedule: NonNullable<ConfigurationFile['schedules']>[string],
-  firstRepository: string,
-): ScheduleConfiguration {
-  const { cron, timeZone, copy, to = firstRepository } = schedule;
-  return { name, cron, timeZone, action: copy === undefined ? { kind: 'backup', to } : { kind: 'copy', ...copy } };
 }
 
 function resolveHooks(given: NonNullable<ConfigurationFile['hooks']>): Hooks {
@@ -166,6 +160,6 @@ function resolveObjectives(objectives: ObjectivesInFile): Objectives {
 }
 
 function resolveDrills(drills: NonNullable<ConfigurationFile['drills']>): DrillConfiguration | undefined {
-  const { enabled, cron, timeZone } = { timeZone: undefined, ...defaults.drills, ...drills };
-  return enabled ? { cron, timeZone } : undefined;
+  const { enabled = defaults.drills.enabled } = drills;
+  return enabled ? { ...resolveWhen(drills, defaults.drills), ...resolveEffort(drills, 'drill') } : undefined;
 }

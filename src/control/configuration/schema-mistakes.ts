@@ -1,6 +1,7 @@
 import type * as z from 'zod/mini';
 import { type Mistake, quoted, suggestion } from './mistakes.ts';
-import { fileSchema, nameExpectation } from './schema.ts';
+import { fileSchema } from './schema.ts';
+import { nameExpectation } from './schema-parts.ts';
 import type { Path, SourceDocument } from './yaml-document.ts';
 
 /** Everything that the schema finds wrong with the file, with what was expected, what was found and what is near. */

@@ -1,83 +1,13 @@
 import * as z from 'zod/mini';
-import { durationPattern, parseDuration, parseSize, sizePattern } from '../../model/quantities.ts';
-import { isEmptySpan, parseSpan, spanPattern } from '../../model/span.ts';
 import { knownApps } from './configuration.ts';
-import { cronMistake } from './cron-syntax.ts';
+import { daemon, drills, maintenance, schedule } from './daemon-schema.ts';
 import { defaults } from './defaults.ts';
+import { duration, key, mapping, name, named, rate, required, size, span, text, texts, truth } from './schema-parts.ts';
 
 /**
  * The shape of `holdfast.yaml`, as written. It only judges; units, paths and defaults are resolved afterwards. The `error` of
  * each schema says what was expected and never what was found: that is added, or withheld, by the reader of the issues.
  */
-
-/** Names end up in snapshot tags, Docker volume names and file names: no commas, spaces or slashes. */
-export const namePattern = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
-export const nameExpectation = 'a name of letters, digits, `_`, `.` and `-` that begins with a letter or digit';
-
-type Described = { description: string; default?: unknown };
-
-/** A key that may be left out; the description and the default are what editors show. */
-function key<S extends z.ZodMiniType>(schema: S, described: Described): z.ZodMiniOptional<S> {
-  const optional = z.optional(schema);
-  z.globalRegistry.add(optional, described);
-  return optional;
-}
-
-function required<S extends z.ZodMiniType>(schema: S, description: string): S {
-  z.globalRegistry.add(schema, { description });
-  return schema;
-}
-
-const name = () => z.string({ error: nameExpectation }).check(z.regex(namePattern, nameExpectation));
-/** Names are checked apart, so that what a wrong name holds is checked as well. */
-const named = <S extends z.ZodMiniType>(value: S, expected: string) => z.record(z.string(), value, { error: expected });
-
-const text = (expected: string) => z.string({ error: expected }).check(z.minLength(1, expected));
-const texts = (expected: string) => z.array(text(expected), { error: `a list, each ${expected}` });
-const truth = () => z.boolean({ error: '`true` or `false`' });
-const durationExpectation = 'a duration such as `15m`, `1h`, `90d`';
-const duration = () =>
-  z.string({ error: durationExpectation }).check(
-    z.regex(durationPattern, { error: durationExpectation, abort: true }),
-    z.refine((value) => (parseDuration(value) ?? 0) > 0, `${durationExpectation}, more than nothing`),
-  );
-
-const sizeExpectation = 'a size such as `500M`, `50Gi`';
-const size = () =>
-  z.union(
-    [
-      z.int({ error: sizeExpectation }).check(z.gte(0, sizeExpectation)),
-      z.string({ error: sizeExpectation }).check(
-        z.regex(sizePattern, { error: sizeExpectation, abort: true }),
-        z.refine((value) => parseSize(value) !== undefined, `${sizeExpectation}, below 8Pi`),
-      ),
-    ],
-    { error: sizeExpectation },
-  );
-
-const cronExpectation = 'a cron expression of five fields: minute hour day-of-month month day-of-week';
-const cron = () =>
-  z.string({ error: cronExpectation }).check(
-    z.refine((value: string) => cronMistake(value) === undefined, {
-      error: (issue) => `${cronExpectation} (${cronMistake(issue.input as string)})`,
-    }),
-  );
-
-const timeZone = () => {
-  const expected = 'an IANA time zone such as `Europe/Zurich` or `UTC`';
-  return z.string({ error: expected }).check(z.refine(isTimeZone, expected));
-};
-
-function isTimeZone(value: string): boolean {
-  try {
-    new Intl.DateTimeFormat('en', { timeZone: value });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-const mapping = (what: string) => ({ error: `a mapping: ${what}` });
 
 const exclusion = {
   exclude: key(texts('a pattern'), { description: 'What is left out: gitignore-like patterns, relative to the root of the volume.' }),
@@ -88,16 +18,6 @@ const exclusion = {
     default: defaults.volume.oneFileSystem,
   }),
 };
-
-const spanExpectation = 'a time such as `7d`, `6mo`, `1y6mo` (h, d, w, mo, y)';
-const span = () =>
-  z.string({ error: spanExpectation }).check(
-    z.regex(spanPattern, { error: spanExpectation, abort: true }),
-    z.refine((value) => {
-      const parsed = parseSpan(value);
-      return parsed !== undefined && !isEmptySpan(parsed);
-    }, `${spanExpectation}, more than nothing`),
-  );
 
 /** A whole number, or a word for all or none. */
 const numberOr = <Word extends 'off' | 'unlimited'>(word: Word, least: number, most: number, numbers: string) => {
@@ -207,18 +127,6 @@ const volume = z.strictObject(
 
 const optionExpectation = 'text, a number, `true` or `false`';
 const optionValue = () => z.union([z.string(), z.number(), z.boolean()], { error: optionExpectation });
-const rateExpectation = 'a size a second such as `500k`, `10M`, more than nothing';
-const rate = () =>
-  z.union(
-    [
-      z.int({ error: rateExpectation }).check(z.gte(1, rateExpectation)),
-      z.string({ error: rateExpectation }).check(
-        z.regex(sizePattern, { error: rateExpectation, abort: true }),
-        z.refine((value) => (parseSize(value) ?? 0) > 0, rateExpectation),
-      ),
-    ],
-    { error: rateExpectation },
-  );
 const connectionsExpectation = 'a whole number from 1 to 64';
 
 const commandExpectation = 'a shell command, or a list of a program and its arguments';
@@ -251,6 +159,10 @@ const repository = z.strictObject(
     connections: key(z.int({ error: connectionsExpectation }).check(z.gte(1, connectionsExpectation), z.lte(64, connectionsExpectation)), {
       description: 'How many requests are under way at the same time, a thread; the kind of storage knows a default.',
     }),
+    maintenance: key(truth(), {
+      description: 'Whether `holdfast up` forgets, prunes and checks here; not where its credentials cannot delete.',
+      default: defaults.repository.maintenance,
+    }),
     cache: key(truth(), {
       description: 'Whether metadata of a remote repository is cached on this host.',
       default: defaults.repository.cache,
@@ -279,35 +191,6 @@ const hooks = () =>
     ),
     { error: 'a list of commands' },
   );
-
-const repositoryName = () => text('the name of a repository');
-const schedule = z.strictObject(
-  {
-    cron: required(cron(), 'When: minute hour day-of-month month day-of-week.'),
-    timeZone: key(timeZone(), { description: "IANA name; the machine's own when left out." }),
-    to: key(repositoryName(), { description: 'Back up all volumes to this repository; the first when left out.' }),
-    copy: key(
-      z.strictObject(
-        {
-          from: required(repositoryName(), 'The repository that snapshots are copied from.'),
-          to: required(repositoryName(), 'The repository that they are copied to.'),
-        },
-        mapping('`from` and `to`'),
-      ),
-      { description: 'Copy snapshots from one repository to another, instead of a backup.' },
-    ),
-  },
-  mapping('`cron`, and `to` or `copy`'),
-);
-
-const drills = z.strictObject(
-  {
-    enabled: key(truth(), { description: 'Whether recovery is rehearsed.', default: defaults.drills.enabled }),
-    cron: key(cron(), { description: 'When recovery is rehearsed.', default: defaults.drills.cron }),
-    timeZone: key(timeZone(), { description: "IANA name; the machine's own when left out." }),
-  },
-  mapping('`enabled`, `cron` and `timeZone`'),
-);
 
 export const fileSchema = z.strictObject(
   {
@@ -338,6 +221,10 @@ export const fileSchema = z.strictObject(
     retention: key(retention(), { description: 'Which snapshots are kept.' }),
     objectives: key(objectives(), { description: 'What the backups are measured against.' }),
     drills: key(drills, { description: 'Rehearsed restores.' }),
+    maintenance: key(maintenance, {
+      description: 'What `holdfast up` does for the repositories and knows of the volumes, beside backups.',
+    }),
+    daemon: key(daemon, { description: 'How `holdfast up` runs.' }),
     ...exclusion,
   },
   mapping('`project`, `volumes`, `repositories` and so on'),

@@ -149,14 +149,14 @@ function volumeFindings(facts: AuditFacts, volume: VolumeConfiguration): Finding
 
 function addScheduleFindings(
   { schedules }: Configuration,
-  { objectives }: VolumeConfiguration,
+  { name, objectives }: VolumeConfiguration,
   grave: Severity,
   add: (severity: Severity, kind: FindingKind, message: string, remedy: string) => void,
 ): void {
-  const crons = schedules.flatMap(({ action, cron }) => (action.kind === 'backup' ? [cron] : []));
-  if (crons.length === 0)
+  const own = schedules.filter(({ action }) => action.kind === 'backup' && (action.volumes?.includes(name) ?? true));
+  if (own.length === 0)
     return add(grave, 'no-schedule', 'is in no schedule', 'add a schedule to holdfast.yaml: hourly: {cron: "0 * * * *"}');
-  const gapMs = Math.min(...crons.map(longestGapMs));
+  const gapMs = Math.min(...own.map(({ at, jitterMs }) => jitterMs + (at.kind === 'cron' ? longestGapMs(at.cron) : at.everyMs)));
   if (gapMs <= objectives.rpoMs) return;
   const gap = Number.isFinite(gapMs) ? `leave ${formatDuration(gapMs)} between two backups` : 'never run';
   add(

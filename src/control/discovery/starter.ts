@@ -3,7 +3,7 @@ import { parse } from 'yaml';
 import { HoldfastError } from '../../model/errors.ts';
 import { displayRaw, rawFromText } from '../../model/raw-bytes.ts';
 import { defaults } from '../configuration/defaults.ts';
-import { namePattern } from '../configuration/schema.ts';
+import { namePattern } from '../configuration/schema-parts.ts';
 import type { DiscoveredProject, DiscoveredVolume } from './discovered.ts';
 
 /**
