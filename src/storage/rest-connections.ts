@@ -1,9 +1,9 @@
-/** The transport of `rest:` storages: connections to an HTTP server that are used again, HTTP/2 where the server offers it. */
+/** The transport of `rest:` and `s3:` storages: connections to an HTTP server that are used again, HTTP/2 where the server offers it. */
 import type { Dispatcher } from 'undici';
 import { HoldfastError } from '../model/errors.ts';
 import type { RestRequest, RestResponse, RestTransport } from './rest-transport.ts';
 
-const connectTimeoutMs = 30_000;
+const defaultConnectTimeoutMs = 30_000;
 /** Shorter than servers and proxies usually keep idle connections, so that none closes one just as it is used again. */
 const keepAliveMs = 20_000;
 /** HTTP/2's windows: so much can be on its way to us, which a link of 100 ms and 1 Gbit/s fills. */
@@ -22,6 +22,10 @@ export type ConnectionOptions = {
   authorization: string | undefined;
   /** PEM. */
   tls: { ca?: Buffer; cert?: Buffer; key?: Buffer };
+  /** Default 30 s. */
+  connectTimeoutMs?: number;
+  /** Whether HTTP/2 is used where the server offers it. Default true. */
+  http2?: boolean;
 };
 
 /** Nothing is loaded or connected before the first request. */
@@ -58,15 +62,15 @@ export function connectionsTo(options: ConnectionOptions): RestTransport {
 
 type OpenPool = { request(options: Dispatcher.RequestOptions): Promise<Dispatcher.ResponseData>; destroy(): Promise<void> };
 
-async function openPool({ base, connections, tls }: ConnectionOptions): Promise<OpenPool> {
+async function openPool({ base, connections, tls, connectTimeoutMs, http2 }: ConnectionOptions): Promise<OpenPool> {
   const [{ default: Pool }, { default: request }] = await Promise.all([
     import('undici/lib/dispatcher/pool.js'),
     import('undici/lib/api/api-request.js'),
   ]);
   const pool = new Pool(base.origin, {
     connections,
-    allowH2: true,
-    connect: { timeout: connectTimeoutMs, keepAlive: true, ...tls },
+    allowH2: http2 ?? true,
+    connect: { timeout: connectTimeoutMs ?? defaultConnectTimeoutMs, keepAlive: true, ...tls },
     keepAliveTimeout: keepAliveMs,
     // Silence is measured by whoever reads and writes.
     headersTimeout: 0,

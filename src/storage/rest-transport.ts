@@ -5,7 +5,7 @@
 import { HoldfastError } from '../model/errors.ts';
 
 export type RestRequest = {
-  method: 'GET' | 'HEAD' | 'POST' | 'DELETE';
+  method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE';
   /** Below the repository's URL, as `data/0123`; may end in a query. */
   path: string;
   headers: Readonly<Record<string, string>>;

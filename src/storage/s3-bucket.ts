@@ -1,37 +1,30 @@
 /** What concerns a bucket as a whole: making it, listing it, and tidying up. */
-import {
-  AbortMultipartUploadCommand,
-  type BucketLocationConstraint,
-  CreateBucketCommand,
-  HeadBucketCommand,
-  ListMultipartUploadsCommand,
-  ListObjectsV2Command,
-  type ListObjectsV2CommandOutput,
-  type S3Client,
-} from '@aws-sdk/client-s3';
 import { HoldfastError } from '../model/errors.ts';
-import { regionOf, type S3Connection } from './s3-connection.ts';
+import type { Ask, S3Connection } from './s3-connection.ts';
 import { detailsOf } from './s3-failures.ts';
 import { folderOf, longLivedKinds, nameIn } from './s3-place.ts';
 import type { S3Settings } from './s3-settings.ts';
+import { elementsOf, escapedText, textOf } from './s3-xml.ts';
 import type { FileKind } from './storage.ts';
 
+export type StoredObject = { key: string; sizeBytes: number };
+
 /** Makes the bucket when it is missing. Whether it is there, and may be used, need not be known to those who may not look. */
-export async function createBucket({ perform }: S3Connection, settings: S3Settings): Promise<void> {
-  const { bucket: Bucket, location, objectLock } = settings;
-  await perform('create', location, async (client) => {
-    if (await isThere(client, Bucket)) return;
-    const region = await regionOf(client);
+export async function createBucket({ perform, region }: S3Connection, settings: S3Settings): Promise<void> {
+  const { location, objectLock, endpoint } = settings;
+  const place = await region();
+  await perform('create', location, async (ask) => {
+    if (await isThere(ask)) return;
     // Source: the API reference of CreateBucket: us-east-1 has no constraint. Compatible servers know their own place.
-    const placed = settings.endpoint === undefined && region !== 'us-east-1';
+    const placed = endpoint === undefined && place !== 'us-east-1';
+    const constraint = `<LocationConstraint>${escapedText(place)}</LocationConstraint>`;
+    const wish = `<CreateBucketConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${constraint}</CreateBucketConfiguration>`;
     try {
-      await client.send(
-        new CreateBucketCommand({
-          Bucket,
-          ...(placed && { CreateBucketConfiguration: { LocationConstraint: region as BucketLocationConstraint } }),
-          ...(objectLock !== undefined && { ObjectLockEnabledForBucket: true }),
-        }),
-      );
+      await ask({
+        method: 'PUT',
+        headers: objectLock === undefined ? {} : { 'x-amz-bucket-object-lock-enabled': 'true' },
+        body: placed ? [Buffer.from(wish)] : [],
+      });
     } catch (error) {
       const { name } = detailsOf(error);
       if (name === 'BucketAlreadyOwnedByYou') return;
@@ -41,9 +34,9 @@ export async function createBucket({ perform }: S3Connection, settings: S3Settin
   });
 }
 
-async function isThere(client: S3Client, Bucket: string): Promise<boolean> {
+async function isThere(ask: Ask): Promise<boolean> {
   try {
-    await client.send(new HeadBucketCommand({ Bucket }));
+    await ask({ method: 'HEAD' });
     return true;
   } catch (error) {
     const { status } = detailsOf(error);
@@ -55,28 +48,37 @@ async function isThere(client: S3Client, Bucket: string): Promise<boolean> {
 }
 
 /** Pages of a kind's objects; none when there is no bucket. */
-export async function* listObjects(
-  { perform }: S3Connection,
-  settings: S3Settings,
-  kind: FileKind,
-): AsyncGenerator<NonNullable<ListObjectsV2CommandOutput['Contents']>> {
-  const { bucket: Bucket, location } = settings;
-  const Prefix = folderOf(settings, kind);
-  let ContinuationToken: string | undefined;
+export async function* listObjects({ perform }: S3Connection, settings: S3Settings, kind: FileKind): AsyncGenerator<StoredObject[]> {
+  const { location } = settings;
+  const prefix = folderOf(settings, kind);
+  let token: string | undefined;
   do {
-    const page: Partial<ListObjectsV2CommandOutput> = await perform('list', `${location}/${kind}`, async (client) => {
+    const query = { 'list-type': '2', prefix, ...(token !== undefined && { 'continuation-token': token }) };
+    const page = await perform('list', `${location}/${kind}`, async (ask) => {
       try {
-        return await client.send(new ListObjectsV2Command({ Bucket, Prefix, ContinuationToken }));
+        return (await ask({ method: 'GET', query })).text;
       } catch (error) {
-        if (detailsOf(error).name === 'NoSuchBucket') return {};
+        if (detailsOf(error).name === 'NoSuchBucket') return undefined;
         throw error;
       }
     });
-    yield page.Contents ?? [];
-    if (page.IsTruncated && (page.NextContinuationToken ?? ContinuationToken) === ContinuationToken)
+    if (page === undefined) return;
+    // What answers 200 and speaks of something else must not look like an empty repository.
+    if (!page.includes('<ListBucketResult')) throw new HoldfastError('storage', `cannot list ${location}/${kind}: the answer is no list`);
+    yield elementsOf(page, 'Contents').map((object) => objectIn(object, `${location}/${kind}`));
+    const next = textOf(page, 'IsTruncated') === 'true' ? (textOf(page, 'NextContinuationToken') ?? '') : undefined;
+    if (next === '' || (next !== undefined && next === token))
       throw new HoldfastError('storage', `cannot list ${location}/${kind}: the server does not say how the list goes on`);
-    ContinuationToken = page.IsTruncated ? page.NextContinuationToken : undefined;
-  } while (ContinuationToken !== undefined);
+    token = next;
+  } while (token !== undefined);
+}
+
+function objectIn(xml: string, subject: string): StoredObject {
+  const key = textOf(xml, 'Key');
+  const size = textOf(xml, 'Size');
+  if (key === undefined || size === undefined || !/^\d{1,15}$/.test(size))
+    throw new HoldfastError('storage', `cannot list ${subject}: the server names an object without its key or size`);
+  return { key, sizeBytes: Number(size) };
 }
 
 /**
@@ -84,27 +86,34 @@ export async function* listObjects(
  * keeps it from us, keeps them: tidying up is no reason to fail.
  */
 export async function removeUploads({ perform }: S3Connection, settings: S3Settings, olderThanMs: number): Promise<void> {
-  const { bucket: Bucket, prefix, location } = settings;
-  const Prefix = prefix === '' ? '' : `${prefix}/`;
+  const { prefix, location } = settings;
   const before = Date.now() - olderThanMs;
-  let KeyMarker: string | undefined;
-  let UploadIdMarker: string | undefined;
+  /** Where the next page begins: names of the query, as the page before said. */
+  let markers: Record<string, string> | undefined = {};
   try {
-    do {
-      const page = await perform('tidy up', location, (client) =>
-        client.send(new ListMultipartUploadsCommand({ Bucket, Prefix, KeyMarker, UploadIdMarker })),
-      );
-      for (const { Key, UploadId, Initiated } of page.Uploads ?? []) {
-        if (Key === undefined || !isOurs(settings, Key) || Initiated === undefined || Initiated.getTime() > before) continue;
-        await perform('tidy up', location, (client) => client.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId })));
+    while (markers !== undefined) {
+      const query = { uploads: '', prefix: prefix === '' ? '' : `${prefix}/`, ...markers };
+      const { text } = await perform('tidy up', location, (ask) => ask({ method: 'GET', query }));
+      for (const upload of elementsOf(text, 'Upload')) {
+        const [key, uploadId, initiated] = ['Key', 'UploadId', 'Initiated'].map((name) => textOf(upload, name));
+        const startedMs = Date.parse(initiated ?? '');
+        if (key === undefined || uploadId === undefined || !isOurs(settings, key) || !(startedMs <= before)) continue;
+        await perform('tidy up', location, (ask) => ask({ method: 'DELETE', key, query: { uploadId } }));
       }
-      const further = page.IsTruncated && (page.NextKeyMarker !== KeyMarker || page.NextUploadIdMarker !== UploadIdMarker);
-      KeyMarker = further ? page.NextKeyMarker : undefined;
-      UploadIdMarker = further ? page.NextUploadIdMarker : undefined;
-    } while (KeyMarker !== undefined);
+      markers = nextPage(text, markers);
+    }
   } catch (error) {
     if (!(error instanceof HoldfastError) || !['unsupported', 'storage-denied', 'file-missing'].includes(error.code)) throw error;
   }
+}
+
+/** Undefined at the end, and for a server that gives the same page again. */
+function nextPage(page: string, markers: Record<string, string>): Record<string, string> | undefined {
+  const keyMarker = textOf(page, 'NextKeyMarker') ?? '';
+  const uploadIdMarker = textOf(page, 'NextUploadIdMarker') ?? '';
+  if (textOf(page, 'IsTruncated') !== 'true' || keyMarker === '') return undefined;
+  const isSame = keyMarker === markers['key-marker'] && uploadIdMarker === (markers['upload-id-marker'] ?? '');
+  return isSame ? undefined : { 'key-marker': keyMarker, ...(uploadIdMarker !== '' && { 'upload-id-marker': uploadIdMarker }) };
 }
 
 /** At the root of a bucket there may be others' uploads. */

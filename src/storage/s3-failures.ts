@@ -1,13 +1,37 @@
 /** What S3 means by its errors, as errors of the catalogue. */
 import { HoldfastError } from '../model/errors.ts';
+import type { RestResponse } from './rest-transport.ts';
 import { retryAfterOf } from './retry-after.ts';
+import { textOf } from './s3-xml.ts';
 
-/** What the SDK's errors have in common; each part may be missing. */
-type ServiceError = Error & {
-  code?: unknown;
-  $metadata?: { httpStatusCode?: number };
-  $response?: { headers?: Record<string, string | undefined> };
-};
+/** What a server answered that is no success. The name is S3's code, or empty. */
+export class S3Refusal extends Error {
+  readonly status: number;
+  /** Where the bucket is, if the server says so. */
+  readonly bucketRegion: string | undefined;
+  /** Milliseconds since 1970. */
+  readonly serverTime: number | undefined;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(name: string, message: string, { status, header }: Pick<RestResponse, 'status' | 'header'>) {
+    super(message);
+    this.name = name;
+    this.status = status;
+    this.bucketRegion = header('x-amz-bucket-region');
+    const serverTime = Date.parse(header('date') ?? '');
+    this.serverTime = Number.isNaN(serverTime) ? undefined : serverTime;
+    this.retryAfterMs = retryAfterOf(header('retry-after'));
+  }
+}
+
+/** Of what a server says instead of S3's XML, so much is told. */
+const longestMessage = 300;
+
+/** @param text the body of the answer; answers to HEAD have none. */
+export function refusalIn(response: RestResponse, text: string): S3Refusal {
+  const message = textOf(text, 'Message') ?? '';
+  return new S3Refusal(textOf(text, 'Code') ?? '', message.slice(0, longestMessage), response);
+}
 
 const full = /^(QuotaExceeded|.*StorageFull|.*QuotaExceeded|InsufficientStorage|InsufficientCapacity)$/;
 const denied =
@@ -19,7 +43,7 @@ const passing =
 const passingStatus = [408, 409, 412, 425, 429];
 
 /**
- * The error of the catalogue for what a request to S3 has thrown. `storage` is worth another try, the other codes are not.
+ * The error of the catalogue for what a request to S3, or the search for credentials, has thrown. `storage` is worth another try, the other codes are not.
  * @param doing what was asked for, as `read` or `list`.
  */
 export function failureOf(error: unknown, doing: string, subject: string): HoldfastError {
@@ -52,17 +76,16 @@ export function failureOf(error: unknown, doing: string, subject: string): Holdf
   // A request that the server understands and will not carry out, whenever it is made.
   if (status !== undefined && (status === 501 || (status >= 400 && status < 500 && !passingStatus.includes(status))))
     return new HoldfastError('unsupported', message, details);
-  const retryAfterMs = retryAfterOf((error as ServiceError).$response?.headers?.['retry-after']);
+  const retryAfterMs = error instanceof S3Refusal ? error.retryAfterMs : undefined;
   return new HoldfastError('storage', message, { ...details, cause: error, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) });
 }
 
 /** Name and status that the server gave, and both with its message in words. */
 export function detailsOf(error: unknown): { name: string; status: number | undefined; reason: string } {
-  const { name, message, code, $metadata } = error as ServiceError;
-  const status = $metadata?.httpStatusCode;
+  const { name, message, code } = error as Error & { code?: unknown };
+  const status = error instanceof S3Refusal ? error.status : undefined;
   // HEAD requests have no body to explain themselves with.
-  const said = status !== undefined && /^(|Unknown|UnknownError)$/.test(message) ? `HTTP ${status}` : message;
-  const known =
-    typeof code === 'string' && !said.includes(code) ? code : /^(Error|AggregateError|TypeError|Unknown.*)$/.test(name) ? '' : name;
-  return { name, status, reason: [known, said].filter((text) => text !== '' && text !== undefined).join(': ') };
+  const said = status !== undefined && message === '' ? `HTTP ${status}` : message;
+  const known = typeof code === 'string' && !said.includes(code) ? code : /^(Error|AggregateError|TypeError)$/.test(name) ? '' : name;
+  return { name, status, reason: [known, said].filter((text) => text !== '').join(': ') };
 }

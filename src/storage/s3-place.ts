@@ -1,14 +1,10 @@
 /** Where files are in a bucket, and what they get there beside their bytes. */
-import type { PutObjectCommandInput } from '@aws-sdk/client-s3';
 import { HoldfastError } from '../model/errors.ts';
 import type { S3Settings } from './s3-settings.ts';
 import type { FileKind, FileRef } from './storage.ts';
 
 /** What an object gets beside its bytes: storage class, lock, encryption. */
-export type ObjectHeaders = Pick<
-  PutObjectCommandInput,
-  'StorageClass' | 'ObjectLockMode' | 'ObjectLockRetainUntilDate' | 'ServerSideEncryption' | 'SSEKMSKeyId'
->;
+export type ObjectHeaders = Readonly<Record<string, string>>;
 
 const namePattern = /^[0-9a-f]{64}$/;
 const dayMs = 24 * 60 * 60 * 1000;
@@ -38,14 +34,16 @@ export function headersOf(settings: S3Settings, { kind, holds }: FileRef, now = 
   const { storageClass, objectLock, serverSideEncryption } = settings;
   const mayBeArchived = kind === 'data' && holds !== 'trees';
   return {
-    ...(storageClass !== undefined &&
-      (mayBeArchived || !archiveClasses.includes(storageClass)) && {
-        StorageClass: storageClass as NonNullable<ObjectHeaders['StorageClass']>,
-      }),
+    ...(storageClass !== undefined && (mayBeArchived || !archiveClasses.includes(storageClass)) && { 'x-amz-storage-class': storageClass }),
     ...(objectLock !== undefined &&
-      kind !== 'locks' && { ObjectLockMode: objectLock.mode, ObjectLockRetainUntilDate: retainUntil(settings, now) }),
-    ...(serverSideEncryption !== undefined && { ServerSideEncryption: serverSideEncryption.algorithm }),
-    ...(serverSideEncryption?.kmsKeyId !== undefined && { SSEKMSKeyId: serverSideEncryption.kmsKeyId }),
+      kind !== 'locks' && {
+        'x-amz-object-lock-mode': objectLock.mode,
+        'x-amz-object-lock-retain-until-date': retainUntil(settings, now).toISOString(),
+      }),
+    ...(serverSideEncryption !== undefined && { 'x-amz-server-side-encryption': serverSideEncryption.algorithm }),
+    ...(serverSideEncryption?.kmsKeyId !== undefined && {
+      'x-amz-server-side-encryption-aws-kms-key-id': serverSideEncryption.kmsKeyId,
+    }),
   };
 }
 

@@ -1,8 +1,8 @@
 /** Object lock with a retention that is renewed: files stay locked for as long as they live, and no longer than the term after that. */
-import { HeadObjectCommand, PutObjectRetentionCommand } from '@aws-sdk/client-s3';
+import { createHash } from 'node:crypto';
 import { HoldfastError } from '../model/errors.ts';
 import { listObjects } from './s3-bucket.ts';
-import { connectS3, type S3Connection } from './s3-connection.ts';
+import { connectS3, type S3Connection, type S3Request } from './s3-connection.ts';
 import { keyOf, longLivedKinds, nameIn, retainUntil } from './s3-place.ts';
 import { parseS3Address, type S3Settings } from './s3-settings.ts';
 import { fewAtOnce, persistently } from './s3-steps.ts';
@@ -47,7 +47,7 @@ export async function renewRetention(
     });
     return renewed;
   } finally {
-    connection.close();
+    await connection.close();
   }
 }
 
@@ -55,21 +55,22 @@ async function* lockedFiles(connection: S3Connection, settings: S3Settings): Asy
   yield keyOf(settings, { kind: 'config', name: '' });
   for (const kind of longLivedKinds) {
     for await (const page of listObjects(connection, settings, kind))
-      for (const { Key = '' } of page) if (nameIn(settings, kind, Key) !== undefined) yield Key;
+      for (const { key } of page) if (nameIn(settings, kind, key) !== undefined) yield key;
   }
 }
 
-async function renew({ perform }: S3Connection, settings: S3Settings, Key: string, now: Date): Promise<'extended' | 'kept' | 'missing'> {
-  const { bucket: Bucket, location, objectLock } = settings;
+async function renew({ perform }: S3Connection, settings: S3Settings, key: string, now: Date): Promise<'extended' | 'kept' | 'missing'> {
+  const { location, objectLock } = settings;
   const until = retainUntil(settings, now);
   const enough = new Date((now.getTime() + until.getTime()) / 2);
   try {
-    return await perform('extend the lock of', `${location}: ${Key}`, async (client) => {
-      const { ObjectLockRetainUntilDate: current, ObjectLockMode } = await client.send(new HeadObjectCommand({ Bucket, Key }));
-      if (current !== undefined && current > enough) return 'kept';
+    return await perform('extend the lock of', `${location}: ${key}`, async (ask) => {
+      const { response } = await ask({ method: 'HEAD', key });
+      const currentMs = Date.parse(response.header('x-amz-object-lock-retain-until-date') ?? '');
+      if (currentMs > enough.getTime()) return 'kept';
       // Compliance cannot be turned into governance; it can be extended.
-      const Mode = ObjectLockMode === 'COMPLIANCE' ? ObjectLockMode : objectLock?.mode;
-      await client.send(new PutObjectRetentionCommand({ Bucket, Key, Retention: { Mode, RetainUntilDate: until } }));
+      const mode = response.header('x-amz-object-lock-mode') === 'COMPLIANCE' ? 'COMPLIANCE' : (objectLock?.mode ?? '');
+      await ask({ method: 'PUT', key, query: { retention: '' }, ...retentionOf(mode, until) });
       return 'extended';
     });
   } catch (error) {
@@ -77,4 +78,11 @@ async function renew({ perform }: S3Connection, settings: S3Settings, Key: strin
     if (error instanceof HoldfastError && error.code === 'file-missing') return 'missing';
     throw error;
   }
+}
+
+function retentionOf(mode: string, until: Date): Pick<S3Request, 'body' | 'headers'> {
+  const term = `<Mode>${mode}</Mode><RetainUntilDate>${until.toISOString()}</RetainUntilDate>`;
+  const body = Buffer.from(`<Retention xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${term}</Retention>`);
+  // Source: the API reference of PutObjectRetention: it wants a checksum.
+  return { body: [body], headers: { 'content-md5': createHash('md5').update(body).digest('base64') } };
 }

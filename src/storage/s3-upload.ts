@@ -1,19 +1,11 @@
 /** Puts a file into a bucket: in one request, or in parts when it is long. The server checks what arrives against checksums. */
-import { hash } from 'node:crypto';
-import {
-  AbortMultipartUploadCommand,
-  type CompletedPart,
-  CompleteMultipartUploadCommand,
-  CreateMultipartUploadCommand,
-  HeadObjectCommand,
-  PutObjectCommand,
-  type S3Client,
-  UploadPartCommand,
-} from '@aws-sdk/client-s3';
-import type { S3Connection } from './s3-connection.ts';
+import { createHash } from 'node:crypto';
+import { HoldfastError } from '../model/errors.ts';
+import type { Ask, S3Connection } from './s3-connection.ts';
 import { detailsOf } from './s3-failures.ts';
 import type { ObjectHeaders } from './s3-place.ts';
 import { fewAtOnce, persistently } from './s3-steps.ts';
+import { escapedText, textOf } from './s3-xml.ts';
 
 /** Longer files are sent in parts: a broken connection then costs one part. */
 const singleBytes = 32 * 1024 * 1024;
@@ -22,15 +14,21 @@ const partBytes = 16 * 1024 * 1024;
 const partsAtOnce = 3;
 /** `subject` names the file in messages. */
 type Target = { key: string; subject: string; headers: ObjectHeaders };
-type Sum = { ChecksumSHA256: string } | { ContentMD5: string };
+/** A body, and what the server is to check it by. */
+type Checked = { body: readonly Uint8Array[]; headers: Record<string, string>; bodyHash?: string };
+type Part = { etag: string; sha256: string | undefined };
 
 export type Upload = (target: Target, parts: readonly Uint8Array[]) => Promise<void>;
 
-export function createUpload({ perform }: S3Connection, bucket: string): Upload {
+export function createUpload({ perform }: S3Connection): Upload {
   /** Whether the server takes SHA-256; else it is given MD5, which all of them know. */
   let modern = true;
-  const sumOf = (body: Uint8Array): Sum =>
-    modern ? { ChecksumSHA256: hash('sha256', body, 'base64') } : { ContentMD5: hash('md5', body, 'base64') };
+
+  function checked(body: readonly Uint8Array[]): Checked {
+    if (!modern) return { body, headers: { 'content-md5': digestOf('md5', body).toString('base64') } };
+    const digest = digestOf('sha256', body);
+    return { body, headers: { [sumHeader]: digest.toString('base64') }, bodyHash: digest.toString('hex') };
+  }
 
   /** Once more, without SHA-256, where that was not understood. */
   async function withSums<Result>(request: () => Promise<Result>): Promise<Result> {
@@ -44,43 +42,42 @@ export function createUpload({ perform }: S3Connection, bucket: string): Upload 
     }
   }
 
-  const put = ({ key, subject, headers }: Target, body: Uint8Array) =>
-    perform('write', subject, (client) =>
-      withSums(() =>
-        client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: body, ContentLength: body.length, ...sumOf(body), ...headers })),
-      ),
+  const put = ({ key, subject, headers }: Target, parts: readonly Uint8Array[]) =>
+    perform('write', subject, (ask) =>
+      withSums(() => {
+        const content = checked(parts);
+        return ask({ method: 'PUT', key, ...content, headers: { ...content.headers, ...headers } });
+      }),
     );
 
   async function putInParts(target: Target, pieces: readonly Uint8Array[][]): Promise<void> {
     const { key, subject, headers } = target;
-    const step = <Result>(work: (client: S3Client) => Promise<Result>) => persistently(() => perform('write', subject, work));
-    const { UploadId } = await step((client) =>
+    const step = <Result>(work: (ask: Ask) => Promise<Result>) => persistently(() => perform('write', subject, work));
+    const begun = await step((ask) =>
       withSums(() =>
-        client.send(
-          new CreateMultipartUploadCommand({
-            Bucket: bucket,
-            Key: key,
-            ...(modern && { ChecksumAlgorithm: 'SHA256' as const }),
-            ...headers,
-          }),
-        ),
+        ask({
+          method: 'POST',
+          key,
+          query: { uploads: '' },
+          headers: { ...(modern && { 'x-amz-checksum-algorithm': 'SHA256' }), ...headers },
+          body: [],
+        }),
       ),
     );
-    const upload = { Bucket: bucket, Key: key, UploadId };
+    const uploadId = textOf(begun.text, 'UploadId');
+    if (uploadId === undefined)
+      throw new HoldfastError('storage', `cannot write ${subject}: the server began no upload`, { file: subject });
     try {
-      const done: CompletedPart[] = [];
+      const done: Part[] = [];
       await fewAtOnce(pieces.entries(), partsAtOnce, async ([index, piece]) => {
-        const Body = joined(piece);
-        const PartNumber = index + 1;
-        const sum = sumOf(Body);
-        const { ETag } = await step((client) =>
-          client.send(new UploadPartCommand({ ...upload, PartNumber, Body, ContentLength: Body.length, ...sum })),
-        );
-        done[index] = { PartNumber, ETag, ...('ChecksumSHA256' in sum && sum) };
+        const content = checked(piece);
+        const query = { partNumber: String(index + 1), uploadId };
+        const { response } = await step((ask) => ask({ method: 'PUT', key, query, ...content }));
+        done[index] = { etag: response.header('etag') ?? '', sha256: content.headers[sumHeader] };
       });
-      await complete(target, upload, done);
+      await complete(target, uploadId, done);
     } catch (error) {
-      await persistently(() => perform('abandon', subject, (client) => client.send(new AbortMultipartUploadCommand(upload)))).catch(
+      await persistently(() => perform('abandon', subject, (ask) => ask({ method: 'DELETE', key, query: { uploadId } }))).catch(
         // What lingers all the same is removed by `removeLeftovers`.
         () => undefined,
       );
@@ -89,16 +86,19 @@ export function createUpload({ perform }: S3Connection, bucket: string): Upload 
   }
 
   /** A completion whose answer was lost has happened all the same: then the upload is gone, and the object there. */
-  async function complete({ key, subject }: Target, upload: { UploadId: string | undefined }, parts: CompletedPart[]): Promise<void> {
+  async function complete({ key, subject }: Target, uploadId: string, parts: readonly Part[]): Promise<void> {
     let asked = 0;
     await persistently(() =>
-      perform('write', subject, async (client) => {
+      perform('write', subject, async (ask) => {
         asked += 1;
         try {
-          await client.send(new CompleteMultipartUploadCommand({ Bucket: bucket, Key: key, ...upload, MultipartUpload: { Parts: parts } }));
+          const { text } = await ask({ method: 'POST', key, query: { uploadId }, body: [Buffer.from(completionOf(parts))] });
+          // The server may have said 200 before it knew.
+          const code = textOf(text, 'Code');
+          if (code !== undefined) throw Object.assign(new Error(textOf(text, 'Message') ?? ''), { name: code });
         } catch (error) {
           if (asked === 1 || detailsOf(error).name !== 'NoSuchUpload') throw error;
-          await client.send(new HeadObjectCommand({ Bucket: bucket, Key: key }));
+          await ask({ method: 'HEAD', key });
         }
       }),
     );
@@ -107,12 +107,25 @@ export function createUpload({ perform }: S3Connection, bucket: string): Upload 
   return async (target, parts) => {
     const sizeBytes = parts.reduce((sum, part) => sum + part.length, 0);
     if (sizeBytes > singleBytes) await putInParts(target, piecesOf(parts));
-    else await put(target, joined(parts));
+    else await put(target, parts);
   };
 }
 
-/** Without a copy where one is all there is. */
-const joined = (parts: readonly Uint8Array[]): Uint8Array => (parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts));
+const sumHeader = 'x-amz-checksum-sha256';
+
+function digestOf(algorithm: 'sha256' | 'md5', parts: readonly Uint8Array[]): Buffer {
+  const digest = createHash(algorithm);
+  for (const part of parts) digest.update(part);
+  return digest.digest();
+}
+
+function completionOf(parts: readonly Part[]): string {
+  const items = parts.map(({ etag, sha256 }, index) => {
+    const sum = sha256 === undefined ? '' : `<ChecksumSHA256>${sha256}</ChecksumSHA256>`;
+    return `<Part><PartNumber>${index + 1}</PartNumber><ETag>${escapedText(etag)}</ETag>${sum}</Part>`;
+  });
+  return `<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${items.join('')}</CompleteMultipartUpload>`;
+}
 
 /** Cuts a file into pieces of `partBytes`, each a list of views. */
 function piecesOf(parts: readonly Uint8Array[]): Uint8Array[][] {

@@ -1,5 +1,4 @@
 /** A storage in a bucket of S3, or of a server that speaks like it, in restic's layout. */
-import { DeleteObjectCommand, GetObjectCommand, HeadObjectCommand } from '@aws-sdk/client-s3';
 import { HoldfastError } from '../model/errors.ts';
 import { checkedLength, readBody } from './s3-body.ts';
 import { createBucket, listObjects, removeUploads } from './s3-bucket.ts';
@@ -16,20 +15,20 @@ import type { FileRef, Storage, StorageAddress } from './storage.ts';
  */
 export function createS3Storage(address: Pick<StorageAddress, 'url' | 'options'>): Storage {
   const settings = parseS3Address(address);
-  const { bucket, prefix, location } = settings;
+  const { prefix, location } = settings;
   const connection = connectS3(settings);
   const { perform } = connection;
-  const upload = createUpload(connection, bucket);
+  const upload = createUpload(connection);
 
   /** The object of a file, and its name for messages. */
   function objectOf(file: FileRef) {
     const Key = keyOf(settings, file);
-    return { target: { Bucket: bucket, Key }, subject: `${location}/${Key.slice(prefix === '' ? 0 : prefix.length + 1)}` };
+    return { key: Key, subject: `${location}/${Key.slice(prefix === '' ? 0 : prefix.length + 1)}` };
   }
 
   async function sizeOf(file: FileRef): Promise<number> {
-    const { target, subject } = objectOf(file);
-    return perform('read', subject, async (client) => checkedLength(await client.send(new HeadObjectCommand(target)), subject));
+    const { key, subject } = objectOf(file);
+    return perform('read', subject, (ask) => ask({ method: 'HEAD', key }, async (response) => checkedLength(response, subject)));
   }
 
   return {
@@ -38,29 +37,29 @@ export function createS3Storage(address: Pick<StorageAddress, 'url' | 'options'>
 
     async *list(kind) {
       for await (const page of listObjects(connection, settings, kind)) {
-        for (const { Key = '', Size = 0 } of page) {
-          const name = nameIn(settings, kind, Key);
-          if (name !== undefined) yield { name, sizeBytes: Size };
+        for (const { key, sizeBytes } of page) {
+          const name = nameIn(settings, kind, key);
+          if (name !== undefined) yield { name, sizeBytes };
         }
       }
     },
 
     async read(file, range) {
-      const { target, subject } = objectOf(file);
+      const { key, subject } = objectOf(file);
       // There is no way to ask for no bytes.
       if (range?.length === 0) return sizeOf(file).then(() => Buffer.alloc(0));
-      const Range = range && `bytes=${range.offset}-${range.offset + range.length - 1}`;
-      return perform('read', subject, async (client) =>
-        readBody(await client.send(new GetObjectCommand({ ...target, Range })), subject, file.kind, range),
+      const headers = range && { range: `bytes=${range.offset}-${range.offset + range.length - 1}` };
+      return perform('read', subject, (ask) =>
+        ask({ method: 'GET', key, ...(headers && { headers }) }, (response) => readBody(response, subject, file.kind, range)),
       );
     },
 
     sizeOf,
 
     async write(file, parts) {
-      const { target, subject } = objectOf(file);
+      const { key, subject } = objectOf(file);
       try {
-        await upload({ key: target.Key, subject, headers: headersOf(settings, file) }, parts);
+        await upload({ key, subject, headers: headersOf(settings, file) }, parts);
       } catch (error) {
         // Nothing but the bucket can be missing.
         if (!isMissing(error)) throw error;
@@ -69,16 +68,16 @@ export function createS3Storage(address: Pick<StorageAddress, 'url' | 'options'>
     },
 
     async remove(file) {
-      const { target, subject } = objectOf(file);
+      const { key, subject } = objectOf(file);
       try {
-        await perform('remove', subject, (client) => client.send(new DeleteObjectCommand(target)));
+        await perform('remove', subject, (ask) => ask({ method: 'DELETE', key }));
       } catch (error) {
         if (!isMissing(error)) throw error;
       }
     },
 
     removeLeftovers: (olderThanMs) => removeUploads(connection, settings, olderThanMs),
-    close: async () => connection.close(),
+    close: () => connection.close(),
   };
 }
 
