@@ -2,6 +2,7 @@
 import { hostname } from 'node:os';
 import type { Configuration, CutWay, Hooks, VolumeConfiguration } from '../control/configuration/configuration.ts';
 import { type Cut, createCut } from '../control/cut/cut.ts';
+import { askHalting } from '../control/cut/halting.ts';
 import { dumpFolderOf, type Journal, removeJournal, writeJournal } from '../control/cut/journal.ts';
 import { type CutPlan, planCut, type VolumeOfCut } from '../control/cut/plan.ts';
 import { runHook, runHooks } from '../control/hooks/hooks.ts';
@@ -110,7 +111,7 @@ async function openCut(options: ConsistentCutOptions, journal?: Omit<Journal, 'g
   const inventory = await containers.inventory(signal);
   const wanted = volumesOfCut(options, inventory);
   const facts = await askApplications(inventory, wanted, hostname(), applications);
-  const plan = planCut(inventory, wanted, facts);
+  const plan = planCut(inventory, wanted, facts, await askHalting(inventory, wanted, containers));
   tell(plan, output);
   if (journal === undefined) return live;
   const dumps = plan.volumes.some(({ way }) => way === 'dump');

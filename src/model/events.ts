@@ -41,10 +41,10 @@ export type EngineEvent =
   | {
       event: 'cut-planned';
       volumes: { volume: string; way: 'live' | 'pause' | 'stop' | 'dump'; reason: string; containers: string[] }[];
-      halts: { container: string; action: 'pause' | 'stop' }[][];
+      halts: { container: string; action: 'pause' | 'stop' | 'scale' }[][];
     }
   /** All containers that were halted run again; longest first. */
-  | { event: 'cut-finished'; containers: { container: string; action: 'pause' | 'stop'; downtimeMs: number }[] }
+  | { event: 'cut-finished'; containers: { container: string; action: 'pause' | 'stop' | 'scale'; downtimeMs: number }[] }
   | { event: 'restored'; volume: string; snapshot: string; target: string; result: RestoreResult }
   | { event: 'finding'; finding: CheckFinding }
   | ({ event: 'snapshot-copied' } & CopiedSnapshot)

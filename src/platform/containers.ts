@@ -22,8 +22,22 @@ export interface Containers {
    * asked to run.
    */
   exec(id: string, command: readonly string[], options: ExecOptions): Promise<ExecResult>;
+  /** A service of the Engine's Swarm. Undefined when there is no such service. @throws `engine` also where the Engine manages no Swarm. */
+  inspectService(id: string): Promise<ServiceDetails | undefined>;
+  /** Sets how many replicas a service is to have, and doesn't wait for them. Harmless when it has so many. @throws `unsupported` for others. */
+  scaleService(id: string, replicas: number): Promise<void>;
   close(): void;
 }
+
+export type ServiceDetails = {
+  name: string;
+  /** How many there are to be; undefined for a service that isn't replicated: it has a task on every node, or is a job. */
+  replicas: number | undefined;
+  /** Tasks that run, and are healthy where they have a health check; on all nodes. */
+  running: number;
+  /** Tasks that run, or are about to, or have not ended yet. */
+  alive: number;
+};
 
 export type ContainerDetails = {
   state: 'running' | 'paused' | 'stopped' | 'restarting';

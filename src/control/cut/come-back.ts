@@ -43,19 +43,27 @@ export async function comeBack(
 
 /** A container that somebody has removed meanwhile was not lost by us. */
 async function resume(entry: JournalEntry, { containers, clock, onBack }: ComeBackOptions): Promise<HoldfastError | undefined> {
-  const { id, action } = entry;
+  const { id } = entry;
   for (let attempt = 1; ; attempt++) {
     try {
-      if (action === 'pause') await containers.unpause(id);
-      else await containers.start(id);
+      await undo(entry, containers);
       onBack?.(id);
       return undefined;
     } catch (error) {
-      if ((await containers.inspect(id).catch(() => 'unknown')) === undefined) return undefined;
+      if (entry.action !== 'scale' && (await containers.inspect(id).catch(() => 'unknown')) === undefined) return undefined;
       if (attempt >= attempts) return down(entry, error instanceof Error ? error.message : String(error), error);
       await clock.sleep(firstWaitMs * attempt);
     }
   }
+}
+
+async function undo(entry: JournalEntry, containers: Containers): Promise<void> {
+  const { id } = entry;
+  if (entry.action === 'scale') {
+    // A service that is gone, or was scaled by somebody else meanwhile, is theirs to say.
+    if ((await containers.inspectService(id))?.replicas === 0) await containers.scaleService(id, entry.replicas);
+  } else if (entry.action === 'pause') await containers.unpause(id);
+  else await containers.start(id);
 }
 
 async function awaitHealth(
@@ -66,10 +74,9 @@ async function awaitHealth(
   let seen = 'it cannot be inspected';
   for (let waitMs = firstWaitMs; ; waitMs = Math.min(2 * waitMs, longestWaitMs)) {
     try {
-      const details = await containers.inspect(entry.id);
-      if (details === undefined) return undefined;
-      if (details.state === 'running' && (details.health === undefined || details.health === 'healthy')) return undefined;
-      seen = details.state === 'running' ? `its health is "${details.health}"` : `it is ${details.state}`;
+      const wrong = entry.action === 'scale' ? await shortageOf(entry.id, containers) : await illnessOf(entry.id, containers);
+      if (wrong === undefined) return undefined;
+      seen = wrong;
     } catch (error) {
       seen = error instanceof Error ? error.message : String(error);
     }
@@ -78,12 +85,30 @@ async function awaitHealth(
   }
 }
 
-const down = ({ name, action }: JournalEntry, why: string, cause?: unknown) =>
-  new HoldfastError(
-    'container-down',
-    `container ${name} was ${action === 'pause' ? 'paused' : 'stopped'} for the backup and did not come back: ${why}`,
-    {
-      cause,
-      remedy: `docker ${action === 'pause' ? 'unpause' : 'start'} ${name}; the snapshots are as good as they say`,
-    },
-  );
+/** What is wrong with a container; undefined when it is well, or gone. */
+async function illnessOf(id: string, containers: Containers): Promise<string | undefined> {
+  const details = await containers.inspect(id);
+  if (details === undefined) return undefined;
+  if (details.state !== 'running') return `it is ${details.state}`;
+  return details.health === undefined || details.health === 'healthy' ? undefined : `its health is "${details.health}"`;
+}
+
+/** Swarm counts a task as running when it is healthy. */
+async function shortageOf(id: string, containers: Containers): Promise<string | undefined> {
+  const service = await containers.inspectService(id);
+  if (service?.replicas === undefined || service.running >= service.replicas) return undefined;
+  return `${service.running} of its ${service.replicas} tasks run`;
+}
+
+const down = (entry: JournalEntry, why: string, cause?: unknown) => {
+  const { name, action } = entry;
+  const what = { pause: `container ${name} was paused`, stop: `container ${name} was stopped`, scale: `service ${name} was scaled to 0` }[
+    action
+  ];
+  const again =
+    entry.action === 'scale' ? `service scale ${name}=${entry.replicas}` : `${action === 'pause' ? 'unpause' : 'start'} ${name}`;
+  return new HoldfastError('container-down', `${what} for the backup and did not come back: ${why}`, {
+    cause,
+    remedy: `docker ${again}; the snapshots are as good as they say`,
+  });
+};

@@ -7,9 +7,11 @@ import type { Containers } from '../../platform/containers.ts';
 import type { Inventory } from '../../platform/platform.ts';
 import type { HeldApplication } from '../recipes/prepare.ts';
 import { comeBack } from './come-back.ts';
-import { findJournals, type Journal, writeJournal } from './journal.ts';
+import { findJournals, type Journal, type JournalEntry, writeJournal } from './journal.ts';
 import { isAwaitedHealthy } from './order.ts';
 import { type CutPlan, type Halt, type PlannedVolume, type VolumeOfCut, writersOf } from './plan.ts';
+import { createScaler } from './scaler.ts';
+import { serviceIdOf } from './stoppable.ts';
 
 export type CutOptions = {
   containers: Containers;
@@ -31,7 +33,7 @@ export type CutOptions = {
 
 export type CutResult = {
   /** Of each container that was halted, longest first. */
-  downtimes: { container: string; action: 'pause' | 'stop'; downtimeMs: number }[];
+  downtimes: { container: string; action: Halt['action']; downtimeMs: number }[];
   failures: HoldfastError[];
   /** Whether all that was halted runs again, healthy or not: only then the journal can go. */
   isBack: boolean;
@@ -58,6 +60,12 @@ export function createCut(options: CutOptions): Cut {
   let back: Promise<void> | undefined;
   let timer: NodeJS.Timeout | undefined;
 
+  const scaler = createScaler(options);
+  const entryOf = (halt: Halt): JournalEntry =>
+    halt.action === 'scale' ? scaler.entryOf(halt.service) : { id: halt.container.id, name: halt.container.name, action: halt.action };
+  /** All tasks of a service have the same. */
+  const entriesOf = (group: readonly Halt[]): JournalEntry[] => [...new Map(group.map(entryOf).map((entry) => [entry.id, entry])).values()];
+
   const bringBack = (): Promise<void> => {
     back ??= bringBackNow();
     return back;
@@ -69,14 +77,13 @@ export function createCut(options: CutOptions): Cut {
     clearTimeout(timer);
     signal.removeEventListener('abort', onAbort);
     await halting.catch(() => undefined);
-    const groups = plan.halts.map((group) => group.filter(({ container }) => halted.has(container.id)).map(entryOf));
+    const groups = plan.halts.map((group) => entriesOf(group.filter(({ container }) => halted.has(container.id))));
     const all = [...halted.values()].map(({ halt }) => halt.container);
     const result = await comeBack(groups, {
       ...options,
       isAwaited: (id) => all.some((container) => container.id === id && isAwaitedHealthy(container, all)),
       onBack: (id) => {
-        const entry = halted.get(id);
-        if (entry !== undefined) entry.untilMs = nowMs();
+        for (const entry of halted.values()) if (entryOf(entry.halt).id === id) entry.untilMs = nowMs();
       },
     });
     failures.push(...result.failures);
@@ -89,8 +96,8 @@ export function createCut(options: CutOptions): Cut {
 
   async function haltAll(): Promise<void> {
     await refuseOthers(options);
-    await refuseVanishing(containers, plan);
-    await writeJournal(options.stateFolder, { ...options.journal, groups: plan.halts.map((group) => group.map(entryOf)) });
+    await scaler.look(plan.halts.flat());
+    await writeJournal(options.stateFolder, { ...options.journal, groups: plan.halts.map(entriesOf) });
     await refuseOthers(options);
     timer = setTimeout(() => {
       broken = true;
@@ -111,7 +118,8 @@ export function createCut(options: CutOptions): Cut {
     const { id } = halt.container;
     const held = options.applications.some((application) => application.container === id);
     halted.set(id, { halt, sinceMs: held ? startedMs : nowMs(), untilMs: undefined });
-    if (halt.action === 'pause') await containers.pause(id);
+    if (halt.action === 'scale') await scaler.scaleDown(halt);
+    else if (halt.action === 'pause') await containers.pause(id);
     else await containers.stop(id, { timeoutMs: options.stopTimeoutMs });
   }
 
@@ -152,8 +160,6 @@ export function createCut(options: CutOptions): Cut {
   };
 }
 
-const entryOf = ({ container: { id, name }, action }: Halt) => ({ id, name, action });
-
 const tooLong = (maxDowntimeMs: number) =>
   new HoldfastError('container-down', `containers were halted for ${maxDowntimeMs / 1000} s, and came back before everything was read`, {
     remedy: 'the snapshots are graded crash; allow more with --max-downtime, or find out why reading takes so long',
@@ -161,21 +167,15 @@ const tooLong = (maxDowntimeMs: number) =>
 
 /** Two runs that halt the same containers would bring back what the other still reads. Each writes its journal before it looks; those of the dead are undone at the start. */
 async function refuseOthers({ stateFolder, plan }: CutOptions): Promise<void> {
-  const ids = new Set(plan.halts.flat().map(({ container }) => container.id));
+  // Of tasks of Swarm, the other one may have halted the service or the container.
+  const ids = new Set<string | undefined>(plan.halts.flat().flatMap(({ container }) => [container.id, serviceIdOf(container)]));
   for (const { journal, life } of await findJournals(stateFolder)) {
     const same = journal.groups.flat().find(({ id }) => ids.has(id));
     if (life === 'own' || life === 'dead' || same === undefined) continue;
-    throw new HoldfastError('locked', `container ${same.name} is halted by another backup (run ${journal.run})`);
-  }
-}
-
-async function refuseVanishing(containers: Containers, plan: CutPlan): Promise<void> {
-  const stops = plan.halts.flat().filter(({ action }) => action === 'stop');
-  for (const { container } of stops) {
-    if (!(await containers.inspect(container.id))?.removedWhenStopped) continue;
-    throw new HoldfastError('unsupported', `container ${container.name} would be removed when it stops (--rm)`, {
-      remedy: 'use `cut: pause`',
-    });
+    throw new HoldfastError(
+      'locked',
+      `${same.action === 'scale' ? 'service' : 'container'} ${same.name} is halted by another backup (run ${journal.run})`,
+    );
   }
 }
 
@@ -184,6 +184,8 @@ function longest({ writers }: PlannedVolume, halted: ReadonlyMap<string, Halted>
   if (times.length === 0) return undefined;
   return Math.max(...times.map(({ sinceMs, untilMs }) => Math.round((untilMs ?? sinceMs) - sinceMs)));
 }
+
+const ends: ReadonlySet<Halt['action'] | undefined> = new Set(['stop', 'scale']);
 
 /**
  * The truth about a volume: what ran at the end of the reading decides, not what was planned.
@@ -198,5 +200,5 @@ function gradeOf(volume: PlannedVolume, { plan, volumes }: CutOptions, after: In
   const actions = new Map(plan.halts.flat().map(({ container, action }) => [container.id, action]));
   // A container that was stopped is none of these any more.
   if (now.some(({ id, state }) => actions.get(id) !== 'pause' || state !== 'paused')) return 'crash';
-  return volume.writers.every(({ id }) => actions.get(id) === 'stop') ? 'stopped' : 'paused';
+  return volume.writers.every(({ id }) => ends.has(actions.get(id))) ? 'stopped' : 'paused';
 }

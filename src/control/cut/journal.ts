@@ -8,7 +8,10 @@ import { HoldfastError } from '../../model/errors.ts';
 import { judgeProcess, ownEvidence, type ProcessEvidence } from '../../repository/process-evidence.ts';
 import type { Hook } from '../configuration/configuration.ts';
 
-export type JournalEntry = { id: string; name: string; action: 'pause' | 'stop' };
+/** A container that was paused or stopped, or a Swarm service that was scaled to 0 and had so many replicas. */
+export type JournalEntry =
+  | { id: string; name: string; action: 'pause' | 'stop' }
+  | { id: string; name: string; action: 'scale'; replicas: number };
 
 export type Journal = {
   run: string;

@@ -4,7 +4,8 @@ import { HoldfastError } from '../../model/errors.ts';
 import type { ContainerState, Inventory, MountedBy, PlatformContainer } from '../../platform/platform.ts';
 import { applicationOfImage } from '../recipes/application.ts';
 import { haltGroups } from './order.ts';
-import { type ApplicationFacts, planCut, type VolumeOfCut } from './plan.ts';
+import { type ApplicationFacts, planCut as decide, type VolumeOfCut } from './plan.ts';
+import type { HaltingFacts } from './stoppable.ts';
 
 type Wanted = { image?: string; state?: ContainerState; dependsOn?: string[]; labels?: Record<string, string> };
 
@@ -41,6 +42,9 @@ const facts = (more: Partial<ApplicationFacts> = {}): ApplicationFacts => ({
   ownContainer: undefined,
   ...more,
 });
+const stoppable: HaltingFacts = { vanishing: new Set(), services: new Map() };
+const planCut = (known: Inventory, volumes: readonly VolumeOfCut[], applications: ApplicationFacts, halting = stoppable) =>
+  decide(known, volumes, applications, halting);
 const wayOf = (users: MountedBy[], more: Partial<VolumeOfCut> = {}, known = facts(), labels = {}) =>
   planCut(inventory({ data: users }, labels), [volume('data', more)], known).volumes[0]?.way;
 
@@ -115,6 +119,52 @@ test('what cannot be is refused', () => {
   assert.throws(() => wayOf([], { ...dump, app: 'postgres' }), code('usage'));
   const redis = writes(container('redis', { image: 'redis' }));
   assert.throws(() => wayOf([redis], dump, facts({ redisAppendOnly: new Map([['id-redis', true]]) })), /append-only/);
+});
+
+test('what stops for good is paused unless it was asked to be stopped: then that is refused', () => {
+  const redis = writes(container('redis', { image: 'redis:7' }));
+  const known = inventory({ data: [redis] });
+  const vanishing = { ...stoppable, vanishing: new Set(['id-redis']) };
+  const planned = planCut(known, [volume('data')], facts(), vanishing);
+  assert.deepEqual(planned.volumes[0]?.way, 'pause');
+  assert.match(planned.volumes[0]?.reason ?? '', /shop-redis-1 would be removed when it stops \(--rm\)/);
+  assert.deepEqual(
+    planned.halts.flat().map(({ action }) => action),
+    ['pause'],
+  );
+  const asked = () => planCut(known, [volume('data', { way: 'stop' })], facts(), vanishing);
+  assert.throws(asked, (error) => error instanceof HoldfastError && error.code === 'unsupported' && error.volume === 'data');
+  // One that doesn't run is not touched, and one that only reads isn't either.
+  const still = inventory({ data: [writes(container('redis', { state: 'exited' })), reads(container('web'))] });
+  assert.deepEqual(planCut(still, [volume('data', { way: 'stop' })], facts(), vanishing).halts, []);
+});
+
+test('a container that restarts again and again is not halted: the volume is uncertain', () => {
+  const planned = planCut(
+    inventory({ data: [writes(container('web', { state: 'restarting' }))] }),
+    [volume('data', { way: 'stop' })],
+    facts(),
+  );
+  assert.deepEqual([planned.halts, planned.volumes[0]?.uncertain], [[], true]);
+});
+
+test('a replicated service of Swarm is scaled to 0, all its tasks as one; others are paused or refused', () => {
+  const task = (number: number) => ({ ...container('web', { labels: { 'com.docker.swarm.service.id': 's' } }), id: `t${number}` });
+  const known = inventory({ data: [writes(task(1)), writes(task(2))] });
+  const service = (replicas: number | undefined) => ({ ...stoppable, services: new Map([['s', { id: 's', name: 'shop_web', replicas }]]) });
+  const stop = [volume('data', { way: 'stop' })];
+  assert.deepEqual(
+    planCut(known, stop, facts(), service(2)).halts.map((group) => group.map(({ container: { id }, action }) => [id, action])),
+    [
+      [
+        ['t1', 'scale'],
+        ['t2', 'scale'],
+      ],
+    ],
+  );
+  assert.throws(() => planCut(known, stop, facts(), service(undefined)), /service shop_web, which is not replicated/);
+  assert.throws(() => planCut(known, stop, facts()), /manages no Swarm/);
+  assert.equal(planCut(known, [volume('data')], facts(), service(undefined)).volumes[0]?.way, 'pause');
 });
 
 test('applications by their images', () => {

@@ -4,6 +4,7 @@ import type { Inventory, PlatformContainer } from '../../platform/platform.ts';
 import type { CutWay, KnownApp } from '../configuration/configuration.ts';
 import { applicationOfImage } from '../recipes/application.ts';
 import { haltGroups } from './order.ts';
+import { type HaltingFacts, type SwarmService, serviceIdOf, whyUnstoppable } from './stoppable.ts';
 
 export type VolumeOfCut = {
   name: string;
@@ -39,7 +40,9 @@ export type PlannedVolume = {
   known: boolean;
 };
 
-export type Halt = { container: PlatformContainer; action: 'pause' | 'stop' };
+/** Tasks of a Swarm service end when it is scaled to 0; each of them has a halt, with the same service. */
+export type Halt = { container: PlatformContainer; action: 'pause' | 'stop' } | ScaleHalt;
+export type ScaleHalt = { container: PlatformContainer; action: 'scale'; service: SwarmService };
 
 export type CutPlan = {
   volumes: PlannedVolume[];
@@ -50,28 +53,30 @@ export type CutPlan = {
 /** Labels of volumes and containers, for those who prefer them to holdfast.yaml. A volume's goes before a container's. */
 const wayLabel = 'holdfast.cut';
 const ways: readonly string[] = ['live', 'pause', 'stop', 'dump'];
-const swarmLabel = 'com.docker.swarm.service.id';
 
 /**
- * Containers that use a volume read-only are left alone, and so are those that don't run.
- * @throws `usage` when a volume is to be dumped and there is no tool for it, or a label names no way; `unsupported` when something would have to
- * be stopped that comes back by itself.
+ * Containers that use a volume read-only are left alone, and so are those that don't run. What cannot be stopped is paused, unless somebody asked
+ * for the stop.
+ * @throws `usage` when a volume is to be dumped and there is no tool for it, or a label names no way; `unsupported` when something is to be
+ * stopped that comes back by itself, or never.
  */
-export function planCut(inventory: Inventory, volumes: readonly VolumeOfCut[], facts: ApplicationFacts): CutPlan {
-  const planned = volumes.map((volume) => planVolume(inventory, volume, facts));
+export function planCut(inventory: Inventory, volumes: readonly VolumeOfCut[], facts: ApplicationFacts, halting: HaltingFacts): CutPlan {
+  const planned = volumes.map((volume) => planVolume(inventory, volume, facts, halting));
   const actions = new Map<string, Halt>();
   for (const { way, writers } of planned) {
     if (way !== 'pause' && way !== 'stop') continue;
     for (const container of writers) {
-      if (container.id === facts.ownContainer || container.state !== 'running') continue;
-      if (way === 'stop') refuseUnstoppable(container);
-      if (way === 'stop' || !actions.has(container.id)) actions.set(container.id, { container, action: way });
+      if (!isHaltable(container, facts)) continue;
+      if (way === 'stop') actions.set(container.id, stopOf(container, halting));
+      else if (!actions.has(container.id)) actions.set(container.id, { container, action: 'pause' });
     }
   }
   const containers = [...actions.values()].map(({ container }) => container);
   const halts = haltGroups(containers, inventory.containers).map((group) => group.map(({ id }) => actions.get(id) as Halt));
   return { volumes: planned, halts };
 }
+
+const isHaltable = ({ id, state }: PlatformContainer, { ownContainer }: ApplicationFacts) => id !== ownContainer && state === 'running';
 
 const isActive = ({ state }: PlatformContainer) => state === 'running' || state === 'paused' || state === 'restarting';
 
@@ -90,18 +95,26 @@ export function writersOf(
 
 const overlap = (a: string, b: string) => `${a}/`.startsWith(`${b}/`) || `${b}/`.startsWith(`${a}/`);
 
-function planVolume(inventory: Inventory, volume: VolumeOfCut, facts: ApplicationFacts): PlannedVolume {
+function stopOf(container: PlatformContainer, { services }: HaltingFacts): Halt {
+  const service = services.get(serviceIdOf(container) ?? '');
+  return service === undefined ? { container, action: 'stop' } : { container, action: 'scale', service };
+}
+
+function planVolume(inventory: Inventory, volume: VolumeOfCut, facts: ApplicationFacts, halting: HaltingFacts): PlannedVolume {
   const writers = writersOf(inventory, volume);
   const app = volume.app ?? onlyOne(writers.map(({ image }) => applicationOfImage(image)).filter((found) => found !== undefined));
   const label = labelledWay(inventory, volume, writers);
-  const asked = volume.way !== 'auto' ? { way: volume.way, reason: 'as asked' } : (label ?? chooseWay(volume, writers, app, facts));
-  if (asked.way === 'dump') refuseUndumpable(volume.name, writers, app, facts);
+  const asked = volume.way !== 'auto' ? { way: volume.way, reason: 'as asked' } : label;
+  const unstoppable = writers.find((container) => isHaltable(container, facts) && whyUnstoppable(container, halting) !== undefined);
+  const chosen = asked ?? withoutStop(chooseWay(volume, writers, app, facts), unstoppable, halting);
+  if (chosen.way === 'dump') refuseUndumpable(volume.name, writers, app, facts);
+  if (chosen.way === 'stop' && unstoppable !== undefined) refuseUnstoppable(volume.name, unstoppable, halting);
   return {
     name: volume.name,
-    ...asked,
+    ...chosen,
     app,
     writers,
-    uncertain: writers.some(({ id, state }) => id === facts.ownContainer || state !== 'running'),
+    uncertain: writers.some((container) => !isHaltable(container, facts)),
     known: volume.engineVolume !== undefined,
   };
 }
@@ -174,14 +187,19 @@ function refuseUndumpable(name: string, writers: readonly PlatformContainer[], a
   });
 }
 
-/** Swarm starts another in its place, which would write to the volume while it is read. */
-function refuseUnstoppable(container: PlatformContainer): void {
-  if (container.labels[swarmLabel] === undefined) return;
+function withoutStop(
+  chosen: { way: CutWay; reason: string },
+  unstoppable: PlatformContainer | undefined,
+  halting: HaltingFacts,
+): { way: CutWay; reason: string } {
+  if (chosen.way !== 'stop' || unstoppable === undefined) return chosen;
+  return { way: 'pause', reason: `container ${unstoppable.name} ${whyUnstoppable(unstoppable, halting)}` };
+}
+
+function refuseUnstoppable(volume: string, container: PlatformContainer, halting: HaltingFacts): never {
   throw new HoldfastError(
     'unsupported',
-    `container ${container.name} belongs to a Swarm service, which would start another one in its place`,
-    {
-      remedy: 'use `cut: pause`, or scale the service to 0 around the backup: docker service scale SERVICE=0',
-    },
+    `volume ${volume} cannot be read stopped: container ${container.name} ${whyUnstoppable(container, halting)}`,
+    { volume, remedy: 'use `cut: pause`; nothing was halted' },
   );
 }

@@ -5,6 +5,7 @@ import { HoldfastError } from '../../model/errors.ts';
 import type { ContainerDetails, Containers, ExecOptions, ExecResult } from '../containers.ts';
 import { type DockerEngine, isNotFound } from './engine.ts';
 import { readInventory } from './inventory.ts';
+import { inspectService, scaleService } from './swarm.ts';
 
 /** So much of what a program prints is kept: the end, where programs say why they failed. */
 const maxOutputBytes = 64 * 1024;
@@ -58,6 +59,8 @@ export function createDockerContainers(engine: DockerEngine): Containers {
       }),
     start: (id) => change('start', id, (container, abortSignal) => container.start({ abortSignal }), { states: ['running'] }),
     exec: (id, command, options) => exec(engine, id, command, options),
+    inspectService: (id) => inspectService(engine, id),
+    scaleService: (id, replicas) => scaleService(engine, id, replicas),
     close: () => engine.close(),
   };
 }
