@@ -101,7 +101,9 @@ export async function startApplication(application: Application, programs: Progr
     'github-data': (root) => makeGithub(root, choice.seed),
     'auto-claude-data': (root) => makeState(root, choice.seed, choice.scale),
   };
+  // Volumes alone: containers that share a network are to be created when the other runs.
   await compose('up', '--no-start');
+  await compose('down');
   for (const [name, make] of Object.entries(contents) as [VolumeName, (root: string) => void][]) {
     const root = join(scratch, name);
     mkdirSync(root);
@@ -119,7 +121,7 @@ export async function startApplication(application: Application, programs: Progr
 export const queued = async ({ docker, container }: Application): Promise<number> =>
   Number(await docker('exec', await container('redis'), 'redis-cli', 'llen', 'tasks'));
 
-const [patienceMs, lookMs] = [6_000, 50];
+const [patienceMs, lookMs] = [20_000, 50];
 
 /** Waits until ten more numbers are in the queue. @throws DemoFailure. */
 export async function workGoesOn(application: Application): Promise<void> {

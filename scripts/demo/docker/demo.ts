@@ -64,12 +64,13 @@ export async function runDockerDemo(scale: number): Promise<number> {
 async function prepare(programs: Programs, scratch: string, endings: (() => unknown)[], scale: number): Promise<Demo> {
   chapter('An application and its five volumes');
   const engine = await findEngine(programs);
-  endings.push(engine.stop);
+  if (engine.stop) endings.push(engine.stop);
   say(engine.name);
   for (const name of ['redis-server', 'busybox'] as const) requireProgram(name);
   const client = requireProgram('docker');
   const image = `${basename(scratch).toLowerCase()}:demo`;
-  endings.push(() => programs.run(client, ['rmi', '--force', image]));
+  // A private Engine takes all with it.
+  if (!engine.stop) endings.push(() => dockerSaid(programs, client, ['rmi', '--force', image]));
   await dockerSaid(programs, client, ['import', ...imageChanges, makeImageArchive('redis', scratch), image]);
   const application = createApplication({
     folder: join(scratch, 'auto-claude'),
@@ -77,7 +78,7 @@ async function prepare(programs: Programs, scratch: string, endings: (() => unkn
     programs,
     composeCommand: await findCompose(programs),
   });
-  endings.push(() => application.compose('down', '--volumes', '--timeout', '1'));
+  if (!engine.stop) endings.push(() => application.compose('down', '--volumes', '--timeout', '1'));
   await startApplication(application, programs, scratch, {
     seed: 'holdfast-demo',
     scale,

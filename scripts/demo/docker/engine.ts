@@ -72,7 +72,8 @@ export function createPrograms(environment: NodeJS.ProcessEnv): Programs {
 export type DemoEngine = {
   /** Which it is, for people. */
   name: string;
-  stop(): Promise<void>;
+  /** Ends a private one with all that is in it; undefined for the user's. */
+  stop: (() => Promise<void>) | undefined;
 };
 
 /** Administrators' programs are there, also when they are not in an ordinary user's PATH. */
@@ -82,7 +83,7 @@ const systemFolders = ['/usr/local/sbin', '/usr/sbin', '/sbin'];
 export async function findEngine(programs: Programs): Promise<DemoEngine> {
   const client = requireProgram('docker');
   const version = await programs.run(client, ['version', '--format', '{{.Server.Version}}']);
-  if (version.exitCode === 0) return { name: `in the Docker Engine that answers (${version.stdout.trim()})`, stop: async () => undefined };
+  if (version.exitCode === 0) return { name: `in the Docker Engine that answers (${version.stdout.trim()})`, stop: undefined };
   const daemon = findProgram('dockerd', systemFolders);
   if (process.getuid?.() !== 0 || daemon === undefined) {
     throw new DemoFailure(
