@@ -60,10 +60,14 @@ export class DirectoryLane {
   private readonly stat = new Stat();
   /** A directory that holds one of these is left out, but for them. */
   private readonly tagNames: ReadonlySet<RawString>;
+  /** Directories in which files are read from somewhere else: nothing of these is taken over unseen. */
+  private readonly substituted: ReadonlySet<string>;
 
   constructor(options: DirectoryLaneOptions) {
     this.o = options;
     this.tagNames = new Set(options.volume.excludeIfPresent.map(rawFromText));
+    const substitutes = [...(options.volume.substitutes?.keys() ?? [])];
+    this.substituted = new Set(substitutes.map((path) => path.slice(0, Math.max(0, path.lastIndexOf('/')))));
   }
 
   async list({ directory, path, parentTree }: DirectoryTask): Promise<TaskResult> {
@@ -185,7 +189,7 @@ export class DirectoryLane {
   private matchParent(fd: number, path: RawString, names: readonly RawString[], parent: Buffer): UnchangedListing | undefined {
     const { stat } = this;
     const { volume, excludes, root, index } = this.o;
-    if (volume.changes.force) return undefined;
+    if (volume.changes.force || this.substituted.has(path)) return undefined;
     const scan = new TreeScan(parent);
     const found: UnchangedListing = { subdirectories: [], subdirectorySlots: [], files: 0, bytes: 0 };
     let slot = 0;
@@ -266,7 +270,10 @@ export class DirectoryLane {
       this.gone(-1, join(path, name), statted);
       return undefined;
     }
-    if (parent !== undefined && this.isUnchanged(parent)) {
+    const substitutes = this.substituted.has(path) ? this.o.volume.substitutes : undefined;
+    const isSubstituted = substitutes?.has(join(path, name)) === true;
+    if (isSubstituted && substitutes?.get(join(path, name)) === undefined) return undefined;
+    if (parent !== undefined && !isSubstituted && this.isUnchanged(parent)) {
       if (this.o.excludes.excludes(join(path, name), name, parent.type === 'dir')) return undefined;
       if (parent.type === 'dir') return { ...parent, subtree: undefined };
       this.countUnmodified(parent);
@@ -275,7 +282,7 @@ export class DirectoryLane {
     const node = nodeFromStat(name, stat, this.o.volume.withAtime);
     if (node.type === 'socket' || node.type === 'irregular') return undefined;
     if (this.o.excludes.excludes(join(path, name), name, node.type === 'dir')) return undefined;
-    if (node.type === 'file') return this.lookAtFile(fd, node, parent);
+    if (node.type === 'file') return this.lookAtFile(fd, node, parent, isSubstituted);
     const complete = this.o.entries.complete(fd, node, parent);
     if (complete?.type === 'dir' && this.o.volume.oneFileSystem && stat.device !== this.o.root.device) {
       // A mount point: the directory is the volume's, what is mounted there isn't.
@@ -300,9 +307,9 @@ export class DirectoryLane {
     this.o.count('totalBytesProcessed', Number(size));
   }
 
-  private lookAtFile(fd: number, node: TreeNode, parent: TreeNode | undefined): TreeNode | undefined {
+  private lookAtFile(fd: number, node: TreeNode, parent: TreeNode | undefined, mustRead: boolean): TreeNode | undefined {
     const { count, index, volume } = this.o;
-    if (!contentUnchanged(node, parent, volume.changes) || !(parent.content as BlobId[]).every((id) => index.has(id, 'data'))) {
+    if (mustRead || !contentUnchanged(node, parent, volume.changes) || !(parent.content as BlobId[]).every((id) => index.has(id, 'data'))) {
       count('totalFilesProcessed', 1);
       count(parent?.type === 'file' ? 'filesChanged' : 'filesNew', 1);
       return node;

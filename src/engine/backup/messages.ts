@@ -29,6 +29,11 @@ export type VolumeStart = {
   oneFileSystem: boolean;
   withAtime: boolean;
   changes: ChangeDetection;
+  /**
+   * Files whose content is read from somewhere else, by their paths in the volume: absolute paths of copies that are consistent. All else of them is
+   * as it stands in the volume. Undefined leaves a file out.
+   */
+  substitutes?: ReadonlyMap<RawString, string | undefined>;
 };
 
 export type LaneSettings = {
@@ -65,6 +70,8 @@ export type TaskResult =
 export type BackupCall =
   | { call: 'volume'; lane: number; volume: VolumeStart }
   | { call: 'tasks'; tasks: BackupTask[] }
+  /** Saves blobs of data that lie one behind the other in memory, which is the lane's until it answers: with their ids, 32 bytes each. */
+  | { call: 'blobs'; lane: number; memory: SharedArrayBuffer; lengths: number[] }
   /** Waits for packs on their way; answered with PartialPack[]. */
   | { call: 'drain' };
 

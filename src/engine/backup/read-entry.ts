@@ -1,5 +1,6 @@
 /** One entry of a directory becomes a node: whatever it is, and whatever happens to it meanwhile. */
 
+import { openSync } from 'node:fs';
 import type { FileProblem } from '../../model/events.ts';
 import type { TreeNode } from '../../model/node.ts';
 import type { RawString } from '../../model/raw-bytes.ts';
@@ -19,6 +20,8 @@ export type EntryReaderOptions = {
   count: Counter;
   withAtime: boolean;
   changes: ChangeDetection;
+  /** Absolute path of what is read instead of a file; undefined for the file itself. */
+  substituteOf?: (name: RawString) => string | undefined;
   /** `name` is in the directory that is being read. */
   onProblem: (name: RawString, problem: FileProblem, message: string) => void;
   /** Told of attributes that could not be read. */
@@ -36,7 +39,8 @@ export type EntryReader = {
   complete(directory: number, node: TreeNode, parent: TreeNode | undefined): TreeNode | undefined;
 };
 
-export function createEntryReader({ reader, count, withAtime, changes, onProblem, onWarning }: EntryReaderOptions): EntryReader {
+export function createEntryReader(options: EntryReaderOptions): EntryReader {
+  const { reader, count, withAtime, changes, substituteOf, onProblem, onWarning } = options;
   const before = new Stat();
   const after = new Stat();
   const setAttributes = (node: TreeNode, list: ListAttributes) => completeAttributes(node, list, onWarning);
@@ -86,6 +90,18 @@ export function createEntryReader({ reader, count, withAtime, changes, onProblem
     }
   }
 
+  /** Nobody else writes to the copy: what it is at opening it is all the while. */
+  function readSubstitute(node: TreeNode, path: string): Promise<TreeNode | undefined> | undefined {
+    let fd: number;
+    try {
+      fd = openSync(path, 'r');
+    } catch (error) {
+      return unreadable(node.name, -((error as NodeJS.ErrnoException).errno ?? 0), 'open its copy');
+    }
+    statFd(fd, before);
+    return readLong(fd, node);
+  }
+
   return {
     readFile(directory, name) {
       const fd = openForReading(directory, name);
@@ -97,6 +113,8 @@ export function createEntryReader({ reader, count, withAtime, changes, onProblem
         if (statted < 0) return unreadable(name, -statted, 'stat');
         if ((before.mode & S_IFMT) !== S_IFREG) return typeChanged(name);
         const node = nodeOfOpen(fd, name);
+        const substitute = substituteOf?.(name);
+        if (substitute !== undefined) return readSubstitute(node, substitute);
         const content = reader.readShort(fd, before);
         if (content !== undefined) return withContent(fd, node, content);
         long = node;
