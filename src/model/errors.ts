@@ -180,6 +180,15 @@ const ofContent: readonly ErrorCode[] = ['damaged', 'file-missing', 'unsafe-name
 /** Whether an error says something about what is stored. Any other (an outage, access denied) says nothing of it, and may pass. */
 export const isOfContent = ({ code }: HoldfastError): boolean => ofContent.includes(code);
 
+/** Whether a disk could not read this file or part (EIO, a bad sector): what lies elsewhere may be readable all the same. Unknown behind a thread. */
+export function isOfMedium(error: HoldfastError): boolean {
+  let cause: unknown = error;
+  // A chain of causes is short; the bound is against one that leads back to itself.
+  for (let depth = 0; cause instanceof Error && depth < 8; depth++, cause = cause.cause)
+    if ((cause as NodeJS.ErrnoException).code === 'EIO') return true;
+  return false;
+}
+
 /** The shape in which errors cross threads and appear in JSON output. */
 export type ErrorDocument = { code: ErrorCode; message: string; remedy: string; volume?: string; file?: string };
 

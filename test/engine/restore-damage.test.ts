@@ -2,11 +2,13 @@ import assert from 'node:assert/strict';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { EngineEvent } from '../../src/model/events.ts';
 import type { BlobId } from '../../src/model/ids.ts';
 import { loadIndex } from '../../src/repository/load-index.ts';
 import { randomBytes } from '../awkward-tree.ts';
+import { injectFault } from '../faults/with-faults.ts';
 import { node } from '../tree-node.ts';
-import { RestoreFixture, storeByHand } from './restore-support.ts';
+import { RestoreFixture, restoreFrom, storeByHand } from './restore-support.ts';
 
 const MiB = 1024 * 1024;
 
@@ -169,3 +171,29 @@ test('a damaged root, a truncated pack and a pack that is gone', async (t) => {
   rmSync(join(fixture.folder, 'data', treePack.slice(0, 2), treePack));
   await assert.rejects(fixture.restore(), /is missing/);
 });
+
+for (const code of ['storage', 'storage-denied'] as const) {
+  test(`a storage that fails on the way (${code}) is no damage: its error, and the same restore carries on`, async (t) => {
+    const fixture = new RestoreFixture(t);
+    await fixture.create();
+    for (let number = 0; number < 30; number++) fixture.file(`file-${number}`, randomBytes(700_000));
+    await fixture.backUp();
+    injectFault({ operation: 'read data', nth: 3, when: 'before', code, lasting: true });
+    t.after(() => injectFault(undefined));
+    const problems: unknown[] = [];
+    const report = (event: EngineEvent) => event.event === 'file-problem' && problems.push(event);
+    const failingLane = new URL('../faults/faulty-lane.ts', import.meta.url);
+    await assert.rejects(restoreFrom(fixture.folder, { target: fixture.target, report }, failingLane), {
+      code,
+      volume: 'volume',
+      message: /injected/,
+      remedy: /run the same restore again/,
+    });
+    assert.deepEqual(problems, []);
+    const names = readdirSync(fixture.target);
+    assert.ok(names.includes('.holdfast-restore.json') && !names.some((name) => name.endsWith('.holdfast-damaged')), names.join());
+    const { result } = await fixture.restore({ verify: true });
+    assert.deepEqual([result.problems, result.verified], [0, true]);
+    assert.deepEqual(readdirSync(fixture.target).sort(), readdirSync(fixture.source).sort());
+  });
+}

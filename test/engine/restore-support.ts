@@ -67,13 +67,17 @@ export class RestoreFixture {
   }
 }
 
-/** Restores the latest snapshot of a repository with two lanes of its own. */
-export async function restoreFrom(folder: string, options: Partial<RestoreOptions> & Pick<RestoreOptions, 'target'>): Promise<Restored> {
+/** Restores the latest snapshot of a repository with two lanes of its own. @param entry what the lanes' threads run. */
+export async function restoreFrom(
+  folder: string,
+  options: Partial<RestoreOptions> & Pick<RestoreOptions, 'target'>,
+  entry = laneEntry,
+): Promise<Restored> {
   const repository = await openRepository(createLocalStorage(folder), scratchPassword);
   const index = await loadIndex(repository);
   const { config, masterKey } = repository;
   const start = { job: 'restore', address: { url: folder }, config, masterKey, index: index.memory, settings: undefined } as const;
-  const lanes = startLanes({ entry: laneEntry, count: 2, start, onNotice: () => undefined });
+  const lanes = startLanes({ entry, count: 2, start, onNotice: () => undefined });
   const events: EngineEvent[] = [];
   try {
     const result = await restoreVolume({

@@ -1,6 +1,6 @@
 /** Fetches blobs of a pack in few reads: wanted blobs that lie near each other come with one range. */
 import { sealOverheadBytes } from '../../format/seal.ts';
-import { HoldfastError } from '../../model/errors.ts';
+import { HoldfastError, isOfContent, isOfMedium } from '../../model/errors.ts';
 import type { BlobId } from '../../model/ids.ts';
 import { openBlob, readAnyCopy } from '../../repository/blob-reader.ts';
 import type { LaneContext } from '../lanes/protocol.ts';
@@ -20,6 +20,7 @@ export type OnBlob = (slot: number, plain: Buffer) => void;
 /** `message` says what is wrong with every copy of the blob. */
 export type OnDamaged = (slot: number, message: string) => void;
 
+/** Throws what the storage throws when it fails, which says nothing of the blobs. */
 export type BlobFetcher = (entries: readonly number[], onBlob: OnBlob, onDamaged: OnDamaged) => Promise<void>;
 
 export function createBlobFetcher({ repository: { storage, seal }, index }: LaneContext): BlobFetcher {
@@ -79,7 +80,7 @@ export function createBlobFetcher({ repository: { storage, seal }, index }: Lane
         try {
           plain = await openPlace(place, bytes, range.offset);
         } catch (error) {
-          if (!(error instanceof HoldfastError)) throw error;
+          if (!(error instanceof HoldfastError) || !(isOfContent(error) || isOfMedium(error))) throw error;
           onDamaged(place.slot, error.message);
           continue;
         }

@@ -1,7 +1,7 @@
 /** One walk over a snapshot, depth first, that decides for each entry what is to be done with what is there. */
 import { setImmediate } from 'node:timers/promises';
 import { decodeTree } from '../../format/tree.ts';
-import { HoldfastError } from '../../model/errors.ts';
+import { HoldfastError, isOfContent, isOfMedium } from '../../model/errors.ts';
 import type { BlobId } from '../../model/ids.ts';
 import type { TreeNode } from '../../model/node.ts';
 import type { RawString } from '../../model/raw-bytes.ts';
@@ -148,7 +148,7 @@ export class Pass {
     try {
       return decodeTree(await this.blobs.read('tree', subtree));
     } catch (error) {
-      if (!(error instanceof HoldfastError) || error.code === 'storage') throw error;
+      if (!(error instanceof HoldfastError) || !(isOfContent(error) || isOfMedium(error))) throw error;
       return refuse(error.message);
     }
   }

@@ -30,7 +30,8 @@ import { groupIsInherited, openTarget, pathOfTarget, type Target, targetError, t
  * From before the first change until success there is a file `.holdfast-restore.json` in the target: an interrupted restore is
  * recognised by it, and running it again verifies what is there and fetches the rest. With `verify`, everything is flushed to the disk as well.
  * Problems with single files are reported as events and counted in the result; a file that lacks parts never keeps its name.
- * @throws `path-missing`; `target-unwritable`, `target-full`; `interrupted`; `damaged` when the root's tree cannot be read; `storage`.
+ * @throws `path-missing`; `target-unwritable`, `target-full`; `interrupted`; `damaged` when the root's tree cannot be read; `storage`,
+ * `storage-denied` when the storage fails on the way.
  */
 export async function restoreVolume(options: RestoreOptions): Promise<RestoreResult> {
   const startedMs = performance.now();
@@ -51,6 +52,8 @@ export async function restoreVolume(options: RestoreOptions): Promise<RestoreRes
       verified = tally.problems === 0;
     }
     if (!dryRun) finishTarget(options, root, target, tally);
+  } catch (error) {
+    throw dryRun ? error : resumable(error, volume);
   } finally {
     if (target.fd >= 0) close(target.fd);
   }
@@ -59,6 +62,18 @@ export async function restoreVolume(options: RestoreOptions): Promise<RestoreRes
   const result: RestoreResult = { ...tally.counts, problems: tally.problems, warnings, verified, durationMs };
   options.report({ event: 'restored', volume, snapshot: snapshot.id, target: displayRaw(pathOfTarget(options)), result });
   return result;
+}
+
+/** That the storage failed says nothing of the snapshot: what is restored stays, and the same restore goes on from there. */
+function resumable(error: unknown, volume: string): unknown {
+  if (!(error instanceof HoldfastError) || (error.code !== 'storage' && error.code !== 'storage-denied')) return error;
+  const { code, message, file, remedy } = error;
+  return new HoldfastError(code, message, {
+    volume,
+    ...(file === undefined ? {} : { file }),
+    remedy: `${remedy}; then run the same restore again: it keeps what is restored already`,
+    cause: error.cause,
+  });
 }
 
 function expectedOf({ snapshot: { summary } }: RestoreOptions): { filesTotal?: number; bytesTotal?: number } {

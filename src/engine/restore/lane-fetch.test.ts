@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { RestoreFixture, storeByHand } from '../../../test/engine/restore-support.ts';
+import { node } from '../../../test/tree-node.ts';
+import { HoldfastError } from '../../model/errors.ts';
+import type { BlobId } from '../../model/ids.ts';
+import { loadIndex } from '../../repository/load-index.ts';
+import { createBlobFetcher } from './lane-fetch.ts';
+
+/** Fetches two blobs that lie behind each other, from a storage that cannot read the first. @returns what came of each. */
+async function fetchBoth(t: TestContext, failure: HoldfastError): Promise<string[]> {
+  const fixture = new RestoreFixture(t);
+  const ids: BlobId[] = [];
+  await storeByHand(fixture, ({ data, tree }) => {
+    ids.push(data('first'), data('second'));
+    return tree([node('file', { content: ids })]);
+  });
+  const repository = await fixture.open();
+  const index = await loadIndex(repository);
+  const { storage } = repository;
+  const firstAt = index.location(index.find(ids[0] as BlobId, 'data'))?.offset;
+  const failing: typeof storage = {
+    ...storage,
+    async read(file, range) {
+      if (file.kind === 'data' && range?.offset === firstAt) throw failure;
+      return storage.read(file, range);
+    },
+  };
+  const found = ['', ''];
+  const fetch = createBlobFetcher({ repository: { ...repository, storage: failing }, index } as Parameters<typeof createBlobFetcher>[0]);
+  await fetch(
+    ids.map((id) => index.find(id, 'data')),
+    (slot, plain) => void found.splice(slot, 1, plain.toString()),
+    (slot, message) => void found.splice(slot, 1, message),
+  );
+  return found;
+}
+
+test('a storage that fails is no damage: its error ends it', async (t) => {
+  for (const code of ['storage', 'storage-denied', 'interrupted'] as const)
+    await assert.rejects(fetchBoth(t, new HoldfastError(code, 'no')), { code });
+});
+
+test('what a disk cannot read, is damaged or missing costs the one blob', async (t) => {
+  const cause = Object.assign(new Error('i/o error'), { code: 'EIO' });
+  for (const failure of [
+    new HoldfastError('storage', 'cannot read: i/o error', { cause }),
+    new HoldfastError('damaged', 'too short'),
+    new HoldfastError('file-missing', 'missing'),
+  ]) {
+    const [first, second] = await fetchBoth(t, failure);
+    assert.ok(first?.endsWith(failure.message), first);
+    assert.equal(second, 'second');
+  }
+});
