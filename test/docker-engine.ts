@@ -11,12 +11,13 @@ export type TestEngine = Omit<PrivateEngine, 'stop'>;
 /**
  * Starts an Engine that ends with the tests of `t`; undefined when there can be none here, and the test is then marked as skipped: return from
  * it. Start one for a whole file, in a test that has subtests.
+ * @param more of the daemon's options.
  */
-export async function startDockerEngine(t: TestContext): Promise<TestEngine | undefined> {
+export async function startDockerEngine(t: TestContext, more: readonly string[] = []): Promise<TestEngine | undefined> {
   if (!requireRoot(t)) return undefined;
   const [daemon, client, busybox] = [requirePeer(t, 'dockerd'), requirePeer(t, 'docker'), requirePeer(t, 'busybox')];
   if (daemon === undefined || client === undefined || busybox === undefined) return undefined;
-  const engine = await startPrivateEngine({ daemon, client });
+  const engine = await startPrivateEngine({ daemon, client }, more);
   t.after(engine.stop);
   return engine;
 }

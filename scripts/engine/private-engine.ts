@@ -22,8 +22,15 @@ export type PrivateEngine = {
 
 const [startMs, stopMs] = [30_000, 20_000];
 
-/** @param programs paths of `dockerd` and `docker`. @throws what the Engine said when it does not start. */
-export async function startPrivateEngine(programs: { daemon: string; client: string }): Promise<PrivateEngine> {
+/**
+ * @param programs paths of `dockerd` and `docker`.
+ * @param more of the daemon's options.
+ * @throws what the Engine said when it does not start.
+ */
+export async function startPrivateEngine(
+  programs: { daemon: string; client: string },
+  more: readonly string[] = [],
+): Promise<PrivateEngine> {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-docker-'));
   const socket = join(folder, 'docker.sock');
   const dataRoot = join(folder, 'data');
@@ -36,7 +43,7 @@ export async function startPrivateEngine(programs: { daemon: string; client: str
       programs.daemon,
       ...['--bridge=none', '--iptables=false', '--ip6tables=false', '--log-level=error'],
       ...['--data-root', dataRoot, '--exec-root', join(folder, 'exec'), '--pidfile', join(folder, 'pid')],
-      ...['--host', `unix://${socket}`],
+      ...['--host', `unix://${socket}`, ...more],
     ],
     // A group of its own: Ctrl+C must leave it to us to end it.
     { stdio: 'ignore', detached: true, env: { ...process.env, LOG: log, DOCKER_HOST: '' } },

@@ -3,24 +3,15 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { importImage, startDockerEngine, type TestEngine } from '../docker-engine.ts';
+import { freePort } from '../free-port.ts';
 import { type Document, holdfastProgram } from '../programs.ts';
 import { cutProject, fillVolume } from './cut-project.ts';
 
 const patienceMs = 30_000;
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 /** `2/2`: how many run, of how many. */
 const replicasOf = ({ docker }: TestEngine, service: string) =>

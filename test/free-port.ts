@@ -1,0 +1,13 @@
+/** Ports of loopback. */
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
+
+/** One that is free now; another process may take it before you do. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
