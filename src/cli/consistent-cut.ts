@@ -40,6 +40,8 @@ export type OpenCut = {
   cut: Cut | undefined;
   /** Whether something is halted meanwhile, so that a pass before it is worth its time. */
   halts: boolean;
+  /** Whether what is halted keeps running in the middle of something: paused. */
+  pauses: boolean;
   /** Lets applications write out what they hold. @returns the volumes as they are to be read now, and those that failed. */
   prepare(volumes: readonly VolumeToBackUp[]): Promise<{ volumes: VolumeToBackUp[]; failed: boolean }>;
 };
@@ -102,7 +104,7 @@ async function runLastHooks(
 async function openCut(options: ConsistentCutOptions, journal?: Omit<Journal, 'groups'>): Promise<OpenCut> {
   const { containers, context, settings, stateFolder, run } = options;
   const { output, signal } = context;
-  const live: OpenCut = { cut: undefined, halts: false, prepare: async (all) => ({ volumes: [...all], failed: false }) };
+  const live: OpenCut = { cut: undefined, halts: false, pauses: false, prepare: async (all) => ({ volumes: [...all], failed: false }) };
   if (containers === undefined) {
     refuseWithoutEngine(options);
     return live;
@@ -117,6 +119,7 @@ async function openCut(options: ConsistentCutOptions, journal?: Omit<Journal, 'g
   const dumps = plan.volumes.some(({ way }) => way === 'dump');
   return {
     halts: plan.halts.length > 0,
+    pauses: plan.halts.flat().some(({ action }) => action === 'pause'),
     cut: createCut({
       ...settings,
       ...applications,

@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import type { Configuration, VolumeConfiguration } from '../../control/configuration/configuration.ts';
+import type { Cut } from '../../control/cut/cut.ts';
 import { type BackupOptions, backUp, type VolumeToBackUp } from '../../engine/backup/backup.ts';
 import type { WarmLanes } from '../../engine/lanes/pool.ts';
+import { canSettle, settleMappedWrites } from '../../engine/source/mapped-writes.ts';
 import { errorDocument, exitCodes, HoldfastError } from '../../model/errors.ts';
 import { parseDuration } from '../../model/quantities.ts';
 import type { SnapshotClass } from '../../model/snapshot.ts';
@@ -269,7 +271,10 @@ type Report = CommandContext['output']['report'];
 async function readWarm(all: Fixed, volumes: readonly VolumeToBackUp[], warmLanes: WarmLanes): Promise<VolumeToBackUp[]> {
   // Files that were touched while their content was read, or in the tick of the clock before, are read again.
   const distrustedFromSec = Math.floor(all.clock.now().getTime() / 1000) - 1;
-  const directories = volumes.filter(({ stream }) => stream === undefined);
+  const directories: VolumeToBackUp[] = [];
+  for (const volume of volumes) if (volume.stream === undefined && (await canSettle(volume.directory))) directories.push(volume);
+  // After that moment: what is written from here on through mapped memory shows in times, which the second pass compares.
+  await settle(directories, all.report);
   // What fails or changes now is told of, and judged, when it counts.
   const report: Report = (event) => {
     if (event.event === 'progress') all.report(event);
@@ -290,10 +295,36 @@ async function readCut(
 ): Promise<number> {
   const prepared = await open.prepare(volumes);
   if (prepared.volumes.length === 0) return exitCodes.failed;
-  const cut = open.cut === undefined ? {} : { cut: open.cut };
+  const cut = open.cut === undefined ? {} : { cut: settlingCut(open.cut, open.pauses ? prepared.volumes : [], report) };
   const result = await backUp({ ...all, ...cut, volumes: prepared.volumes, warmLanes });
   for (const { error } of result.failures) report({ event: 'error', error: errorDocument(error) });
   return prepared.failed ? exitCodes.failed : result.exitCode;
+}
+
+/**
+ * Programs that are paused keep what they have mapped, and go on writing to it: what is read meanwhile must be settled, so that the next backup sees
+ * that they did. Most of it is flushed before they are paused.
+ */
+function settlingCut(cut: Cut, volumes: readonly VolumeToBackUp[], report: Report): NonNullable<BackupOptions['cut']> {
+  return {
+    async begin() {
+      await settle(volumes, report);
+      await cut.begin();
+      await settle(volumes, report);
+    },
+    end: () => cut.end(),
+  };
+}
+
+async function settle(volumes: readonly VolumeToBackUp[], report: Report): Promise<void> {
+  const directories = volumes.filter(({ stream }) => stream === undefined).map(({ directory }) => directory);
+  if (await settleMappedWrites(directories)) return;
+  report({
+    event: 'warning',
+    volume: volumes.map(({ name }) => name).join(', '),
+    warning: 'the kernel cannot flush a file system; what programs write through mapped memory may be missed',
+    count: 1,
+  });
 }
 
 const warnOfDamage = (output: CommandContext['output']) => (name: string) =>

@@ -1,6 +1,6 @@
 /** The content of open files: reading, writing, holes, flushing. Positions and lengths in bytes. */
 import { EINTR, EIO } from './posix-constants.ts';
-import { addressInside, call1, call2, call3, call3Wide, call4, sys } from './posix-syscall.ts';
+import { addressInside, call1, call1Aside, call2, call3, call3Wide, call4, sys } from './posix-syscall.ts';
 
 /** Reads once from the descriptor's own position. Returns the number of bytes (0 at the end, possibly fewer than asked) or a negative errno. */
 export function read(fd: number, buffer: Uint8Array, offset: number, length: number): number {
@@ -70,6 +70,9 @@ export const syncData = (fd: number): number => call1(sys.fdatasync, fd);
 
 /** Flushes the whole file system that a file is on: much faster than one file at a time after many were written. */
 export const syncFileSystem = (fd: number): number => call1(sys.syncfs, fd);
+
+/** The same beside this thread, which goes on meanwhile. @returns whether the kernel could. */
+export const syncFileSystemAside = (fd: number): Promise<boolean> => call1Aside(sys.syncfs, fd);
 
 const POSIX_FADV_SEQUENTIAL = 2;
 const POSIX_FADV_DONTNEED = 4;

@@ -75,10 +75,12 @@ export const sys: CallNumbers = Object.fromEntries(
 type Raw = (...values: number[]) => number;
 type Koffi = typeof import('koffi');
 
+type RawAside = Raw & { async: (...values: [...number[], (error: unknown, result: number) => void]) => void };
+
 type Native = {
   koffi: Koffi;
   errno: () => number;
-  one: Raw;
+  one: RawAside;
   two: Raw;
   three: Raw;
   four: Raw;
@@ -104,7 +106,7 @@ function load(): Native {
   loaded = {
     koffi,
     errno: koffi.errno as () => number,
-    one: declare(1),
+    one: declare(1) as RawAside,
     two: declare(2),
     three: declare(3),
     four: declare(4),
@@ -129,6 +131,11 @@ export function call1(number: number, a: number): number {
   const kernel = native();
   const result = kernel.one(number, a);
   return result < 0 ? -kernel.errno() : result;
+}
+
+/** In another thread. @returns whether it succeeded: the error's number is that thread's, and lost. */
+export function call1Aside(number: number, a: number): Promise<boolean> {
+  return new Promise((resolve) => native().one.async(number, a, (error, result) => resolve(!error && result >= 0)));
 }
 
 export function call2(number: number, a: number, b: number): number {
