@@ -56,7 +56,7 @@ function placedAt(place: RawString, entry: TarEntry, { owner, mapUid, mapGid }: 
   const path = entry.path === '' ? place : joinPath(place, entry.path);
   const owners = { uid: owner?.uid ?? mapUid?.get(entry.uid) ?? entry.uid, gid: owner?.gid ?? mapGid?.get(entry.gid) ?? entry.gid };
   // Names of accounts are this host's, or another's: not the Engine's.
-  const placed = { ...withoutAcls(entry, warn), ...owners, path, user: '', group: '' };
+  const placed = { ...carried(entry, warn), ...owners, path, user: '', group: '' };
   if (entry.type !== 'link' && entry.mtimeSec < 0) warn('times before 1970 become its first second');
   return placed.type === 'link' ? { ...placed, target: joinPath(place, placed.target) } : placed;
 }
@@ -64,12 +64,20 @@ function placedAt(place: RawString, entry: TarEntry, { owner, mapUid, mapGid }: 
 const accessAcl = 'system.posix_acl_access';
 const defaultAcl = 'system.posix_acl_default';
 
-/** Engines don't understand the ACLs of tar archives. Without its ACL, a file must let nobody in whom the ACL kept out. */
-function withoutAcls(entry: TarEntry, warn: Warn): TarEntry {
+/**
+ * Engines don't understand the ACLs of tar archives, and drop attributes without a value, as Go's `archive/tar` does. Without its ACL, a file must
+ * let nobody in whom the ACL kept out.
+ */
+function carried(entry: TarEntry, warn: Warn): TarEntry {
+  if (entry.attributes.length === 0) return entry;
   const acl = entry.attributes.find(({ name }) => name === accessAcl)?.value;
-  const attributes = entry.attributes.filter(({ name }) => name !== accessAcl && name !== defaultAcl);
-  if (attributes.length === entry.attributes.length) return entry;
-  if (entry.type !== 'link') warn('access control lists are not restored through an Engine');
+  const isAcl = (name: string) => name === accessAcl || name === defaultAcl;
+  if (entry.type !== 'link') {
+    if (entry.attributes.some(({ name }) => isAcl(name))) warn('access control lists are not restored through an Engine');
+    if (entry.attributes.some(({ value }) => value?.length === 0))
+      warn('extended attributes without a value are not restored through an Engine');
+  }
+  const attributes = entry.attributes.filter(({ name, value }) => !isAcl(name) && value?.length !== 0);
   return { ...entry, attributes, mode: acl === undefined ? entry.mode : modeWithoutAcl(entry.mode, acl) };
 }
 
