@@ -338,6 +338,47 @@ describe('interrupted repairs', () => {
     assert.ok(struck > 40, `${struck}`);
   });
 
+  test('a storage that denies what a repair of packs needs: a sound state, that is told, and the next run carries on', async (t) => {
+    const { small: start, packs } = await worn(t);
+    await repair({ small: start, repository: await start.open(), packs }, ['index']);
+    const whole = start.copy(t);
+    await repair({ small: whole, repository: await whole.open(), packs }, ['packs']);
+    const goal = await readable(whole);
+    const states: [Operation, RegExp][] = [
+      ['write data', /no damaged pack is removed and the index is as it was \(copies kept of 2 of 2 packs\)/],
+      ['write index', /stored anew, the index is not rewritten in all, and no damaged pack is removed/],
+      ['remove index', /stored anew, the index is not rewritten in all, and no damaged pack is removed/],
+      ['remove data', /stored and indexed anew, and 0 of 2 damaged packs are removed/],
+    ];
+    for (const [operation, state] of states) {
+      const small = start.copy(t);
+      const before = await readable(small);
+      const { repository } = await openFaulty(small, { operation, nth: 0, when: 'before', code: 'storage-denied', lasting: true });
+      await assert.rejects(repair({ small, repository, packs }, ['packs']), (error: HoldfastError) => {
+        assert.deepEqual([error.code, state.test(error.message)], ['storage-denied', true], error.message);
+        assert.match(error.remedy, /may read, write and delete/);
+        return true;
+      });
+      await assertNoWorse(small, before, operation);
+      await repair({ small, repository: await small.open(), packs }, ['packs']);
+      assert.deepEqual(await readable(small), goal, operation);
+    }
+    const { repository } = await openFaulty(start, {
+      operation: 'read data',
+      nth: 0,
+      when: 'before',
+      code: 'storage-denied',
+      lasting: true,
+    });
+    const steps = await repair({ small: start, repository, packs }, ['packs']);
+    assert.deepEqual(
+      steps.packs.map(({ action }) => action),
+      ['keep-pack', 'keep-pack'],
+      'what cannot be read now is not taken for damaged',
+    );
+    injectFault(undefined);
+  });
+
   test('killed after every change in turn: no worse than before, and repaired by the next run', async (t) => {
     const { small: start, packs } = await worn(t);
     const whole = start.copy(t);

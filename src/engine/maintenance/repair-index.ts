@@ -159,7 +159,7 @@ export async function readHeader(
     const length = headerLength(tail, sizeBytes);
     return openHeader(seal, length <= tail.length ? tail.subarray(tail.length - length) : await readEnd(length), sizeBytes);
   } catch (error) {
-    if (error instanceof HoldfastError && (error.code === 'damaged' || error.code === 'storage')) return error;
+    if (error instanceof HoldfastError && ['damaged', 'storage', 'storage-denied'].includes(error.code)) return error;
     throw error;
   }
 }

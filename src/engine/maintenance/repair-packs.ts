@@ -63,8 +63,8 @@ export type PackRepairResult = {
 /**
  * Repairs packs of a repository that is locked exclusively. Copies of damaged packs are kept aside, then what is intact in them is stored
  * and indexed, and only then they are removed: it may be interrupted at any instant, and run again.
- * @throws `damaged` when index files are: they must be repaired first; `file-missing`, `storage`, `storage-full`, `target-full`,
- * `target-unwritable`, `interrupted`.
+ * @throws `damaged` when index files are: they must be repaired first; `file-missing`, `storage`, `storage-denied`, `storage-full`, `target-full`,
+ * `target-unwritable`, `interrupted`: the message says what was done.
  */
 export async function repairPacks(options: RepairPacksOptions): Promise<PackRepairResult> {
   const { repository, keepFolder, dryRun, onStep, onLoss, signal } = options;
@@ -136,7 +136,7 @@ async function examine(
         steps.push({ action: 'keep-pack', pack, reason });
       } else doomed.push(diagnosis);
     } catch (error) {
-      if (!(error instanceof HoldfastError) || error.code !== 'storage') throw error;
+      if (!(error instanceof HoldfastError) || (error.code !== 'storage' && error.code !== 'storage-denied')) throw error;
       // What cannot be read may be readable elsewhere, or later.
       steps.push({ action: 'keep-pack', pack, reason: error.message });
     }
@@ -197,7 +197,10 @@ async function tellLosses(
   for (const finding of findings.errors) onLoss(finding);
 }
 
-/** @returns the copies that were kept. */
+/** How far a repair has come. Whatever stops it there, nothing is lost. */
+type Done = { copies: string[]; stored: boolean; indexed: boolean; removed: number };
+
+/** @returns the copies that were kept. @throws what stops it, with what was done until then. */
 async function carryOut(
   repository: Repository,
   checked: CheckedIndex,
@@ -206,19 +209,45 @@ async function carryOut(
   checkStopped: () => void,
 ): Promise<string[]> {
   const { storage } = repository;
-  const copies: string[] = [];
-  for (const { pack } of doomed) {
-    checkStopped();
-    copies.push(await keepAside(storage, { kind: 'data', name: pack }, keepFolder, `pack-${pack}`));
+  const done: Done = { copies: [], stored: false, indexed: false, removed: 0 };
+  try {
+    for (const { pack } of doomed) {
+      checkStopped();
+      done.copies.push(await keepAside(storage, { kind: 'data', name: pack }, keepFolder, `pack-${pack}`));
+    }
+    const truths = new Map<string, PackTruth>(doomed.map(({ pack }) => [pack, undefined]));
+    for (const { id, entries } of await storeSaved(repository, doomed, checkStopped)) truths.set(id, () => parseHeaderEntries(entries));
+    done.stored = true;
+    await carryOutIndexRewrite(repository, planIndexRewrite(checked, truths, 'changed'), checkStopped);
+    done.indexed = true;
+    for (const { pack } of doomed) {
+      checkStopped();
+      await storage.remove({ kind: 'data', name: pack });
+      done.removed++;
+    }
+  } catch (error) {
+    throw error instanceof HoldfastError ? stoppedAfter(error, done, doomed.length) : error;
   }
-  const truths = new Map<string, PackTruth>(doomed.map(({ pack }) => [pack, undefined]));
-  for (const { id, entries } of await storeSaved(repository, doomed, checkStopped)) truths.set(id, () => parseHeaderEntries(entries));
-  await carryOutIndexRewrite(repository, planIndexRewrite(checked, truths, 'changed'), checkStopped);
-  for (const { pack } of doomed) {
-    checkStopped();
-    await storage.remove({ kind: 'data', name: pack });
-  }
-  return copies;
+  return done.copies;
+}
+
+/** Each state is sound: what is intact is stored before an index names it, and indexed before a damaged pack goes. */
+function stoppedAfter(error: HoldfastError, { copies, stored, indexed, removed }: Done, total: number): HoldfastError {
+  const state = indexed
+    ? `what is intact is stored and indexed anew, and ${removed} of ${total} damaged packs are removed`
+    : stored
+      ? 'what is intact is stored anew, the index is not rewritten in all, and no damaged pack is removed'
+      : `no damaged pack is removed and the index is as it was (copies kept of ${copies.length} of ${total} packs)`;
+  const { code, message, file } = error;
+  const remedy = {
+    'storage-denied': 'run it again with credentials that may read, write and delete: an append-only client cannot repair packs',
+    interrupted: error.remedy,
+  }[code as string];
+  return new HoldfastError(code, `${message}; ${state}; nothing is lost`, {
+    ...(file === undefined ? {} : { file }),
+    remedy: remedy ?? `${error.remedy}; then run it again: it carries on`,
+    cause: error.cause,
+  });
 }
 
 /** Stores the intact blobs, sealed as they are, in new packs. */

@@ -1,5 +1,5 @@
 /** Writes snapshots anew without what is lost of them, so that what is left can be restored without errors. */
-import { HoldfastError } from '../../model/errors.ts';
+import { HoldfastError, isOfContent } from '../../model/errors.ts';
 import type { BlobId, PackId, SnapshotId } from '../../model/ids.ts';
 import { identityFromTags, repairedTag, type StoredSnapshot } from '../../model/snapshot.ts';
 import { createIndexWriter } from '../../repository/index-writer.ts';
@@ -168,7 +168,7 @@ async function refuseUnindexed(
   for (const { pack, sizeBytes } of unindexed) {
     const header = await readHeader(repository, { pack, sizeBytes, number: undefined }, checked);
     if (header instanceof HoldfastError) {
-      if (header.code === 'storage') throw header;
+      if (!isOfContent(header)) throw header;
       continue;
     }
     if (header.every(({ id, kind }) => checked.index.has(id, kind))) continue;

@@ -1,7 +1,7 @@
 /** What is left of a pack: its blobs are tried one by one, where its header or the index says that they are. */
 import { createHash } from 'node:crypto';
 import type { BlobKind, PackEntry } from '../../format/pack-header.ts';
-import { HoldfastError } from '../../model/errors.ts';
+import { HoldfastError, isOfContent } from '../../model/errors.ts';
 import type { BlobId, PackId } from '../../model/ids.ts';
 import { openBlob } from '../../repository/blob-reader.ts';
 import type { Repository } from '../../repository/repository.ts';
@@ -37,7 +37,7 @@ export async function diagnosePack(repository: Repository, checked: CheckedIndex
   const sizeBytes = await storage.sizeOf({ kind: 'data', name: pack });
   const number = checked.packNumber(pack);
   const header = await readHeader(repository, { pack, sizeBytes, number }, checked);
-  if (header instanceof HoldfastError && header.code === 'storage') throw header;
+  if (header instanceof HoldfastError && !isOfContent(header)) throw header;
   const named = header instanceof HoldfastError ? [] : header;
   const places = [...named, ...(number === undefined ? [] : besides(named, placesOf(checked, number)))];
   const found = new Map<string, PackEntry>();
