@@ -111,10 +111,19 @@ function engineError(error: unknown, { what, location, timedOut, words }: Circum
   return new HoldfastError(
     'engine-unreachable',
     tls
-      ? `cannot ${what}: TLS with the Docker Engine at ${location} fails: ${messageOf(error)}`
+      ? `cannot ${what}: TLS with the Docker Engine at ${location} fails: ${tlsWords(messageOf(error))}`
       : `cannot ${what}: the Docker Engine at ${location} cannot be reached: ${messageOf(error)}${said}`,
     { cause: error, ...(tls ? { remedy: 'check DOCKER_TLS_VERIFY, and the ca.pem, cert.pem and key.pem of DOCKER_CERT_PATH' } : {}) },
   );
+}
+
+/** OpenSSL's errors are for developers: `40D3...:error:0A000412:SSL routines:ssl3_read_bytes:ssl/tls alert bad certificate:../deps/...`. */
+function tlsWords(message: string): string {
+  const [, reason] = /:SSL routines:[^:]*:([^:]+):/.exec(message) ?? [];
+  if (reason === undefined) return message;
+  // The server's answer to what it was shown, or not shown (RFC 8446, section 6.2).
+  const [, alert] = /alert (.*certificate.*|unknown ca|access denied)$/.exec(reason) ?? [];
+  return alert === undefined ? reason : `the Engine wants another client certificate, or any at all (${alert})`;
 }
 
 /** The Engine's own sentence, out of docker-modem's `(HTTP code 404) no such volume - get x: no such volume`. */
