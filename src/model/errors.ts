@@ -65,6 +65,7 @@ export const catalogue = {
     'a container did not come back as it should after a backup',
     'look at `docker ps -a` and its log, and start it; the snapshots are as good as they say',
   ),
+  deadline: entry('a job took longer than its deadline', 'look at its log for what took so long, or raise `deadline`'),
   'command-failed': entry('a command in a container or a hook failed', 'see its words in the message'),
   'dump-failed': entry(
     "an application's own tool could not write out its data",

@@ -13,6 +13,13 @@ export async function saveSnapshot(repository: Repository, snapshot: Snapshot): 
   return (await writeSealedJson(repository, 'snapshots', encodeSnapshot(snapshot))) as SnapshotId;
 }
 
+/** The ids of all snapshots, in no order. */
+export async function listSnapshotIds(repository: Repository): Promise<SnapshotId[]> {
+  const ids: SnapshotId[] = [];
+  for await (const { name } of repository.storage.list('snapshots')) ids.push(name as SnapshotId);
+  return ids;
+}
+
 /**
  * All snapshots, oldest first.
  * @param onDamaged receives a snapshot file that cannot be read; without it, that is an error.
@@ -21,15 +28,24 @@ export async function saveSnapshot(repository: Repository, snapshot: Snapshot): 
 export async function listSnapshots(
   repository: Repository,
   onDamaged?: (name: string, error: HoldfastError) => void,
+  onVanished?: (error: HoldfastError) => void,
+): Promise<StoredSnapshot[]> {
+  return readSnapshots(repository, await listSnapshotIds(repository), onDamaged, onVanished);
+}
+
+/** Those of a listing, oldest first; as {@link listSnapshots}. */
+export async function readSnapshots(
+  repository: Repository,
+  ids: readonly SnapshotId[],
+  onDamaged?: (name: string, error: HoldfastError) => void,
   onVanished: (error: HoldfastError) => void = wasForgotten,
 ): Promise<StoredSnapshot[]> {
-  const names: string[] = [];
-  for await (const { name } of repository.storage.list('snapshots')) names.push(name);
+  const names = [...ids];
   const found: StoredSnapshot[] = [];
   const readNext = async (): Promise<void> => {
     for (let name = names.pop(); name !== undefined; name = names.pop()) {
       try {
-        found.push(await readSnapshot(repository, name as SnapshotId));
+        found.push(await readSnapshot(repository, name));
       } catch (error) {
         if (error instanceof HoldfastError && error.code === 'file-missing') onVanished(error);
         else if (!(error instanceof HoldfastError) || onDamaged === undefined || error.code !== 'damaged') throw error;

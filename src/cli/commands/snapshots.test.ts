@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { commandLine } from '../../../test/command-line.ts';
@@ -48,4 +48,26 @@ test('snapshots are chosen as other commands choose them', async (t) => {
   assert.deepEqual(await listed('--all', '--path', join(folder, 'other/a')), [other]);
   assert.deepEqual(await listed('--host', 'elsewhere'), []);
   assert.match(await complaint('--host', 'elsewhere'), /no snapshots match --host elsewhere/);
+});
+
+test('what is known already is left out, and all that there is named', async (t) => {
+  const { folder } = await twoProjects(t);
+  const run = commandLine(join(folder, 'shop'));
+  const list = async (...argv: string[]) => {
+    const { exit, stdout } = await run('--json', 'snapshots', '--all', '--password-file', join(folder, 'key'), ...argv);
+    return {
+      exit,
+      documents: stdout
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => JSON.parse(line)),
+    };
+  };
+  const all = (await list()).documents.map(({ id }) => id as string);
+  writeFileSync(join(folder, 'known'), `${all.slice(1).join('\n')}\n${'0'.repeat(64)}\n`);
+  const [one, last, ...more] = (await list('--except', join(folder, 'known'))).documents;
+  assert.equal(one.id, all[0]);
+  assert.deepEqual(last.present.sort(), all.toSorted());
+  assert.deepEqual(more, []);
+  assert.equal((await list('--except', join(folder, 'none'))).exit, exitCodes.usage);
 });

@@ -1,18 +1,26 @@
-import { exitCodes } from '../../model/errors.ts';
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { exitCodes, HoldfastError } from '../../model/errors.ts';
 import { shortId } from '../../model/ids.ts';
 import { formatSize } from '../../model/quantities.ts';
 import { identityFromTags, isRepaired, type StoredSnapshot } from '../../model/snapshot.ts';
-import { listSnapshots } from '../../repository/snapshots.ts';
+import { listSnapshotIds, readSnapshots } from '../../repository/snapshots.ts';
 import { volumeNameOf } from '../choose-snapshots.ts';
 import type { Command } from '../command.ts';
 import { displayText } from '../output/text.ts';
 import { findProject, withRepository } from '../session.ts';
 import { configureFilter, type FilterOptions, filterOf, warnOfNone } from '../snapshot-filter.ts';
 
-export const command: Command<FilterOptions> = {
+type Options = FilterOptions & { except?: string };
+
+export const command: Command<Options> = {
   configure(commander) {
     commander.argument('[volume...]', 'volumes to list; all when none is named');
     configureFilter(commander);
+    commander.option(
+      '--except <file>',
+      'leave out the snapshots of this file, an id a line; with --json, last comes a list of all that there are',
+    );
     commander.addHelpText(
       'after',
       '\nSnapshots of one restore point have the same run. Without a holdfast.yaml, all snapshots of the repository are listed.',
@@ -22,14 +30,19 @@ export const command: Command<FilterOptions> = {
   async run(context) {
     const { output, operands, options, cwd } = context;
     const configuration = await findProject(context);
-    const snapshots = await withRepository(context, configuration, 'none', ({ repository }) =>
-      listSnapshots(repository, (name) => output.warning(`the snapshot file ${name} is damaged; run \`holdfast check\``)),
-    );
+    const known = options.except === undefined ? undefined : await readIds(resolve(cwd, options.except));
+    const { ids, snapshots } = await withRepository(context, configuration, 'none', async ({ repository }) => {
+      const ids = await listSnapshotIds(repository);
+      const wanted = known === undefined ? ids : ids.filter((id) => !known.has(id));
+      const warn = (name: string) => output.warning(`the snapshot file ${name} is damaged; run \`holdfast check\``);
+      return { ids, snapshots: await readSnapshots(repository, wanted, warn) };
+    });
     const matches = filterOf(options, configuration, cwd);
     const named = (snapshot: StoredSnapshot) => operands.length === 0 || operands.includes(volumeNameOf(snapshot));
     const shown = snapshots.filter((snapshot) => matches(snapshot) && named(snapshot));
     warnOfNone(output, options, shown);
     for (const snapshot of shown) output.document(documentOf(snapshot));
+    if (known !== undefined) output.document({ present: ids });
     const columns = [
       { title: 'ID' },
       { title: 'TIME' },
@@ -45,6 +58,18 @@ export const command: Command<FilterOptions> = {
     return exitCodes.done;
   },
 };
+
+async function readIds(file: string): Promise<Set<string>> {
+  try {
+    return new Set((await readFile(file, 'utf8')).split('\n'));
+  } catch (cause) {
+    throw new HoldfastError('usage', `the ids to leave out cannot be read from ${file}`, {
+      cause,
+      file,
+      remedy: 'give a file with an id a line',
+    });
+  }
+}
 
 function rowOf(snapshot: StoredSnapshot): string[] {
   const identity = identityFromTags(snapshot.tags);
@@ -63,6 +88,21 @@ function rowOf(snapshot: StoredSnapshot): string[] {
 
 /** One line of `--json`: identity in fields, the rest as restic names it. */
 function documentOf(snapshot: StoredSnapshot): object {
-  const { id, time, parent, tree, original, paths, hostname, username, tags, programVersion, summary } = snapshot;
-  return { id, time, parent, tree, original, ...identityFromTags(tags), paths, hostname, username, tags, programVersion, summary };
+  const {
+    id,
+    time,
+    parent,
+    tree,
+    original,
+    paths,
+    hostname,
+    username,
+    tags,
+    programVersion,
+    summary,
+    problems: unreadable,
+    downtimeMs,
+  } = snapshot;
+  const fields = { paths, hostname, username, tags, programVersion, summary, unreadable, downtimeMs };
+  return { id, time, parent, tree, original, ...identityFromTags(tags), ...fields };
 }

@@ -55,6 +55,8 @@ export type Job = {
   attempts: number;
   /** Process and its start as the kernel counts it, by which a restarted control plane knows it again. */
   process: { pid: number; startTicks: string } | undefined;
+  /** How often the control plane died while it ran. */
+  losses?: number;
   exitCode: number | undefined;
   error: ErrorDocument | undefined;
   result: JobResult | undefined;

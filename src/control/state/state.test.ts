@@ -92,8 +92,9 @@ test('the job of a schedule and an instant exists once', () => {
     assert.equal(jobs.add(job('1', { schedule: 'hourly', dueMs: 3_600_000 })), true);
     assert.equal(jobs.add(job('2', { schedule: 'hourly', dueMs: 3_600_000 })), false);
     assert.equal(jobs.add(job('3', { schedule: 'hourly', dueMs: 7_200_000 })), true);
-    assert.equal(jobs.lastDueMs('hourly'), 7_200_000);
-    assert.equal(jobs.lastDueMs('daily'), undefined);
+    assert.equal(jobs.lastDueMs('hourly', 9_000_000), 7_200_000);
+    assert.equal(jobs.lastDueMs('hourly', 7_000_000), 3_600_000);
+    assert.equal(jobs.lastDueMs('daily', 9_000_000), undefined);
     state.close();
   });
 });

@@ -1,0 +1,76 @@
+import type { Consistency, SnapshotClass, SnapshotSummary } from '../../model/snapshot.ts';
+import { repairedTag } from '../../model/snapshot.ts';
+import type { EvidenceTable, SnapshotEvidence } from '../state/evidence-table.ts';
+
+/** A line of `holdfast snapshots --json`, as far as it is evidence. */
+export type SnapshotLine = {
+  id: string;
+  time: string;
+  project?: string;
+  volume?: string;
+  run?: string;
+  class?: SnapshotClass;
+  consistency?: Consistency;
+  tags: string[];
+  unreadable?: number;
+  downtimeMs?: number;
+  summary?: SnapshotSummary;
+};
+/** Its last line, with `--except`: all ids that there are. */
+type PresentLine = { present: string[] };
+
+/** Reads a repository's snapshots: runs `snapshots --json --all --except -` with ids on its standard input, and gives its lines. */
+export type ListSnapshots = (repository: string, known: readonly string[]) => AsyncIterable<string>;
+
+/**
+ * Makes what is known of a repository what it holds; only snapshots that are new are read. Those of other tools and projects are left out.
+ * @throws when the listing fails; then nothing changes.
+ */
+export async function refreshEvidence(
+  table: EvidenceTable,
+  repository: string,
+  project: string,
+  list: ListSnapshots,
+): Promise<{ added: number; removed: number }> {
+  const known = table.list().filter((snapshot) => snapshot.repository === repository);
+  const fresh: SnapshotEvidence[] = [];
+  let present: ReadonlySet<string> | undefined;
+  const ids = known.map(({ id }) => id);
+  for await (const text of list(repository, ids)) {
+    const line = JSON.parse(text) as SnapshotLine | PresentLine;
+    if ('present' in line) present = new Set(line.present);
+    else {
+      const evidence = evidenceOf(line, repository);
+      if (evidence?.project === project) fresh.push(evidence);
+    }
+  }
+  if (present === undefined) throw new Error(`the listing of ${repository} broke off`);
+  return table.replace(repository, [...known.filter(({ id }) => present.has(id)), ...fresh]);
+}
+
+/** Undefined for snapshots that Holdfast did not make. */
+function evidenceOf(line: SnapshotLine, repository: string): SnapshotEvidence | undefined {
+  const { id, time, project, volume, run, class: snapshotClass, consistency, tags, summary } = line;
+  if (project === undefined || volume === undefined || run === undefined) return undefined;
+  return {
+    repository,
+    id,
+    project,
+    volume,
+    run,
+    timeMs: Date.parse(time),
+    class: snapshotClass ?? 'manual',
+    consistency: consistency ?? 'crash',
+    repaired: tags.includes(repairedTag),
+    unreadable: line.unreadable ?? 0,
+    bytes: summary?.totalBytesProcessed ?? 0,
+    files: summary?.totalFilesProcessed ?? 0,
+    filesNew: summary?.filesNew ?? 0,
+    filesChanged: summary?.filesChanged ?? 0,
+    addedBytes: summary?.dataAdded ?? 0,
+    addedPackedBytes: summary?.dataAddedPacked ?? 0,
+    durationMs: summary === undefined ? 0 : Math.max(0, Date.parse(summary.backupEnd) - Date.parse(summary.backupStart)),
+    downtimeMs: line.downtimeMs,
+    tags: tags.filter((tag) => !/^(?:project|volume|run|class|consistency)=/.test(tag)),
+  };
+}

@@ -1,0 +1,90 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import { exitCodes } from '../../model/errors.ts';
+import { identityOf, type ProcessIdentity } from './process-identity.ts';
+
+/** How a job's child processes are started. */
+export type Program = {
+  /** Executable and leading arguments of this program's command line. */
+  command: readonly string[];
+  /** Working folder: that of `holdfast.yaml`. */
+  directory: string;
+  environment: NodeJS.ProcessEnv;
+};
+
+export type Watch = {
+  onStart(process: ProcessIdentity | undefined): void;
+  /** A line of JSON as the command wrote it; of a command that wrote something else, that in a `message`. */
+  onLine(line: string): void;
+};
+
+/** How long a command has to end soundly after it was asked to, before it is killed: restarts of containers take their time. */
+const graceMs = 180_000;
+/** Longer ones are cut: a log must not grow without bounds. */
+const longestLine = 256 * 1024;
+
+/**
+ * Carries out command lines one after the other, until one fails. An abort asks the one at work to end (SIGTERM), and kills it when it
+ * does not.
+ * @returns the exit code of the last one; 128 and the number of the signal when one was killed.
+ */
+export async function runCommands(
+  program: Program,
+  lines: readonly (readonly string[])[],
+  watch: Watch,
+  signal: AbortSignal,
+): Promise<number> {
+  let exitCode: number = exitCodes.done;
+  for (const words of lines) {
+    if (signal.aborted) return exitCodes.interrupted;
+    const code = await runCommand(program, words, watch, signal);
+    // Incomplete is no reason to leave out the rest.
+    if (code !== exitCodes.done) exitCode = code;
+    if (code !== exitCodes.done && code !== exitCodes.incomplete) return code;
+  }
+  return exitCode;
+}
+
+async function runCommand(program: Program, words: readonly string[], watch: Watch, signal: AbortSignal): Promise<number> {
+  const [executable, ...leading] = program.command;
+  const child = spawn(executable as string, [...leading, ...words], {
+    cwd: program.directory,
+    env: program.environment,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const ended = endOf(child);
+  watch.onStart(child.pid === undefined ? undefined : identityOf(child.pid));
+  let killer: NodeJS.Timeout | undefined;
+  const stop = () => {
+    child.kill('SIGTERM');
+    killer = setTimeout(() => child.kill('SIGKILL'), graceMs);
+  };
+  if (signal.aborted) stop();
+  else signal.addEventListener('abort', stop, { once: true });
+  try {
+    const [code] = await Promise.all([ended, readLines(child.stdout, watch), readLines(child.stderr, watch)]);
+    return code;
+  } finally {
+    signal.removeEventListener('abort', stop);
+    clearTimeout(killer);
+  }
+}
+
+/** Numbers of the signals that end processes (signal(7)). */
+const signalNumbers: Readonly<Record<string, number>> = { SIGHUP: 1, SIGINT: 2, SIGABRT: 6, SIGKILL: 9, SIGSEGV: 11, SIGTERM: 15 };
+
+function endOf(child: ChildProcess): Promise<number> {
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code, signal) => resolve(code ?? 128 + (signalNumbers[signal ?? ''] ?? 0)));
+  });
+}
+
+async function readLines(stream: Readable, { onLine }: Watch): Promise<void> {
+  for await (const line of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
+    if (line === '') continue;
+    const isJson = line.startsWith('{') && line.length <= longestLine;
+    onLine(isJson ? line : JSON.stringify({ event: 'message', level: 'warning', message: line.slice(0, longestLine) }));
+  }
+}

@@ -1,0 +1,62 @@
+import type { Configuration, Effort, When } from '../configuration/configuration.ts';
+import type { JobSpec } from '../jobs/job.ts';
+
+/** Something that comes again and again: a schedule of the configuration, or the upkeep of a repository. */
+export type Task = When &
+  Effort & {
+    /** Unique and stable: what is known of earlier times is found by it. */
+    name: string;
+    /** What is done at an instant. */
+    specAt(dueMs: number): JobSpec;
+  };
+
+const dayMs = 86_400_000;
+
+/** All tasks of a configuration: its schedules first, then upkeep repository by repository, drills, and usage. */
+export function tasksOf(configuration: Configuration): Task[] {
+  const { schedules, repositories, maintenance, drills } = configuration;
+  return [
+    ...schedules.map((schedule): Task => {
+      const { action } = schedule;
+      const spec: JobSpec =
+        action.kind === 'copy'
+          ? action
+          : {
+              kind: 'backup',
+              repository: action.to,
+              class: 'scheduled',
+              ...(action.volumes === undefined ? {} : { volumes: action.volumes }),
+            };
+      return { ...schedule, name: `schedule ${schedule.name}`, specAt: () => spec };
+    }),
+    ...repositories.filter(({ maintenance: wanted }) => wanted).flatMap(({ name }) => upkeepOf(name, maintenance)),
+    ...(drills === undefined
+      ? []
+      : [{ ...drills, name: 'drill', specAt: (): JobSpec => ({ kind: 'drill', repository: repositories[0]?.name ?? '' }) }]),
+    ...(maintenance.usage === undefined ? [] : [{ ...maintenance.usage, name: 'usage', specAt: (): JobSpec => ({ kind: 'usage' }) }]),
+  ];
+}
+
+function upkeepOf(repository: string, { forget, check }: Configuration['maintenance']): Task[] {
+  return [
+    ...(forget === undefined ? [] : [{ ...forget, name: `forget ${repository}`, specAt: (): JobSpec => ({ kind: 'forget', repository }) }]),
+    ...(check === undefined
+      ? []
+      : [
+          {
+            ...check,
+            name: `check ${repository}`,
+            specAt: (dueMs: number): JobSpec => ({ kind: 'check', repository, ...partOf(dueMs, check.rereadMs) }),
+          },
+        ]),
+  ];
+}
+
+/**
+ * Which part of all packs is read at an instant. Parts are days of the time in which all is to be read, so that they come round
+ * whatever happened to single checks, and whoever forgot what was done before.
+ */
+export function partOf(dueMs: number, rereadMs: number): { part: number; parts: number } {
+  const parts = Math.max(1, Math.round(rereadMs / dayMs));
+  return { part: (Math.floor(dueMs / dayMs) % parts) + 1, parts };
+}
