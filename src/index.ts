@@ -1,5 +1,6 @@
 /** The public library: what a program needs to read and write repositories as the command line does. The only file that re-exports. */
-export { type BackupOptions, type BackupResult, backUp, type VolumeToBackUp } from './engine/backup/backup.ts';
+export { type BackupOptions, type BackupResult, backUp } from './engine/backup/backup.ts';
+export type { VolumeToBackUp } from './engine/backup/read-volume.ts';
 export { checkRepository } from './engine/maintenance/check.ts';
 export type { RestoreOptions } from './engine/restore/options.ts';
 export { restoreVolume } from './engine/restore/restore.ts';

@@ -7,11 +7,13 @@ import { dumpFolderOf, type Journal, removeJournal, writeJournal } from '../cont
 import { type CutPlan, planCut, type VolumeOfCut } from '../control/cut/plan.ts';
 import { runHook, runHooks } from '../control/hooks/hooks.ts';
 import { askApplications, dumpApplications, heldApplications } from '../control/recipes/prepare.ts';
-import type { VolumeToBackUp } from '../engine/backup/backup.ts';
+import type { VolumeToBackUp } from '../engine/backup/read-volume.ts';
 import { errorDocument, HoldfastError } from '../model/errors.ts';
+import type { Consistency } from '../model/snapshot.ts';
 import type { Containers } from '../platform/containers.ts';
 import type { Inventory, PlatformVolume } from '../platform/platform.ts';
 import type { CommandContext } from './command.ts';
+import { prepareSqlite } from './sqlite-copies.ts';
 import { wakefulClock } from './wakeful-clock.ts';
 
 export type CutSettings = {
@@ -42,9 +44,12 @@ export type OpenCut = {
   halts: boolean;
   /** Whether what is halted keeps running in the middle of something: paused. */
   pauses: boolean;
-  /** Lets applications write out what they hold. @returns the volumes as they are to be read now, and those that failed. */
-  prepare(volumes: readonly VolumeToBackUp[]): Promise<{ volumes: VolumeToBackUp[]; failed: boolean }>;
+  /** Lets applications write out what they hold. */
+  prepare(volumes: readonly VolumeToBackUp[]): Promise<PreparedVolumes>;
 };
+
+/** The volumes as they are to be read now, whether any failed, and grades that are known already. */
+export type PreparedVolumes = { volumes: VolumeToBackUp[]; failed: boolean; grades: ReadonlyMap<string, Consistency> };
 
 /**
  * Runs hooks and plans a cut around some work, which carries it out. Whatever the work does, containers come back and the hooks that were to come
@@ -104,10 +109,14 @@ async function runLastHooks(
 async function openCut(options: ConsistentCutOptions, journal?: Omit<Journal, 'groups'>): Promise<OpenCut> {
   const { containers, context, settings, stateFolder, run } = options;
   const { output, signal } = context;
-  const live: OpenCut = { cut: undefined, halts: false, pauses: false, prepare: async (all) => ({ volumes: [...all], failed: false }) };
+  const asTheyAre: OpenCut['prepare'] = async (all) => ({ volumes: [...all], failed: false, grades: new Map() });
+  const live: OpenCut = { cut: undefined, halts: false, pauses: false, prepare: asTheyAre };
+  const copySqlite = (all: readonly VolumeToBackUp[], wayOf: (volume: string) => CutWay) =>
+    prepareSqlite(all, { ...options, wayOf, begin: async () => journal && writeJournal(stateFolder, { ...journal, groups: [] }) });
   if (containers === undefined) {
     refuseWithoutEngine(options);
-    return live;
+    if (journal === undefined) return live;
+    return { ...live, prepare: async (all) => ({ failed: false, ...(await copySqlite(all, (name) => wayWithoutEngine(options, name))) }) };
   }
   const applications = { containers, clock: wakefulClock, signal };
   const inventory = await containers.inventory(signal);
@@ -131,16 +140,21 @@ async function openCut(options: ConsistentCutOptions, journal?: Omit<Journal, 'g
       nowMs: () => performance.now(),
     }),
     async prepare(all) {
-      if (!dumps) return { volumes: [...all], failed: false };
-      await writeJournal(stateFolder, { ...journal, groups: [] });
-      return dumped(all, await dumpApplications(plan, dumpFolderOf(stateFolder, run), applications), output);
+      if (dumps) await writeJournal(stateFolder, { ...journal, groups: [] });
+      const dump = dumps ? await dumpApplications(plan, dumpFolderOf(stateFolder, run), applications) : new Map();
+      const { volumes, failed } = dumped(all, dump, output);
+      const isIdle = (name: string) => plan.volumes.some((volume) => volume.name === name && volume.known && volume.writers.length === 0);
+      const wayOf = (name: string) => plan.volumes.find((volume) => volume.name === name)?.way ?? 'live';
+      return { failed, ...(await copySqlite(volumes, (name) => (isIdle(name) ? 'stop' : wayOf(name)))) };
     },
   };
 }
 
 /** Who asks for more than a live read is not given less in silence. */
-function refuseWithoutEngine({ chosen, settings }: ConsistentCutOptions): void {
-  const asking = chosen.find(({ cut }) => !['auto', 'live'].includes(settings.way ?? cut));
+function refuseWithoutEngine({ chosen, volumes, settings }: ConsistentCutOptions): void {
+  const isSqlite = ({ name, app, cut }: VolumeConfiguration) =>
+    app === 'sqlite' && (settings.way ?? cut) === 'dump' && volumes.find((volume) => volume.name === name)?.stream === undefined;
+  const asking = chosen.find((volume) => !['auto', 'live'].includes(settings.way ?? volume.cut) && !isSqlite(volume));
   if (asking === undefined) return;
   throw new HoldfastError(
     'engine-unreachable',
@@ -149,6 +163,13 @@ function refuseWithoutEngine({ chosen, settings }: ConsistentCutOptions): void {
       volume: asking.name,
     },
   );
+}
+
+/** SQLite needs no engine. */
+function wayWithoutEngine({ chosen, settings }: ConsistentCutOptions, name: string): CutWay {
+  const volume = chosen.find((candidate) => candidate.name === name);
+  const way = settings.way ?? volume?.cut ?? 'auto';
+  return way === 'auto' && volume?.app === 'sqlite' ? 'dump' : way === 'auto' ? 'live' : way;
 }
 
 /** Volumes with what is read instead of them; one whose dump failed is told of, and left out. */
@@ -188,11 +209,11 @@ function tell({ volumes, halts }: CutPlan, output: CommandContext['output']): vo
 }
 
 function volumesOfCut({ configuration, chosen, volumes, settings }: ConsistentCutOptions, inventory: Inventory): VolumeOfCut[] {
-  return volumes.map(({ name, directory }) => {
+  return volumes.map(({ name, directory, stream }) => {
     const volume = chosen.find((candidate) => candidate.name === name) as VolumeConfiguration;
     const engineVolume =
       volume.source.kind === 'directory' ? undefined : engineVolumeOf(inventory.volumes, configuration.project, volume, directory);
-    return { name, engineVolume, directory, app: volume.app, way: settings.way ?? volume.cut };
+    return { name, engineVolume, directory, streamed: stream !== undefined, app: volume.app, way: settings.way ?? volume.cut };
   });
 }
 

@@ -1,6 +1,7 @@
 /** Guard snapshots: what is about to be overwritten, saved before. */
 import { randomBytes } from 'node:crypto';
-import { backUp, type VolumeToBackUp } from '../engine/backup/backup.ts';
+import { backUp } from '../engine/backup/backup.ts';
+import type { VolumeToBackUp } from '../engine/backup/read-volume.ts';
 import type { VolumeStream } from '../engine/backup/stream-volume.ts';
 import type { StreamTarget } from '../engine/restore/stream-target.ts';
 import { exitCodes, HoldfastError } from '../model/errors.ts';

@@ -5,7 +5,8 @@ import { linkSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
-import { type BackupResult, backUp, type VolumeToBackUp } from '../../src/engine/backup/backup.ts';
+import { type BackupResult, backUp } from '../../src/engine/backup/backup.ts';
+import type { VolumeToBackUp } from '../../src/engine/backup/read-volume.ts';
 import { restoreMarkerName } from '../../src/engine/restore/marker.ts';
 import { decodeTree } from '../../src/format/tree.ts';
 import { HoldfastError } from '../../src/model/errors.ts';

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { Configuration, VolumeConfiguration } from '../../control/configuration/configuration.ts';
 import type { Cut } from '../../control/cut/cut.ts';
-import { type BackupOptions, backUp, type VolumeToBackUp } from '../../engine/backup/backup.ts';
+import { type BackupOptions, backUp } from '../../engine/backup/backup.ts';
+import type { VolumeToBackUp } from '../../engine/backup/read-volume.ts';
 import type { WarmLanes } from '../../engine/lanes/pool.ts';
 import { canSettle, settleMappedWrites } from '../../engine/source/mapped-writes.ts';
 import { errorDocument, exitCodes, HoldfastError } from '../../model/errors.ts';
@@ -11,7 +12,7 @@ import type { Platform, VolumeContent } from '../../platform/platform.ts';
 import { loadIndex } from '../../repository/load-index.ts';
 import { listSnapshots } from '../../repository/snapshots.ts';
 import type { Command, CommandContext } from '../command.ts';
-import { type CutSettings, type OpenCut, wantsEngine, withConsistentCut } from '../consistent-cut.ts';
+import { type CutSettings, type OpenCut, type PreparedVolumes, wantsEngine, withConsistentCut } from '../consistent-cut.ts';
 import { completeProject, tellLabels } from '../labelled-project.ts';
 import { configureLanes, type LaneOptions, parseLanes } from '../lane-options.ts';
 import { createPlatforms, type Platforms } from '../platforms.ts';
@@ -295,11 +296,21 @@ async function readCut(
 ): Promise<number> {
   const prepared = await open.prepare(volumes);
   if (prepared.volumes.length === 0) return exitCodes.failed;
-  const cut = open.cut === undefined ? {} : { cut: settlingCut(open.cut, open.pauses ? prepared.volumes : [], report) };
-  const result = await backUp({ ...all, ...cut, volumes: prepared.volumes, warmLanes });
+  const halting = open.cut && settlingCut(open.cut, open.pauses ? prepared.volumes : [], report);
+  const result = await backUp({ ...all, cut: withGrades(halting, prepared.grades), volumes: prepared.volumes, warmLanes });
   for (const { error } of result.failures) report({ event: 'error', error: errorDocument(error) });
   return prepared.failed ? exitCodes.failed : result.exitCode;
 }
+
+/** A cut that also tells the grades that were known before it began. */
+const withGrades = (cut: BackupOptions['cut'], grades: PreparedVolumes['grades']): NonNullable<BackupOptions['cut']> => ({
+  begin: async () => cut?.begin(),
+  async end() {
+    const cuts = new Map(await cut?.end());
+    for (const [volume, consistency] of grades) cuts.set(volume, { ...cuts.get(volume), consistency });
+    return cuts;
+  },
+});
 
 /**
  * Programs that are paused keep what they have mapped, and go on writing to it: what is read meanwhile must be settled, so that the next backup sees

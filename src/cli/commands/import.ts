@@ -3,6 +3,8 @@ import { stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import type { Configuration } from '../../control/configuration/configuration.ts';
 import { parsePointInTime } from '../../control/point-in-time.ts';
+import { type StoringRun, startStoringRun } from '../../engine/backup/storing-run.ts';
+import type { WarmLanes } from '../../engine/lanes/pool.ts';
 import { type KnownVolume, type Layout, layouts } from '../../engine/transfer/archive-layout.ts';
 import { type ArchiveToImport, type ImportResult, importArchive } from '../../engine/transfer/import-archive.ts';
 import { type ErrorCode, errorDocument, exitCodes, HoldfastError } from '../../model/errors.ts';
@@ -10,14 +12,16 @@ import { shortId } from '../../model/ids.ts';
 import { formatSize, parseSize } from '../../model/quantities.ts';
 import { displayRaw } from '../../model/raw-bytes.ts';
 import type { Consistency, StoredSnapshot } from '../../model/snapshot.ts';
+import type { BlobIndex } from '../../repository/blob-index.ts';
 import { loadIndex } from '../../repository/load-index.ts';
 import { listSnapshots } from '../../repository/snapshots.ts';
 import type { Command, CommandContext } from '../command.ts';
+import { configureLanes, type LaneOptions, parseLanes } from '../lane-options.ts';
 import { displayText } from '../output/text.ts';
-import { requireProject, type Session, systemClock, withRepository } from '../session.ts';
+import { laneEntry, requireProject, type Session, systemClock, withRepository, withWarmLanes } from '../session.ts';
 import { packageVersion } from '../version.ts';
 
-type Options = {
+type Options = LaneOptions & {
   volume?: string;
   layout: string;
   time: string;
@@ -45,6 +49,7 @@ export const command: Command<Options> = {
       .option('--devices', 'take device nodes over')
       .option('--force', 'import an archive also when it was imported before')
       .option('-n, --dry-run', 'write nothing; say what would be imported');
+    configureLanes(commander);
     commander.addHelpText(
       'after',
       '\nNothing is unpacked: the content goes into the repository at once. An archive that was imported before is noticed. Exit code 3 says that something in an archive was left out.',
@@ -56,13 +61,15 @@ export const command: Command<Options> = {
     const { operands, options } = context;
     if (operands.filter((operand) => operand === '-').length > 1) throw new HoldfastError('usage', 'standard input can be read once');
     const configuration = await requireProject(context);
-    return withRepository(context, configuration, options.dryRun ? 'none' : 'shared', (session) =>
-      importAll(context, session, configuration, settings),
+    return withWarmLanes('backup', settings.lanes, (warm) =>
+      withRepository(context, configuration, options.dryRun ? 'none' : 'shared', (session) =>
+        importAll(context, session, configuration, settings, warm),
+      ),
     );
   },
 };
 
-type Settings = { layout: Layout; timeMs: number | undefined; consistency: Consistency; maxBytes: number };
+type Settings = { layout: Layout; timeMs: number | undefined; consistency: Consistency; maxBytes: number; lanes: number };
 
 function parseOptions(options: Options): Settings {
   const layout = layouts.find((one) => one === options.layout);
@@ -74,7 +81,7 @@ function parseOptions(options: Options): Settings {
   if (maxBytes === undefined || maxBytes === 0)
     throw new HoldfastError('usage', `--max-size takes a size, not ${JSON.stringify(options.maxSize)}`, { remedy: 'for example: 2TiB' });
   const timeMs = options.time === fromArchive ? undefined : parsePointInTime(options.time, systemClock.now()).getTime();
-  return { layout, timeMs, consistency, maxBytes };
+  return { layout, timeMs, consistency, maxBytes, lanes: parseLanes(options).lanes };
 }
 
 /** What spoils one archive, and not the others. */
@@ -84,55 +91,80 @@ const worstFirst: readonly number[] = [exitCodes.failed, exitCodes.usage, exitCo
 
 async function importAll(
   context: CommandContext<Options>,
-  { repository, signal }: Session,
+  session: Session,
   configuration: Configuration,
   settings: Settings,
+  warm: WarmLanes,
 ): Promise<number> {
   const { operands, options, output } = context;
+  const { repository, address, signal } = session;
   const startedMs = performance.now();
   const names = operands.map((operand) => (operand === '-' ? 'standard input' : basename(operand)));
-  const [index, known] = await Promise.all([
+  const [index, snapshots] = await Promise.all([
     loadIndex(repository),
     listSnapshots(repository, (name) => output.warning(`the snapshot file ${name} is damaged; run \`holdfast check\``)),
   ]);
-  const snapshots: StoredSnapshot[] = [...known];
-  const codes = new Set<number>();
+  const run = startStoringRun({
+    ...{ repository, address, laneEntry, lanes: settings.lanes, warmLanes: warm, index },
+    ...{ rememberTrees: false, compressionLevel, dryRun: options.dryRun ?? false, signal, clock: systemClock },
+  });
   output.report({ event: 'run-started', operation: 'import', run: '', volumes: names });
-  for (const operand of operands) {
-    try {
-      const result = await importArchive({
-        repository,
-        index,
-        snapshots,
-        project: configuration.project,
-        volumes: configuration.volumes.map((volume) => knownVolume(configuration, volume)),
-        archive: await open(context, operand),
-        volume: options.volume,
-        ...settings,
-        devices: options.devices ?? false,
-        again: options.force ?? false,
-        programVersion: `holdfast ${packageVersion()}`,
-        compressionLevel,
-        dryRun: options.dryRun ?? false,
-        report: output.report,
-        signal,
-        clock: systemClock,
-      });
-      snapshots.push(...result.snapshots);
-      tell(context, operand, result);
-      codes.add(result.leftOut > 0 ? exitCodes.incomplete : exitCodes.done);
-    } catch (error) {
-      if (!(error instanceof HoldfastError) || !archiveFailures.includes(error.code)) throw error;
-      codes.add(error.exitCode);
-      output.report({
-        event: 'error',
-        error: { ...errorDocument(error), file: operand, message: `${displayText(operand)}: ${error.message}` },
-      });
+  const codes = new Set<number>();
+  try {
+    const known: StoredSnapshot[] = [...snapshots];
+    for (const operand of operands) {
+      codes.add(await importOne(context, { session, configuration, settings, run, index, known }, operand));
     }
+  } finally {
+    await run.close();
   }
   const exitCode = worstFirst.find((code) => codes.has(code)) ?? exitCodes.done;
   output.report({ event: 'run-finished', operation: 'import', run: '', durationMs: Math.round(performance.now() - startedMs), exitCode });
   return exitCode;
+}
+
+type Work = {
+  session: Session;
+  configuration: Configuration;
+  settings: Settings;
+  run: StoringRun;
+  index: BlobIndex;
+  /** Snapshots of the repository, those of this run included. */
+  known: StoredSnapshot[];
+};
+
+/** @returns its exit code; what spoils more than this archive is thrown. */
+async function importOne(context: CommandContext<Options>, work: Work, operand: string): Promise<number> {
+  const { options, output } = context;
+  const { session, configuration, settings, run, index, known } = work;
+  const { layout, timeMs, consistency, maxBytes } = settings;
+  try {
+    const result = await importArchive({
+      ...{ repository: session.repository, index, run, snapshots: known },
+      project: configuration.project,
+      volumes: configuration.volumes.map((volume) => knownVolume(configuration, volume)),
+      archive: await open(context, operand),
+      volume: options.volume,
+      ...{ layout, timeMs, consistency, maxBytes },
+      devices: options.devices ?? false,
+      again: options.force ?? false,
+      programVersion: `holdfast ${packageVersion()}`,
+      dryRun: options.dryRun ?? false,
+      report: output.report,
+      signal: session.signal,
+      clock: systemClock,
+    });
+    known.push(...result.snapshots);
+    tell(context, operand, result);
+    return result.leftOut > 0 ? exitCodes.incomplete : exitCodes.done;
+  } catch (error) {
+    if (!(error instanceof HoldfastError) || !archiveFailures.includes(error.code)) throw error;
+    output.report({
+      event: 'error',
+      error: { ...errorDocument(error), file: operand, message: `${displayText(operand)}: ${error.message}` },
+    });
+    return error.exitCode;
+  }
 }
 
 function knownVolume({ project }: Configuration, { name, path, source }: Configuration['volumes'][number]): KnownVolume {

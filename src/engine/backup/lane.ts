@@ -16,6 +16,8 @@ import { createEntryReader } from './read-entry.ts';
 import { createFileReader } from './read-file.ts';
 import { createBlobSink } from './save-blobs.ts';
 
+const blobIdBytes = 32;
+
 export function createLane(context: LaneContext): LaneHandler {
   const { repository, index } = context;
   const { storage, seal, config } = repository;
@@ -50,13 +52,14 @@ export function createLane(context: LaneContext): LaneHandler {
     const reader = createFileReader({ chunker, sink, onBytes: (bytes) => count('totalBytesProcessed', bytes), stopped });
     const warn = (warning: string) => notify({ notice: 'warning', warning });
     let here = '' as RawString;
+    const pathOf = (name: RawString) => (here === '' ? name : `${here}/${name}`) as RawString;
     const entries = createEntryReader({
       reader,
       count,
       withAtime: volume.withAtime,
       changes: volume.changes,
-      onProblem: (name, problem, message) =>
-        notify({ notice: 'problem', path: (here === '' ? name : `${here}/${name}`) as RawString, problem, message }),
+      substituteOf: (name) => volume.substitutes?.get(pathOf(name)),
+      onProblem: (name, problem, message) => notify({ notice: 'problem', path: pathOf(name), problem, message }),
       onWarning: (warning) => {
         count('unreadableAttributes', 1);
         warn(warning);
@@ -87,8 +90,23 @@ export function createLane(context: LaneContext): LaneHandler {
     return directories.finish(task);
   }
 
+  /** What the main thread reads from a stream. */
+  async function saveBlobs(lane: number, memory: SharedArrayBuffer, lengths: readonly number[]): Promise<Buffer> {
+    const sink = createBlobSink(index, writer, counterOfLane(settings.counters, lane));
+    const ids = Buffer.alloc(lengths.length * blobIdBytes);
+    let at = 0;
+    for (const [i, length] of lengths.entries()) {
+      if (stopped()) throw new HoldfastError('interrupted', 'interrupted');
+      ids.write(sink.save('data', Buffer.from(memory, at, length)), i * blobIdBytes, 'hex');
+      at += length;
+      if (sink.full) await sink.settle();
+    }
+    return ids;
+  }
+
   return async (message) => {
     const call = message as BackupCall;
+    if (call.call === 'blobs') return saveBlobs(call.lane, call.memory, call.lengths);
     if (call.call === 'volume') return startVolume(call.lane, call.volume);
     if (call.call === 'drain') return (await writer?.drain()) ?? [];
     const results: TaskResult[] = [];

@@ -36,6 +36,7 @@ export class Spool {
   private folder = '';
   private end = 0;
   private sealed = 0;
+  private closed = false;
 
   constructor({ memoryBytes = defaultMemoryBytes, folders = temporaryFolders() }: SpoolOptions = {}) {
     this.memoryBytes = memoryBytes;
@@ -49,6 +50,7 @@ export class Spool {
 
   /** @throws `temporary-space` when the file cannot be made or written. */
   put(bytes: Uint8Array): SpoolBlock {
+    if (this.closed) throw new HoldfastError('internal', 'a spool was used after its end');
     const compressed = zstdCompressSync(bytes);
     if (this.fd < 0 && this.memoryUsed + compressed.length <= this.memoryBytes) {
       this.memoryUsed += compressed.length;
@@ -64,6 +66,7 @@ export class Spool {
 
   /** Forgets all blocks. The spool can be used no more. */
   close(): void {
+    this.closed = true;
     if (this.fd < 0) return;
     // A descriptor that another thread's child has inherited would keep the space.
     ftruncateSync(this.fd, 0);

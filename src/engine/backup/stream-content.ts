@@ -1,14 +1,15 @@
-/** Content that arrives in pieces becomes blobs, cut as `read-file.ts` cuts a file that it reads. */
+/**
+ * Contents that arrive in pieces become blobs, cut as `read-file.ts` cuts a file that it reads. Lanes save them while the next ones are read; what
+ * is to be done with them is done in the order in which they came.
+ */
 import { type Chunker, minChunkBytes } from '../../format/kernel/chunker.ts';
 import { HoldfastError } from '../../model/errors.ts';
 import type { BlobId } from '../../model/ids.ts';
-import type { BlobSink } from './save-blobs.ts';
+import type { LaneBlobs } from './lane-blobs.ts';
 
-export type ContentSaver = (pieces: AsyncIterable<Uint8Array>) => Promise<{ content: BlobId[]; sizeBytes: number }>;
-
-export type ContentSaverOptions = {
+export type StreamContentOptions = {
   chunker: Chunker;
-  sink: BlobSink;
+  blobs: LaneBlobs;
   /** Called for every chunk with its size, for progress. */
   onBytes: (bytes: number) => void;
   /** Whether to stop, asked for every chunk. */
@@ -17,21 +18,76 @@ export type ContentSaverOptions = {
 
 /** Moving what is left early keeps most of the chunker's buffer untouched, and so out of memory. */
 const moveBytes = 2 * 1024 * 1024;
+/** What waits for the blobs of a content before it. */
+const maxWaiting = 4096;
 
-/** One content at a time. Throws `interrupted`, what the pieces throw and what the sink throws. */
-export function createContentSaver({ chunker, sink, onBytes, stopped }: ContentSaverOptions): ContentSaver {
-  const { buffer } = chunker;
+type Waiting = { blobs: number; act: () => void };
 
-  async function save(plain: Uint8Array): Promise<BlobId> {
-    if (stopped()) throw new HoldfastError('interrupted', 'interrupted while reading a file');
-    const id = sink.save('data', plain);
-    onBytes(plain.length);
-    if (sink.full) await sink.settle();
-    return id;
+export class StreamContent {
+  private readonly o: StreamContentOptions;
+  private readonly waiting: Waiting[] = [];
+  /** How many at the beginning of `waiting` are done. */
+  private acted = 0;
+
+  constructor(options: StreamContentOptions) {
+    this.o = options;
   }
 
-  return async (pieces) => {
+  /**
+   * Reads a content. `act` is called when its blobs are saved, and all is done that was asked for before.
+   * @throws `interrupted`; what the pieces and the lanes throw.
+   */
+  async save(pieces: AsyncIterable<Uint8Array>, act: (content: BlobId[], sizeBytes: number) => void): Promise<void> {
     const content: BlobId[] = [];
+    let sizeBytes = 0;
+    // One more than there are blobs, until it is known how many there are.
+    const entry: Waiting = { blobs: 1, act: () => act(content, sizeBytes) };
+    await this.queue(entry);
+    let chunks = 0;
+    sizeBytes = await this.cut(pieces, async (plain) => {
+      if (this.o.stopped()) throw new HoldfastError('interrupted', 'interrupted while reading a file');
+      const place = chunks++;
+      entry.blobs++;
+      await this.o.blobs.put(plain, (id) => {
+        content[place] = id;
+        this.oneLess(entry);
+      });
+      this.o.onBytes(plain.length);
+    });
+    this.oneLess(entry);
+  }
+
+  /** Does something when all is done that was asked for before. */
+  async after(act: () => void): Promise<void> {
+    if (this.waiting.length === 0) return act();
+    await this.queue({ blobs: 0, act });
+  }
+
+  /** Waits until all is done. @throws what the lanes throw. */
+  settle(): Promise<void> {
+    return this.o.blobs.settle();
+  }
+
+  private async queue(entry: Waiting): Promise<void> {
+    while (this.waiting.length - this.acted >= maxWaiting) await this.o.blobs.progress();
+    this.waiting.push(entry);
+  }
+
+  private oneLess(entry: Waiting): void {
+    entry.blobs--;
+    for (let next = this.waiting[this.acted]; next?.blobs === 0; next = this.waiting[this.acted]) {
+      this.acted++;
+      next.act();
+    }
+    if (this.acted < this.waiting.length && this.acted < maxWaiting) return;
+    this.waiting.splice(0, this.acted);
+    this.acted = 0;
+  }
+
+  /** @returns how long the content was. */
+  private async cut(pieces: AsyncIterable<Uint8Array>, save: (plain: Uint8Array) => Promise<void>): Promise<number> {
+    const { chunker } = this.o;
+    const { buffer } = chunker;
     let sizeBytes = 0;
     // [start, end) of the buffer is content that belongs to no chunk yet.
     let start = 0;
@@ -40,7 +96,7 @@ export function createContentSaver({ chunker, sink, onBytes, stopped }: ContentS
 
     async function saveChunks(last: boolean): Promise<void> {
       for (let length = chunker.next(start, end, last); length > 0; length = chunker.next(start, end, last)) {
-        content.push(await save(buffer.subarray(start, start + length)));
+        await save(buffer.subarray(start, start + length));
         start += length;
       }
       if (start === end) start = end = 0;
@@ -62,6 +118,6 @@ export function createContentSaver({ chunker, sink, onBytes, stopped }: ContentS
       }
     }
     if (end > start) await saveChunks(true);
-    return { content, sizeBytes };
-  };
+    return sizeBytes;
+  }
 }

@@ -1,5 +1,5 @@
 /**
- * Reads a volume that arrives as a tar stream, in the main thread. Its trees are those of a walk but for what a tar stream can't tell: inode
+ * Reads a volume that arrives as a tar stream: the main thread reads and cuts, lanes save the contents. Its trees are those of a walk but for what a tar stream can't tell: inode
  * numbers (made of the path, the same in every backup), the device, the ctime (the mtime instead), and whether files changed meanwhile.
  */
 import { createChunker } from '../../format/kernel/chunker.ts';
@@ -11,7 +11,6 @@ import type { TreeNode } from '../../model/node.ts';
 import { displayRaw, type RawString, rawFromText } from '../../model/raw-bytes.ts';
 import type { BlobIndex } from '../../repository/blob-index.ts';
 import { type BlobReader, createBlobReader } from '../../repository/blob-reader.ts';
-import type { PackWriter } from '../../repository/pack-writer.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { restoreMarkerName } from '../restore/marker.ts';
 import { compileExcludes, isCacheDirTag } from '../source/excludes.ts';
@@ -21,10 +20,12 @@ import { inodeOfPath, nodeOfEntry } from '../source/tar-node.ts';
 import { readTar } from '../source/tar-read.ts';
 import { createTreeAssembly, type DirectoryVisit, type TreeAssembly } from './assemble-trees.ts';
 import type { Counter } from './counters.ts';
+import { LaneBlobs } from './lane-blobs.ts';
 import type { VolumeStart } from './messages.ts';
 import type { Root } from './root.ts';
 import { createBlobSink } from './save-blobs.ts';
-import { createContentSaver } from './stream-content.ts';
+import type { StoringRun } from './storing-run.ts';
+import { StreamContent } from './stream-content.ts';
 
 export type VolumeStream = {
   /** What it comes from, for people: `a helper container`. */
@@ -41,8 +42,7 @@ export type StreamOptions = {
   stream: VolumeStream;
   repository: Repository;
   index: BlobIndex;
-  /** Undefined for a dry run. */
-  writer: PackWriter | undefined;
+  run: StoringRun;
   /** Tree of the snapshot to count changes against. */
   parentTree: BlobId | undefined;
   count: Counter;
@@ -88,7 +88,7 @@ class StreamedVolume {
   private readonly assembly: TreeAssembly;
   private readonly excludes: ReturnType<typeof compileExcludes>;
   private readonly sink: ReturnType<typeof createBlobSink>;
-  private readonly saveContent: ReturnType<typeof createContentSaver>;
+  private readonly content: StreamContent;
   private readonly blobs: BlobReader;
   private readonly mountedInside: readonly RawString[];
   /** Directories of which only tags are kept, and which those are. */
@@ -99,7 +99,7 @@ class StreamedVolume {
 
   constructor(options: StreamOptions) {
     this.o = options;
-    const { repository, index, volume, writer, count, signal, stream } = options;
+    const { repository, index, volume, run, count, signal, stream } = options;
     const { storage, seal, config } = repository;
     this.excludes = compileExcludes(volume.excludes);
     this.tagNames = new Set(volume.excludeIfPresent.map(rawFromText));
@@ -113,10 +113,10 @@ class StreamedVolume {
       contrary: (path) => unreadable(path, 'is in the stream as a directory, which is taken, and as something else'),
       repeated: () => undefined,
     });
-    this.sink = createBlobSink(index, writer, count);
-    this.saveContent = createContentSaver({
+    this.sink = createBlobSink(index, run.packs(), count);
+    this.content = new StreamContent({
       chunker: createChunker(config.chunkerPolynomial),
-      sink: this.sink,
+      blobs: new LaneBlobs(run.lanes),
       onBytes: (bytes) => count('totalBytesProcessed', bytes),
       stopped: () => signal.aborted,
     });
@@ -135,6 +135,7 @@ class StreamedVolume {
         volume: name,
       });
     }
+    await this.content.settle();
     const tree = await this.assembly.finish(await this.visit('' as RawString, this.o.parentTree));
     return { root: { node: { ...this.root, name: rawFromText(name) }, empty: this.entries === 0, warnings: [] }, tree };
   }
@@ -163,7 +164,7 @@ class StreamedVolume {
     if (entry.type === 'link') return this.takeLink(path, entry.target);
     const node = nodeOfEntry(entry, path);
     if (entry.type === 'file') await this.readContent(node, path, entry);
-    this.assembly.add(path, node);
+    else await this.content.after(() => this.assembly.add(path, node));
   }
 
   private noteTag(path: RawString): void {
@@ -173,20 +174,20 @@ class StreamedVolume {
     else tags.add(nameOf(path));
   }
 
-  private takeLink(path: RawString, name: RawString): void {
+  private async takeLink(path: RawString, name: RawString): Promise<void> {
     const target = pathInVolume(name);
     if (target === undefined || target === '') return this.o.onProblem(path, 'unreadable', 'is a hard link to nothing in the volume');
     this.o.count('totalFilesProcessed', 1);
-    this.assembly.link(path, target);
+    await this.content.after(() => this.assembly.link(path, target));
   }
 
   private async readContent(node: TreeNode, path: RawString, entry: TarFile): Promise<void> {
     this.o.count('totalFilesProcessed', 1);
     const isTag = this.o.volume.excludeCaches && node.name === cacheDirTagName;
     const head: Buffer[] = [];
-    const { content, sizeBytes } = await this.saveContent(isTag ? remembering(entry.content, head) : entry.content);
-    node.content = content;
-    node.size = sizeBytes;
+    await this.content.save(isTag ? remembering(entry.content, head) : entry.content, (content, sizeBytes) => {
+      this.assembly.add(path, { ...node, content, size: sizeBytes });
+    });
     if (isTag && isCacheDirTag(Buffer.concat(head))) this.noteTag(path);
   }
 

@@ -2,14 +2,13 @@
  * The entries of an archive, which anybody can have written, become trees and blobs of a repository; nothing touches the file system. What could
  * lead out of a volume is left out and told.
  */
-import { createChunker } from '../../format/kernel/chunker.ts';
 import { HoldfastError } from '../../model/errors.ts';
 import type { BlobId } from '../../model/ids.ts';
 import type { TreeNode } from '../../model/node.ts';
 import type { RawString } from '../../model/raw-bytes.ts';
 import { createTreeAssembly, type DirectoryVisit, type TreeAssembly } from '../backup/assemble-trees.ts';
 import type { BlobSink } from '../backup/save-blobs.ts';
-import { createContentSaver } from '../backup/stream-content.ts';
+import type { StreamContent } from '../backup/stream-content.ts';
 import type { TarEntry, TarFile } from '../source/tar-entry.ts';
 import { nodeOfEntry } from '../source/tar-node.ts';
 import { tooLarge } from './archive-input.ts';
@@ -17,8 +16,10 @@ import { importedName } from './archive-names.ts';
 import { exportFileName } from './export-file.ts';
 
 export type ArchiveTreesOptions = {
+  /** Where contents go. */
+  content: StreamContent;
+  /** Where trees go. */
   sink: BlobSink;
-  chunkerPolynomial: bigint;
   /** Of all files together, holes included. */
   maxBytes: number;
   /** Whether device nodes are taken over. */
@@ -30,7 +31,6 @@ export type ArchiveTreesOptions = {
   onLeftOut(path: RawString, why: string): void;
   /** A kind of thing that is taken over, but not as it stands there. */
   onChanged(what: string): void;
-  onBytes(bytes: number): void;
   signal: AbortSignal;
 };
 
@@ -72,7 +72,6 @@ const maxTargetBytes = 4095;
 export class ArchiveTrees {
   private readonly o: ArchiveTreesOptions;
   private readonly assembly: TreeAssembly;
-  private readonly saveContent: ReturnType<typeof createContentSaver>;
   private entries = 0;
   private bytes = 0;
   private files = 0;
@@ -85,14 +84,13 @@ export class ArchiveTrees {
 
   constructor(options: ArchiveTreesOptions) {
     this.o = options;
-    const { sink, chunkerPolynomial, signal, onBytes, onLeftOut, onChanged } = options;
+    const { onLeftOut, onChanged } = options;
     this.assembly = createTreeAssembly({
       lost: (path) => onLeftOut(path, 'is a hard link to something that is not in the archive, or was left out'),
       misplaced: (path) => onLeftOut(path, 'lies below something that is no directory'),
       contrary: (path) => onLeftOut(path, 'is in the archive as a directory and as something else, of which the directory is taken'),
       repeated: () => onChanged('entries were there more than once, of which the last is taken'),
     });
-    this.saveContent = createContentSaver({ chunker: createChunker(chunkerPolynomial), sink, onBytes, stopped: () => signal.aborted });
   }
 
   /** How many files were taken so far. */
@@ -118,11 +116,12 @@ export class ArchiveTrees {
     if (entry.type === 'link') return this.takeLink(path, entry.target);
     const node = nodeOfEntry(this.withinLimits(entry), path);
     if (entry.type === 'file') await this.takeContent(node, path, entry);
-    this.assembly.add(path, node);
+    else await this.o.content.after(() => this.assembly.add(path, node));
   }
 
   /** Saves the trees. Once, after the last entry. */
   async finish(): Promise<SavedArchive> {
+    await this.o.content.settle();
     await this.assembly.finish(this.visit('' as RawString, undefined));
     const { exportFile, newestMs, saved } = this;
     const root = saved.get('' as RawString);
@@ -144,12 +143,13 @@ export class ArchiveTrees {
     if (ms <= this.o.nowMs && path !== exportFileName && ms > (this.newestMs ?? Number.NEGATIVE_INFINITY)) this.newestMs = ms;
   }
 
-  private takeLink(path: RawString, name: RawString): void {
+  private async takeLink(path: RawString, name: RawString): Promise<void> {
     const target = importedName(name);
     if ('refused' in target || target.path === '' || target.path === path) {
       return this.o.onLeftOut(path, 'is a hard link to something outside of the archive');
     }
-    this.assembly.link(path, target.path);
+    const { path: first } = target;
+    await this.o.content.after(() => this.assembly.link(path, first));
   }
 
   private withinLimits<Entry extends TarEntry>(entry: Entry): Entry {
@@ -164,10 +164,10 @@ export class ArchiveTrees {
     if (this.bytes > this.o.maxBytes) throw tooLarge(this.o.maxBytes);
     const parts: Buffer[] = [];
     const isExportFile = path === exportFileName && entry.sizeBytes <= maxExportFileBytes;
-    const { content, sizeBytes } = await this.saveContent(isExportFile ? remembering(entry.content, parts) : entry.content);
+    await this.o.content.save(isExportFile ? remembering(entry.content, parts) : entry.content, (content, sizeBytes) => {
+      this.assembly.add(path, { ...node, content, size: sizeBytes });
+    });
     if (isExportFile) this.exportFile = Buffer.concat(parts).toString('utf8');
-    node.content = content;
-    node.size = sizeBytes;
     this.files++;
   }
 

@@ -1,16 +1,19 @@
 /** An archive in, a restore point out: one snapshot a volume that it holds, as old as the archive. */
+import { createChunker } from '../../format/kernel/chunker.ts';
 import { formatTime } from '../../format/time.ts';
 import type { Clock } from '../../model/clock.ts';
-import { HoldfastError } from '../../model/errors.ts';
 import type { Report } from '../../model/events.ts';
 import { displayRaw, type RawString, rawFromText } from '../../model/raw-bytes.ts';
 import { type Consistency, identityFromTags, type Snapshot, type SnapshotSummary, type StoredSnapshot } from '../../model/snapshot.ts';
 import type { BlobIndex } from '../../repository/blob-index.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { ofVolume, saveSnapshot } from '../../repository/snapshots.ts';
-import { type Counts, counterNames } from '../backup/counters.ts';
+import { type Counts, clearCounters, counterNames, counterOfLane, sumCounters } from '../backup/counters.ts';
+import { LaneBlobs } from '../backup/lane-blobs.ts';
 import { createBlobSink } from '../backup/save-blobs.ts';
 import { snapshotOf } from '../backup/snapshot-of.ts';
+import { type StoringRun, throwIfStopped } from '../backup/storing-run.ts';
+import { StreamContent } from '../backup/stream-content.ts';
 import { parentOf } from '../source/tar-names.ts';
 import { readTar } from '../source/tar-read.ts';
 import { openArchive } from './archive-input.ts';
@@ -19,7 +22,6 @@ import { type ArchiveTime, archiveTime } from './archive-time.ts';
 import { ArchiveTrees, impliedDirectory, type SavedArchive, type SavedDirectory } from './archive-trees.ts';
 import { exportFileName } from './export-file.ts';
 import { exportedTime } from './exported-time.ts';
-import { createImportWriter, type ImportWriter } from './import-writer.ts';
 
 export type ArchiveToImport = {
   /** For people and events. */
@@ -33,6 +35,8 @@ export type ArchiveToImport = {
 export type ImportOptions = {
   repository: Repository;
   index: BlobIndex;
+  /** Of this repository and index; one may serve many archives, one after the other. */
+  run: StoringRun;
   /** Of the repository: what was imported before is found among them. */
   snapshots: readonly StoredSnapshot[];
   project: string;
@@ -49,7 +53,7 @@ export type ImportOptions = {
   /** Whether a volume gets a snapshot though this archive has become one before. */
   again: boolean;
   programVersion: string;
-  compressionLevel: number;
+  /** As the run has it. */
   dryRun: boolean;
   report: Report;
   signal: AbortSignal;
@@ -90,43 +94,44 @@ const maxLeftOutPaths = 10_000;
  * other archives can be imported all the same; the reason of the signal, else `interrupted`; `storage`, `storage-full`.
  */
 export async function importArchive(options: ImportOptions): Promise<ImportResult> {
-  const { repository, dryRun, compressionLevel, clock, signal } = options;
-  const writer = createImportWriter({ repository, compressionLevel, dryRun, clock, signal });
+  const { run, clock, signal } = options;
   try {
     const startedMs = clock.now().getTime();
-    const read = await readArchive(options, writer);
+    const read = await readArchive(options);
     const found = findLayout(questionOf(options, read.saved));
     const time = timeOf(options, read.saved);
     throwIfStopped(signal);
-    await writer.makeDurable();
+    await run.makeDurable();
     return await saveSnapshots(options, { ...read, found, time, startedMs });
   } catch (error) {
-    await writer.keepWhatIsStored(error);
+    const failure = await run.keepWhatIsStored(error);
     throwIfStopped(signal, error);
-    throw error;
+    // Whoever goes on with another archive must not take for stored what is not.
+    throw failure ?? error;
   }
-}
-
-function throwIfStopped({ aborted, reason }: AbortSignal, cause?: unknown): void {
-  if (!aborted) return;
-  throw reason instanceof HoldfastError ? reason : new HoldfastError('interrupted', 'interrupted', { cause });
 }
 
 type Read = { saved: SavedArchive; digest: string; counts: Counts; leftOut: LeftOut };
 type LeftOut = { count: number; paths: RawString[] };
 
-async function readArchive(options: ImportOptions, writer: ImportWriter): Promise<Read> {
-  const { archive, repository, index, maxBytes, devices, report, signal, clock } = options;
-  const counts = Object.fromEntries(counterNames.map((name) => [name, 0])) as Counts;
+async function readArchive(options: ImportOptions): Promise<Read> {
+  const { archive, repository, index, run, maxBytes, devices, report, signal, clock } = options;
+  const count = counterOfLane(run.counters, run.lanes.length);
+  clearCounters(run.counters);
   const leftOut: LeftOut = { count: 0, paths: [] };
   const changes = new Map<string, number>();
   const note = (what: string) => void changes.set(what, (changes.get(what) ?? 0) + 1);
   let bytesDone = 0;
   const trees = new ArchiveTrees({
-    sink: createBlobSink(index, writer.packs, (name, add) => {
-      counts[name] += add;
+    content: new StreamContent({
+      chunker: createChunker(repository.config.chunkerPolynomial),
+      blobs: new LaneBlobs(run.lanes),
+      onBytes: (bytes) => {
+        bytesDone += bytes;
+      },
+      stopped: () => signal.aborted,
     }),
-    chunkerPolynomial: repository.config.chunkerPolynomial,
+    sink: createBlobSink(index, run.packs(), count),
     maxBytes,
     devices,
     wanted: wantedPaths(options.volumes),
@@ -137,9 +142,6 @@ async function readArchive(options: ImportOptions, writer: ImportWriter): Promis
       report({ event: 'file-problem', volume: archive.name, file: displayRaw(path), problem: 'left-out', message: why });
     },
     onChanged: note,
-    onBytes: (bytes) => {
-      bytesDone += bytes;
-    },
     signal,
   });
   const timer = setInterval(
@@ -151,7 +153,7 @@ async function readArchive(options: ImportOptions, writer: ImportWriter): Promis
     for await (const entry of readTar(input.bytes, note)) await trees.take(entry);
     const saved = await trees.finish();
     for (const [warning, count] of changes) report({ event: 'warning', volume: archive.name, warning, count });
-    return { saved, digest: input.digest(), counts, leftOut };
+    return { saved, digest: input.digest(), counts: sumCounters(run.counters), leftOut };
   } finally {
     clearInterval(timer);
     trees.close();
