@@ -36,7 +36,7 @@ for (const name of globSync('**/*.js', { cwd: dist })) {
 
 const program = join(dist, 'program');
 await build({
-  entryPoints: [join(dist, 'cli', 'main.js'), join(dist, 'cli', 'lane.js')],
+  entryPoints: ['main', 'lane', 'sqlite-copier'].map((name) => join(dist, 'cli', `${name}.js`)),
   outdir: program,
   bundle: true,
   splitting: true,

@@ -12,6 +12,8 @@ export type VolumeOfCut = {
   engineVolume: string | undefined;
   /** Absolute path of a directory that isn't an engine's volume. */
   directory: string | undefined;
+  /** It is read from a stream: this process reaches none of its files. */
+  streamed?: boolean;
   /** What the configuration says. */
   app: KnownApp | undefined;
   way: CutWay | 'auto';
@@ -107,7 +109,7 @@ function planVolume(inventory: Inventory, volume: VolumeOfCut, facts: Applicatio
   const asked = volume.way !== 'auto' ? { way: volume.way, reason: 'as asked' } : label;
   const unstoppable = writers.find((container) => isHaltable(container, facts) && whyUnstoppable(container, halting) !== undefined);
   const chosen = asked ?? withoutStop(chooseWay(volume, writers, app, facts), unstoppable, halting);
-  if (chosen.way === 'dump') refuseUndumpable(volume.name, writers, app, facts);
+  if (chosen.way === 'dump') refuseUndumpable(volume, writers, app, facts);
   if (chosen.way === 'stop' && unstoppable !== undefined) refuseUnstoppable(volume.name, unstoppable, halting);
   return {
     name: volume.name,
@@ -135,11 +137,13 @@ function labelledWay(
 }
 
 function chooseWay(
-  { engineVolume }: VolumeOfCut,
+  { engineVolume, streamed }: VolumeOfCut,
   writers: readonly PlatformContainer[],
   app: KnownApp | undefined,
   facts: ApplicationFacts,
 ): { way: CutWay; reason: string } {
+  if (app === 'sqlite' && !streamed && (engineVolume === undefined || writers.length > 0))
+    return { way: 'dump', reason: 'SQLite databases are copied while they are used' };
   // What bind-mounts a directory may do so for other reasons: a monitor that mounts everything is not to be halted unasked.
   if (engineVolume === undefined) return { way: 'live', reason: 'a directory' };
   const [only, ...others] = writers;
@@ -166,20 +170,28 @@ const displayName: Record<KnownApp, string> = {
 
 const onlyOne = <Value>(values: readonly Value[]): Value | undefined => (new Set(values).size === 1 ? values[0] : undefined);
 
-function refuseUndumpable(name: string, writers: readonly PlatformContainer[], app: KnownApp | undefined, facts: ApplicationFacts): void {
+function refuseUndumpable(
+  { name, streamed }: VolumeOfCut,
+  writers: readonly PlatformContainer[],
+  app: KnownApp | undefined,
+  facts: ApplicationFacts,
+): void {
   const [only] = writers;
+  if (app === 'sqlite' && !streamed) return;
   const why =
-    app === undefined
-      ? 'no application is known that could dump it'
-      : only === undefined
-        ? 'no container that runs uses it'
-        : writers.length > 1
-          ? 'several containers write to it'
-          : only.state !== 'running'
-            ? `container ${only.name} is ${only.state}`
-            : app === 'redis' && facts.redisAppendOnly.get(only.id) === true
-              ? 'Redis starts from its append-only file, whatever a dump says'
-              : undefined;
+    app === 'sqlite'
+      ? 'its databases cannot be reached from here: it is read from a stream'
+      : app === undefined
+        ? 'no application is known that could dump it'
+        : only === undefined
+          ? 'no container that runs uses it'
+          : writers.length > 1
+            ? 'several containers write to it'
+            : only.state !== 'running'
+              ? `container ${only.name} is ${only.state}`
+              : app === 'redis' && facts.redisAppendOnly.get(only.id) === true
+                ? 'Redis starts from its append-only file, whatever a dump says'
+                : undefined;
   if (why === undefined) return;
   throw new HoldfastError('usage', `volume ${name} cannot be dumped: ${why}`, {
     volume: name,

@@ -1,0 +1,125 @@
+/**
+ * One SQLite database into one file that is consistent, whatever is written to it meanwhile. Meant for a process of its own: a hostile or locked
+ * database holds up nobody else, and nobody else's close of the same file drops the locks that are held while it is copied
+ * (sqlite.org/howtocorrupt.html, 2.2). Nothing is written beside the database.
+ */
+import { type BigIntStats, closeSync, constants, copyFileSync, fstatSync, lstatSync, openSync, readdirSync, rmSync } from 'node:fs';
+import { backup, DatabaseSync } from 'node:sqlite';
+import { setTimeout } from 'node:timers/promises';
+
+export type CopyRequest = {
+  /** Absolute, in base64: names need not be text. */
+  path: string;
+  /** What was found there: a symlink that has taken its place since is not followed anywhere. */
+  device: string;
+  inode: string;
+  /** Whether its header says that it keeps a write-ahead log. */
+  keepsLog: boolean;
+  /** Absolute path of the copy; not there yet. */
+  into: string;
+};
+
+export type CopyReply = { ok: true } | { ok: false; reason: string };
+
+/** How long a writer may keep its lock before a step of the copy gives up. */
+const busyMs = 10_000;
+/** All pages at once: in steps, the copy would begin anew whenever somebody else writes in between, and never end under load. */
+const allPages = 2 ** 31 - 1;
+/** Times of files tell writes apart that are so far from each other. */
+const clockTickMs = 50;
+const attempts = 5;
+const sidecars = ['-wal', '-journal'];
+
+/** By SQLite's own online backup where a program has it open, or may; else of the files as they stand, when nothing happens to them. */
+export async function copyDatabase(request: CopyRequest): Promise<CopyReply> {
+  const path = Buffer.from(request.path, 'base64');
+  const reasons: string[] = [];
+  for (const copy of canBeOpen(path, request) ? [copyOnline, copyQuiet] : [copyQuiet, copyOnline]) {
+    // Opening what nobody has open would make a log beside it.
+    if (copy === copyOnline && !canBeOpen(path, request)) continue;
+    try {
+      await copy(path, request);
+      return { ok: true };
+    } catch (error) {
+      reasons.push((error as Error).message);
+      for (const suffix of ['', '-shm', ...sidecars]) rmSync(`${request.into}${suffix}`, { force: true });
+    }
+  }
+  return { ok: false, reason: reasons.join('; ') };
+}
+
+/** With a write-ahead log, whoever has it open has both files beside it. */
+const canBeOpen = (path: Buffer, { keepsLog }: CopyRequest): boolean =>
+  !keepsLog || (statOf(path, '-wal') !== undefined && statOf(path, '-shm') !== undefined);
+
+async function copyOnline(path: Buffer, request: CopyRequest): Promise<void> {
+  const source = new DatabaseSync(path, { readOnly: true, timeout: busyMs });
+  try {
+    // Looked at by descriptor: opening and closing it once more would drop the locks.
+    if (!openDescriptors().some((found) => isSame(found, request))) throw new Error('something else has taken its place');
+    await backup(source, request.into, { rate: allPages });
+  } finally {
+    source.close();
+  }
+}
+
+function openDescriptors(): BigIntStats[] {
+  return readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      return [fstatSync(Number(fd), { bigint: true })];
+    } catch {
+      return [];
+    }
+  });
+}
+
+const isSame = ({ dev, ino }: BigIntStats, { device, inode }: CopyRequest): boolean => String(dev) === device && String(ino) === inode;
+
+/** The files as one image at one instant: what a power cut would leave, which SQLite recovers. */
+async function copyQuiet(path: Buffer, request: CopyRequest): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    await setTimeout(clockTickMs);
+    const before = stateOf(path);
+    copyFile(path, request.into, request);
+    for (const suffix of sidecars) {
+      if (statOf(path, suffix) !== undefined) copyFile(withSuffix(path, suffix), `${request.into}${suffix}`);
+    }
+    const age = Date.now() - latestChangeMs(path);
+    if (before === stateOf(path) && age > clockTickMs) break;
+    if (attempt === attempts) throw new Error('it is written to all the time');
+    for (const suffix of ['', ...sidecars]) rmSync(`${request.into}${suffix}`, { force: true });
+  }
+  // Rolls in its log, or rolls back its journal.
+  const copy = new DatabaseSync(request.into);
+  try {
+    copy.prepare('SELECT count(*) FROM sqlite_schema').get();
+  } finally {
+    copy.close();
+  }
+}
+
+function copyFile(path: Buffer, into: string, wanted?: CopyRequest): void {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  try {
+    const found = fstatSync(fd, { bigint: true });
+    if (!found.isFile() || (wanted !== undefined && !isSame(found, wanted))) throw new Error('something else has taken its place');
+    copyFileSync(`/proc/self/fd/${fd}`, into, constants.COPYFILE_FICLONE);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+const withSuffix = (path: Buffer, suffix: string): Buffer => Buffer.concat([path, Buffer.from(suffix)]);
+
+function statOf(path: Buffer, suffix: string): BigIntStats | undefined {
+  return lstatSync(withSuffix(path, suffix), { bigint: true, throwIfNoEntry: false });
+}
+
+/** Of the database and what is beside it: another text when anything was written. */
+const stateOf = (path: Buffer): string =>
+  ['', '-shm', ...sidecars]
+    .map((suffix) => statOf(path, suffix))
+    .map((found) => found && [found.ino, found.size, found.mtimeNs, found.ctimeNs].join(' '))
+    .join('\n');
+
+const latestChangeMs = (path: Buffer): number => Math.max(...['', ...sidecars].map((suffix) => Number(statOf(path, suffix)?.ctimeMs ?? 0)));
