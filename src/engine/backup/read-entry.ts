@@ -1,6 +1,6 @@
 /** One entry of a directory becomes a node: whatever it is, and whatever happens to it meanwhile. */
 
-import { openSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import type { FileProblem } from '../../model/events.ts';
 import type { TreeNode } from '../../model/node.ts';
 import type { RawString } from '../../model/raw-bytes.ts';
@@ -91,15 +91,15 @@ export function createEntryReader(options: EntryReaderOptions): EntryReader {
   }
 
   /** Nobody else writes to the copy: what it is at opening it is all the while. */
-  function readSubstitute(node: TreeNode, path: string): Promise<TreeNode | undefined> | undefined {
-    let fd: number;
+  async function readSubstitute(node: TreeNode, path: string): Promise<TreeNode | undefined> {
+    const fd = openSync(path, 'r');
     try {
-      fd = openSync(path, 'r');
-    } catch (error) {
-      return unreadable(node.name, -((error as NodeJS.ErrnoException).errno ?? 0), 'open its copy');
+      statFd(fd, before);
+      return withContent(fd, node, await reader.readLong(fd, before));
+    } finally {
+      // Node's own, which keeps account of what it has opened.
+      closeSync(fd);
     }
-    statFd(fd, before);
-    return readLong(fd, node);
   }
 
   return {
