@@ -10,6 +10,7 @@ import { listSnapshots } from '../../repository/snapshots.ts';
 import { chooseSnapshots } from '../choose-snapshots.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { beforeRestoreTag } from '../guard-snapshots.ts';
+import { completedConfiguration } from '../labelled-project.ts';
 import { configureLanes, type LaneOptions, parseLanes } from '../lane-options.ts';
 import { guardTargets, isEmptyDirectory, tellUndo } from '../restore-guard.ts';
 import { whileStopped } from '../restore-offline.ts';
@@ -80,7 +81,9 @@ export const command: Command<Options> = {
 
 async function restoreChosen(context: CommandContext<Options>, settings: Settings, warm: WarmLanes): Promise<number> {
   const { options, output, operands } = context;
-  const configuration = await findProject(context);
+  const declared = await findProject(context);
+  // Volumes that only labels declare are restored as the others are.
+  const configuration = declared && (await completedConfiguration(context, declared));
   if (configuration) await selectVolumes(configuration, operands);
   const startedMs = performance.now();
   return withRepository(context, configuration, options.dryRun || !options.lock ? 'none' : 'shared', async (session) => {
