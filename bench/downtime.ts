@@ -1,41 +1,19 @@
 import { execFileSync } from 'node:child_process';
-import { randomFillSync } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
-import { importImage, startDockerEngine, type TestEngine } from '../test/docker-engine.ts';
+import { importImage, type TestEngine } from '../test/docker-engine.ts';
 import { documents, holdfastProgram, run } from '../test/programs.ts';
+import { type DockerBench, fileBytes, withEngine, writeFiles } from './docker-volume.ts';
 import { median, renderTable } from './report.ts';
 
-export type Downtime = {
-  /** Of 10 GiB in 100,000 files. */
-  scale: number;
-  repeat: number;
-  /** An existing folder for the repository. */
-  scratch: string;
-  markdown: boolean;
-  record: (line: object) => void;
-  say: (line: string) => void;
-};
-
-const [fileCount, fileBytes, changedShare, filesPerFolder] = [100_000, 107_374, 0.01, 500];
+const [fileCount, changedShare] = [100_000, 0.01];
 const volume = 'bench_data';
 const container = 'bench-app-1';
 
 /** How long a container that uses a volume is halted for a backup of it, when 1% of the files have changed since the last. Returns a table. */
-export async function runDowntime(bench: Downtime): Promise<string> {
-  const endings: (() => unknown)[] = [];
-  // The Engine of the tests, without a test.
-  const context = { after: (end: () => unknown) => endings.push(end), skip: (why: string) => bench.say(why) } as unknown as TestContext;
-  try {
-    const engine = await startDockerEngine(context);
-    return engine === undefined ? 'no Docker Engine can be started here\n' : measureAll(bench, engine);
-  } finally {
-    for (const end of endings.reverse()) await end();
-  }
-}
+export const runDowntime = (bench: DockerBench): Promise<string> => withEngine(bench, (engine) => measureAll(bench, engine));
 
-function measureAll({ scale, repeat, scratch, markdown, record, say }: Downtime, engine: TestEngine): string {
+function measureAll({ scale, repeat, scratch, markdown, record, say }: DockerBench, engine: TestEngine): string {
   importImage(engine, 'busybox');
   engine.docker(
     'run',
@@ -91,15 +69,4 @@ function stopAndTar(engine: TestEngine, directory: string, archive: string): num
   execFileSync('tar', ['-czf', archive, '-C', directory, '.']);
   engine.docker('start', container);
   return Math.round(performance.now() - startedMs);
-}
-
-function writeFiles(directory: string, from: number, count: number): void {
-  const bytes = Buffer.allocUnsafe(fileBytes);
-  for (let file = from; file < from + count; file++) {
-    const folder = join(directory, `d${Math.floor(file / filesPerFolder)}`);
-    mkdirSync(folder, { recursive: true });
-    // Half of it can be compressed.
-    randomFillSync(bytes, 0, fileBytes / 2);
-    writeFileSync(join(folder, `f${file}`), bytes);
-  }
 }

@@ -5,9 +5,11 @@ import { dirname, join } from 'node:path';
 import { type CorpusChoice, churnCorpus, pristineCorpus } from './corpora.ts';
 import { runDowntime } from './downtime.ts';
 import { runGrowth } from './growth.ts';
+import { runInventory } from './inventory.ts';
 import { corpusOver, type Link, openNetwork } from './network.ts';
 import { type Options, parseOptions, usage } from './options.ts';
 import { findPeers } from './peers.ts';
+import { runReading } from './reading.ts';
 import { renderReport } from './report.ts';
 import { emptyFiles, measureHelp, type Result, runRound } from './rounds.ts';
 
@@ -36,6 +38,10 @@ record({
 });
 if (options.downtime) {
   process.stdout.write(await runDowntime({ ...options, scratch, record, say }));
+} else if (options.reading) {
+  process.stdout.write(await runReading({ ...options, scratch, record, say }));
+} else if (options.inventory) {
+  process.stdout.write(await runInventory({ ...options, scratch, record, say }));
 } else if (options.growth) {
   process.stdout.write(await runGrowth({ ...options, scratch, peers, record, say }));
 } else {

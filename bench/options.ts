@@ -21,6 +21,10 @@ export type Options = {
   growth: boolean;
   /** How long containers are halted for a backup, instead of the rest. */
   downtime: boolean;
+  /** How fast volumes of Docker are read and restored in each way. */
+  reading: boolean;
+  /** What `volumes` and `audit` cost on a large Engine. */
+  inventory: boolean;
   /** Ways to servers, each with all works; empty for the local disk. */
   network: Link[];
   /** Numbers of files that `growth` goes through. */
@@ -42,6 +46,8 @@ export const usage = `npm run bench -- [options]
   --keep           leave repositories and corpus copy in the work folder
   --growth         measure 10,000 to 1,000,000 files instead of the corpora
   --downtime       how long a container is halted for a backup of its volume: 10 GiB in 100,000 files, times --scale (root, Docker)
+  --reading        backup and restore of a Docker volume in each way: 1 GiB in 10,000 files, times --scale (root, Docker)
+  --inventory      volumes and audit on 500 volumes and 200 containers, times --scale (root, Docker)
   --network LIST   repositories on servers with so many milliseconds of latency, such as rest:0,rest:100,s3:20
   --counts LIST    numbers of files for --growth (default: 10000,100000,1000000)
 
@@ -64,6 +70,8 @@ export function parseOptions(args: readonly string[], checkout: string): Options
       keep: { type: 'boolean', default: false },
       growth: { type: 'boolean', default: false },
       downtime: { type: 'boolean', default: false },
+      reading: { type: 'boolean', default: false },
+      inventory: { type: 'boolean', default: false },
       network: { type: 'string' },
       counts: { type: 'string', default: '10000,100000,1000000' },
       help: { type: 'boolean', default: false },
@@ -82,6 +90,8 @@ export function parseOptions(args: readonly string[], checkout: string): Options
     keep: values.keep,
     growth: values.growth,
     downtime: values.downtime,
+    reading: values.reading,
+    inventory: values.inventory,
     network: values.network?.split(',').map(parseLink) ?? [],
     counts: values.counts.split(',').map((count) => positive('counts', count)),
     workFolder: process.env.HOLDFAST_BENCH_DIR ?? join(checkout, 'bench', '.work'),
