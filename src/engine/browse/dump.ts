@@ -9,7 +9,7 @@ export type ArchiveFormat = 'tar' | 'zip';
 
 /** A directory as an archive. Bounded memory, whatever its size, but for a record of each entry that zip keeps. */
 export const dumpDirectory = (format: ArchiveFormat, options: DumpOptions): AsyncGenerator<Uint8Array> =>
-  format === 'tar' ? dumpTar(options) : dumpZip(options);
+  format === 'tar' ? inLargePieces(dumpTar(options)) : inLargePieces(dumpZip(options));
 
 /** A file's bytes. @throws `damaged`, `file-missing`, `storage`: what came before is then only a part. */
 export async function* dumpFile(
@@ -20,4 +20,33 @@ export async function* dumpFile(
     yield content ?? [];
   };
   for await (const file of withContentAhead(only(), (blobs) => blobs, { repository, index: trees.index })) yield* file.content;
+}
+
+/** What goes out together: each piece costs a call of the system. */
+const pieceBytes = 64 * 1024;
+
+/** Joins small pieces. What came before an error goes out before it. */
+async function* inLargePieces(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let held: Uint8Array[] = [];
+  let heldBytes = 0;
+  const takeHeld = () => {
+    const joined = Buffer.concat(held, heldBytes);
+    held = [];
+    heldBytes = 0;
+    return joined;
+  };
+  try {
+    for await (const piece of bytes) {
+      if (heldBytes > 0 && heldBytes + piece.length > pieceBytes) yield takeHeld();
+      if (piece.length >= pieceBytes) yield piece;
+      else {
+        held.push(piece);
+        heldBytes += piece.length;
+      }
+    }
+  } catch (error) {
+    if (heldBytes > 0) yield takeHeld();
+    throw error;
+  }
+  if (heldBytes > 0) yield takeHeld();
 }
