@@ -17,6 +17,8 @@ export type DockerAccess = {
   directoryOf(volume: PlatformVolume): Promise<string | undefined>;
   /** Reads and writes a volume without a directory; one for each volume, until `close`. @throws `engine`, `engine-unreachable`, `engine-denied`. */
   writerOf(engineVolume: string): Promise<VolumeWriter>;
+  /** Lets a volume go that was opened, so that it can be removed. Harmless when it was not. */
+  closeWriterOf(engineVolume: string): Promise<void>;
   /** Removes what was made for that, and ends connections. */
   close(): Promise<void>;
 };
@@ -61,6 +63,11 @@ export async function connectDocker(
       const opening = writers.get(engineVolume) ?? openVolumeWriter(engine, engineVolume);
       writers.set(engineVolume, opening);
       return opening;
+    },
+    async closeWriterOf(engineVolume) {
+      const opened = writers.get(engineVolume);
+      writers.delete(engineVolume);
+      await (await opened)?.close();
     },
     async close() {
       // What stays is removed by the next run.

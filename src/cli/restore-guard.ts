@@ -67,14 +67,18 @@ async function contentOf({ choice, directory, engineVolume, stream }: Target, si
     return (await stream.isEmpty(signal)) ? undefined : streamedVolume(volume, engineVolume as string, stream);
   }
   if (directory === undefined || isEmptyDirectory(volume, directory)) return undefined;
-  return (await isHalfRestored(directory)) ? 'unfinished' : { name: volume, directory };
+  return (await hasMarker(directory)) ? 'unfinished' : { name: volume, directory };
 }
 
-const isHalfRestored = (directory: string) =>
+/** Whether a restore into a directory has begun and not ended. */
+export const hasMarker = (directory: string): Promise<boolean> =>
   lstat(join(directory, restoreMarkerName)).then(
     () => true,
     () => false,
   );
+
+/** Whether an Engine's address holds no password. */
+export const isSayable = (address: string): boolean => !/:[^/@]*@/.test(address.replace(/^\w+:\/\//, ''));
 
 /** Names the guard, and the command that brings back what was there. */
 export function tellUndo(
@@ -92,9 +96,7 @@ export function tellUndo(
   // What the restore brings anew is not in the guard: only with --delete does it go.
   words.push('--delete');
   if (global.repository !== undefined && !/[:@]/.test(global.repository)) words.push('--repository', global.repository);
-  // An address with a password is not said.
-  if (global.dockerHost !== undefined && !/:[^/@]*@/.test(global.dockerHost.replace(/^\w+:\/\//, '')))
-    words.push('--docker-host', global.dockerHost);
+  if (global.dockerHost !== undefined && isSayable(global.dockerHost)) words.push('--docker-host', global.dockerHost);
   const undo = words.join(' ');
   output.document({ event: 'guard', run, snapshots: guard?.snapshots ?? [], undo });
   output.line(`guard ${run}; to undo the restore: ${undo}`);

@@ -165,15 +165,19 @@ export async function spaceNeeds(targets: readonly Target[], presentBytesOf: (ta
     const { choice, directory } = target;
     const neededBytes = choice.snapshot.summary?.totalBytesProcessed;
     if (directory === undefined || neededBytes === undefined) continue;
-    try {
-      const [{ dev }, { blocks, bavail, bsize }] = await Promise.all([stat(directory), statfs(directory)]);
-      // A file system in memory may not say how large it is.
-      if (blocks === 0) continue;
-      const presentBytes = presentBytesOf(target);
-      needs.push({ volume: choice.volume, directory, device: dev, availableBytes: bavail * bsize, neededBytes, presentBytes });
-    } catch {
-      // The restore itself says what is wrong with it.
-    }
+    const space = await spaceOf(directory);
+    if (space !== undefined) needs.push({ volume: choice.volume, directory, neededBytes, presentBytes: presentBytesOf(target), ...space });
   }
   return needs;
+}
+
+/** Undefined when that cannot be told; the restore itself says what is wrong then. */
+export async function spaceOf(directory: string): Promise<Pick<SpaceNeed, 'device' | 'availableBytes'> | undefined> {
+  try {
+    const [{ dev }, { blocks, bavail, bsize }] = await Promise.all([stat(directory), statfs(directory)]);
+    // A file system in memory may not say how large it is.
+    return blocks === 0 ? undefined : { device: dev, availableBytes: bavail * bsize };
+  } catch {
+    return undefined;
+  }
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { readJournal, removeJournal, writeJournal } from '../restoring/journal-file.ts';
 import type { ContainerName } from '../restoring/start-again.ts';
 import type { MigratedVolume } from './plan-migration.ts';
+import { carryOnSteps, type StepActions } from './steps.ts';
 
 /** In their order. Each is repeated when it may have been interrupted; none does harm when it is. */
 export const migrationSteps = ['stop', 'guard', 'make', 'copy', 'rewrite', 'start'] as const;
@@ -35,21 +36,11 @@ export const readMigration = (folder: string): Promise<MigrationJournal | undefi
 export const writeMigration = (folder: string, journal: MigrationJournal): Promise<void> => writeJournal(fileOf(folder), journal);
 export const removeMigration = (folder: string): Promise<void> => removeJournal(fileOf(folder));
 
-export type MigrationActions = Record<MigrationStep, (journal: MigrationJournal) => Promise<Partial<MigrationJournal>>>;
-
 /** Does the steps that are not done yet, each durably noted before the next one begins. */
-export async function carryOn(
+export const carryOn = (
   folder: string,
   begun: MigrationJournal,
-  actions: MigrationActions,
+  actions: StepActions<MigrationStep, MigrationJournal>,
   onStep: (step: MigrationStep) => void,
-): Promise<MigrationJournal> {
-  let journal = begun;
-  for (const step of migrationSteps) {
-    if (isDone(journal, step)) continue;
-    onStep(step);
-    journal = { ...journal, ...(await actions[step](journal)), done: step };
-    await writeMigration(folder, journal);
-  }
-  return journal;
-}
+): Promise<MigrationJournal> =>
+  carryOnSteps({ steps: migrationSteps, begun, actions, onStep, write: (journal) => writeMigration(folder, journal) });

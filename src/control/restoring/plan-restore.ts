@@ -38,7 +38,7 @@ export function planRestore({ volumes, containers }: Inventory, targets: readonl
   for (const target of targets) {
     const known = byName.get(target.engineVolume);
     if (known === undefined) {
-      create.push(newVolume(target, target.like === undefined ? undefined : byName.get(target.like)));
+      create.push(newVolume(target, target.like === undefined ? undefined : byName.get(target.like), notes));
       continue;
     }
     for (const { container } of known.users) {
@@ -73,8 +73,22 @@ function refuseUnstoppable(container: PlatformContainer, { volume }: VolumeTarge
   }
 }
 
-function newVolume({ engineVolume, labels }: VolumeTarget, like: PlatformVolume | undefined): NewVolume {
-  return { name: engineVolume, driver: like?.driver ?? 'local', driverOptions: like?.driverOptions ?? {}, labels };
+function newVolume({ engineVolume, labels }: VolumeTarget, like: PlatformVolume | undefined, notes: string[]): NewVolume {
+  const { driver, driverOptions, note } = copyLike(like);
+  if (note !== undefined) notes.push(note);
+  return { name: engineVolume, driver, driverOptions, labels };
+}
+
+/**
+ * Driver and options of a new volume that holds a copy of another one. Not those that say where the content is (an NFS export, a device, a
+ * directory of the host): two volumes with them are one, and what is written to the copy would be written to the original.
+ */
+export function copyLike(volume: PlatformVolume | undefined): Pick<NewVolume, 'driver' | 'driverOptions'> & { note?: string } {
+  if (volume === undefined) return { driver: 'local', driverOptions: {} };
+  const { name, driver, driverOptions } = volume;
+  const { device, type } = driverOptions;
+  if (driver !== 'local' || device === undefined || type === 'tmpfs') return { driver, driverOptions };
+  return { driver: 'local', driverOptions: {}, note: `${name} is at ${device}: its copy is an ordinary volume of the Engine` };
 }
 
 /** Labels by which Compose, version 1 and 2, knows a volume as its own (`pkg/api/labels.go` of docker/compose). */

@@ -101,8 +101,11 @@ async function othersOf(folder: string, ownFile: string, volumes: readonly strin
   return others;
 }
 
-/** Without evidence, a process id that shows counts: two restores at once do harm, waiting doesn't. */
-function isAlive({ pid, evidence, left }: RestoreJournal, own: ProcessEvidence | undefined): boolean {
+/** Who works on a journal. */
+export type JournalHolder = Pick<RestoreJournal, 'pid' | 'evidence' | 'left'>;
+
+/** Without evidence, a process id that shows counts: two restores at once do harm, waiting doesn't. @param own evidence of this process. */
+export function isAlive({ pid, evidence, left }: JournalHolder, own: ProcessEvidence | undefined): boolean {
   if (left) return false;
   // After a restart of the host nothing of before lives.
   if (evidence !== undefined && own !== undefined) {
