@@ -18,6 +18,7 @@ packages=(
   radosgw ceph-mon ceph-osd # a real S3: signatures, policies, object lock
   openssh-server openssh-client # a real SFTP
   docker.io docker-compose busybox-static # a real Engine, Compose, and an image
+  podman uidmap   # Podman's service in Docker's place, with and without root
   postgresql      # a real database in a container
 )
 

@@ -44,6 +44,7 @@ const packages = {
   dockerd: 'docker.io',
   docker: 'docker.io',
   'docker-compose': 'docker-compose',
+  podman: 'podman',
   busybox: 'busybox-static',
   psql: 'postgresql',
 } as const;

@@ -79,10 +79,10 @@ async function requireImage(engine: DockerEngine): Promise<string> {
     await engine.call('look for the helper image', () => docker.getImage(helperImage).inspect());
   } catch (error) {
     if (!isNotFound(error)) throw error;
-    const [repo, tag] = helperImage.split(':');
     const changes = `LABEL ${helperLabel}=image`;
+    // The tag in the name: Podman heeds no `tag`.
     const stream = await engine.call('make the helper image', () =>
-      docker.importImage(Readable.from([Buffer.alloc(1024)]) as never, { repo, tag, changes }),
+      docker.importImage(Readable.from([Buffer.alloc(1024)]) as never, { repo: helperImage, changes }),
     );
     await drain(stream);
   }
