@@ -1,10 +1,11 @@
 /** Projects that labels describe, and their hooks, on a real Docker Engine. */
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { run } from '../../src/cli/run.ts';
 import { importImage, startDockerEngine, type TestEngine } from '../docker-engine.ts';
-import type { Document } from '../programs.ts';
+import { type Document, documents } from '../programs.ts';
 import { type CutProject, cutProject, startService } from './cut-project.ts';
 
 const image = 'busybox:test';
@@ -24,9 +25,45 @@ function removeAfter(t: TestContext, engine: TestEngine): void {
   });
 }
 
+type Said = { status: number; events: Document[]; stderr: string };
+/** As {@link CutProject}, by command lines in this process: quicker. */
+type Project = {
+  folder: string;
+  holdfast(args: readonly string[], exit?: number): Promise<Said>;
+  restored(volume: string): Promise<string>;
+};
+
+function inProcess({ folder, environment }: CutProject): Project {
+  const holdfast = async (args: readonly string[], exit = 0): Promise<Said> => {
+    let [stdout, stderr] = ['', ''];
+    const status = await run(['--json', ...args], {
+      stdout: { write: (text: string) => (stdout += text) },
+      stderr: { write: (text: string) => (stderr += text) },
+      environment: { ...environment, HOME: folder, PATH: process.env.PATH },
+      cwd: folder,
+      signal: new AbortController().signal,
+    });
+    assert.equal(status, exit, `holdfast ${args.join(' ')}: ${stderr}${stdout}`);
+    return { status, events: documents(stdout), stderr };
+  };
+  return {
+    folder,
+    holdfast,
+    async restored(volume) {
+      const target = mkdtempSync(join(folder, 'restored-'));
+      await holdfast(['restore', volume, '--to', target]);
+      return target;
+    },
+  };
+}
+
 /** The project without its holdfast.yaml; the repository is where it would be. */
-function withoutFile(t: TestContext, engine: TestEngine, compose = 'name: shop\nservices: {}\n'): CutProject {
-  const project = cutProject(t, engine, '{ data: }');
+function withoutFile(
+  t: TestContext,
+  engine: TestEngine,
+  compose = 'name: shop\nservices: { db: { image: x, volumes: ["data:/data"] } }\nvolumes: { data: }\n',
+): Project {
+  const project = inProcess(cutProject(t, engine, '{ data: }'));
   rmSync(join(project.folder, 'holdfast.yaml'));
   writeFileSync(join(project.folder, 'compose.yaml'), compose);
   return project;
@@ -41,9 +78,9 @@ test('labels', async (t) => {
   if (engine === undefined) return;
   importImage(engine, 'busybox');
 
-  await t.test('complete holdfast.yaml, which has the last word and says so once', (t) => {
+  await t.test('complete holdfast.yaml, which has the last word and says so once', async (t) => {
     removeAfter(t, engine);
-    const project = cutProject(t, engine, '{ data: { exclude: ["*.tmp"], criticality: low } }');
+    const project = inProcess(cutProject(t, engine, '{ data: { exclude: ["*.tmp"], criticality: low } }'));
     createVolume(engine, 'data', { 'holdfast.criticality': 'critical', 'holdfast.cut': 'stop', 'holdfast.sensitive': 'true' });
     createVolume(engine, 'more', { 'holdfast.exclude': 'cache, *.log' });
     for (const name of ['a.tmp', 'kept']) put(engine, 'data', name);
@@ -53,31 +90,31 @@ test('labels', async (t) => {
       options: ['--volume=shop_data:/data'],
       command: ['sh', '-c', 'trap exit TERM; sleep 1000 & wait'],
     });
-    const { events, stderr } = project.holdfast(['backup']);
+    const { events, stderr } = await project.holdfast(['backup']);
     assert.equal(snapshotOf(events).consistency, 'stopped', 'by the label holdfast.cut');
     assert.equal(stderr.match(/holdfast.criticality/g)?.length, 1, stderr);
     assert.deepEqual(
       events.find(({ event }) => event === 'project').labels.map(({ volume, key }: Document) => `${volume} ${key}`),
       ['data sensitive', 'more exclude'],
     );
-    assert.deepEqual(readdirSync(project.restored('data')), ['kept']);
-    assert.deepEqual(readdirSync(project.restored('more')), ['kept']);
-    const refused = project.holdfast(['export', 'data', '--output', 'x.tar'], [2]).stderr;
+    assert.deepEqual(readdirSync(await project.restored('data')), ['kept']);
+    assert.deepEqual(readdirSync(await project.restored('more')), ['kept']);
+    const refused = (await project.holdfast(['export', 'data', '--output', 'x.tar'], 2)).stderr;
     assert.match(refused, /sensitive-plain/);
-    const paused = project.holdfast(['backup', '--cut', 'pause']).events;
+    const paused = (await project.holdfast(['backup', '--cut', 'pause'])).events;
     assert.equal(snapshotOf(paused).consistency, 'paused', 'a command line goes before all');
   });
 
-  await t.test('a compose project with labels only', (t) => {
+  await t.test('a compose project with labels only', async (t) => {
     removeAfter(t, engine);
     const project = withoutFile(t, engine);
     createVolume(engine, 'data');
     put(engine, 'data', 'kept');
-    assert.match(project.holdfast(['backup'], [2]).stderr, /no holdfast.yaml/, 'nothing asks for a backup');
+    assert.match((await project.holdfast(['backup'], 2)).stderr, /no holdfast.yaml/, 'nothing asks for a backup');
     createVolume(engine, 'cache', { 'holdfast.enabled': 'false' });
     createVolume(engine, 'uploads', { 'holdfast.criticality': 'low', 'holdfast.exclude': '*.part' });
     put(engine, 'uploads', 'a.part');
-    const { events } = project.holdfast(['backup', '--allow-empty']);
+    const { events } = await project.holdfast(['backup', '--allow-empty']);
     const said = events.find(({ event }) => event === 'project');
     assert.deepEqual([said.project, said.volumes, said.file], ['shop', ['data', 'uploads'], undefined]);
     assert.deepEqual(
@@ -88,18 +125,18 @@ test('labels', async (t) => {
       ['data', 'uploads'],
     );
     rmSync(join(engine.directoryOf('shop_data'), 'kept'));
-    project.holdfast(['restore', 'data']);
+    await project.holdfast(['restore', 'data']);
     assert.ok(existsSync(join(engine.directoryOf('shop_data'), 'kept')));
-    const { events: guarded } = project.holdfast(['guard', '--volume', 'data', '--', 'true']);
+    const { events: guarded } = await project.holdfast(['guard', '--volume', 'data', '--', 'true']);
     assert.ok(guarded.some(({ event }) => event === 'guarded'));
-    assert.equal(project.holdfast(['volumes']).status, 0);
-    project.holdfast(['init']);
+    assert.equal((await project.holdfast(['volumes'])).status, 0);
+    await project.holdfast(['init']);
     assert.ok(existsSync(join(project.folder, 'holdfast.yaml')), 'init writes the file for those who want one');
   });
 
-  await t.test('hooks: as a user, before and after; a failure stops the backup, and after runs all the same', (t) => {
+  await t.test('hooks: as a user, before and after; a failure stops the backup, and after runs all the same', async (t) => {
     removeAfter(t, engine);
-    const project = cutProject(t, engine, '{ data: }');
+    const project = inProcess(cutProject(t, engine, '{ data: }'));
     const log = (word: string) => `echo ${word} $(id -u) >> /data/log`;
     const start = (before: string, more: Record<string, string> = {}) =>
       startService(engine, 'db', {
@@ -123,19 +160,19 @@ test('labels', async (t) => {
       return text;
     };
     let container = start(`umask 0; ${log('before')}`);
-    project.holdfast(['backup']);
+    await project.holdfast(['backup']);
     assert.equal(logOf(), 'before 1234\nafter 0\n');
     engine.docker('rm', '--force', container);
 
     container = start('echo no room >&2; exit 3');
-    const failed = project.holdfast(['backup'], [1]);
+    const failed = await project.holdfast(['backup'], 1);
     assert.match(failed.stderr, /no room/);
     assert.equal(snapshotOf(failed.events), undefined);
     assert.equal(logOf(), 'error 0\nafter 0\n');
     engine.docker('rm', '--force', container);
 
     container = start('sleep 4321 & sleep 4321', { 'holdfast.hook.timeout': '1s' });
-    const late = project.holdfast(['backup'], [1]);
+    const late = await project.holdfast(['backup'], 1);
     assert.match(late.stderr, /took longer than 1 s/);
     assert.doesNotMatch(late.stderr, /may go on/);
     assert.doesNotMatch(engine.docker('top', container), /sleep 4321/, 'neither the hook nor what it has started goes on');
@@ -143,6 +180,6 @@ test('labels', async (t) => {
     engine.docker('rm', '--force', container);
 
     start('true', { 'holdfast.hook.timeout': 'soon' });
-    assert.match(project.holdfast(['backup'], [2]).stderr, /"soon\\*" is no duration/);
+    assert.match((await project.holdfast(['backup'], 2)).stderr, /"soon\\*" is no duration/);
   });
 });
