@@ -61,8 +61,12 @@ test('one repository by two names is no source and destination', async (t) => {
   symlinkSync(context.cwd, alias);
   const environment = { ...context.environment, HOLDFAST_FROM_PASSWORD: scratchPassword.toString() };
   const copy = (lock: 'none' | 'shared') =>
-    withTwoRepositories({ ...context, environment }, undefined, { from: { named: alias }, to: undefined }, lock, () =>
-      assert.fail('it copies'),
+    withTwoRepositories(
+      { ...context, environment },
+      undefined,
+      { from: { named: alias }, to: undefined },
+      { source: lock, destination: lock },
+      () => assert.fail('it copies'),
     );
   for (const lock of ['none', 'shared'] as const)
     await assert.rejects(copy(lock), { code: 'usage', message: /are the same repository: they have one id/ });

@@ -8,6 +8,7 @@ import type { LaneJob } from '../engine/lanes/protocol.ts';
 import type { Clock } from '../model/clock.ts';
 import { HoldfastError } from '../model/errors.ts';
 import { parseDuration } from '../model/quantities.ts';
+import type { HeldLock } from '../repository/locks.ts';
 import type { Repository } from '../repository/repository.ts';
 import { underLock } from '../repository/under-lock.ts';
 import { waitForLock } from '../repository/wait-for-lock.ts';
@@ -95,22 +96,29 @@ export type Session = {
 /** `none` for reading what may change meanwhile, `shared` for work that a prune must wait for. */
 export type LockKind = 'none' | 'shared' | 'exclusive';
 
+type Opening = Pick<RepositoryPlace, 'freshCache'> & {
+  /** Tries to make room when the storage is too full for a lock, which is then tried once more. */
+  makeRoom?: (repository: Repository) => Promise<void>;
+  /** What to do where no lock can be written; by default, of commands with the option, `--no-lock`. */
+  lockRemedy?: string;
+};
+
 /** Opens the repository, locks it, works, and unlocks it whatever happens. With `freshCache`, nothing comes from an earlier run's cache. */
 export async function withRepository<Result>(
   context: Context,
   configuration: Configuration | undefined,
   lock: LockKind,
   work: (session: Session) => Promise<Result>,
-  { freshCache = false }: Pick<RepositoryPlace, 'freshCache'> = {},
+  { freshCache = false, ...locking }: Opening = {},
 ): Promise<Result> {
-  return withOpened(context, { ...chooseRepository(context, configuration), freshCache }, lock, context.signal, work);
+  return withOpened(context, { ...chooseRepository(context, configuration), freshCache }, { lock, ...locking }, context.signal, work);
 }
 
 /** The other repository of commands that work on two: what `--from` and its like say. */
 export type OtherRepository = { named: string | undefined; passwordFile?: string; passwordCommand?: string };
 
 /**
- * Opens two repositories, the source first, and locks both; the signal of both sessions aborts when either lock is lost. The source is what
+ * Opens two repositories, the source first, and locks them; the signal of both sessions aborts when a lock is lost. The source is what
  * `from` names, or HOLDFAST_FROM_REPOSITORY or RESTIC_FROM_REPOSITORY; the destination what `to` names, or what all commands work on.
  * @throws `usage` when nothing names a source, or both are the same: one place by two names has one id, too.
  */
@@ -118,15 +126,15 @@ export async function withTwoRepositories<Result>(
   context: Context,
   configuration: Configuration | undefined,
   { from, to }: { from: OtherRepository; to: string | undefined },
-  lock: LockKind,
+  locks: { source: LockKind; destination: LockKind },
   work: (source: Session, destination: Session) => Promise<Result>,
 ): Promise<Result> {
   const destination = chooseRepository(context, configuration, to);
   const source = chooseSource(context, configuration, from);
   if (source.address.url === destination.address.url)
     throw new HoldfastError('usage', 'the source and the destination are the same repository');
-  return withOpened(context, source, lock, context.signal, (opened) =>
-    withOpened(context, destination, lock, opened.signal, (second) => {
+  return withOpened(context, source, { lock: locks.source }, context.signal, (opened) =>
+    withOpened(context, destination, { lock: locks.destination }, opened.signal, (second) => {
       if (opened.repository.config.id === second.repository.config.id) throw sameRepository(opened, second);
       return work({ ...opened, signal: second.signal }, second);
     }),
@@ -147,13 +155,15 @@ export async function withSource<Result>(
   from: OtherRepository,
   work: (source: Session) => Promise<Result>,
 ): Promise<Result> {
-  return withOpened(context, chooseSource(context, configuration, from), 'none', context.signal, work);
+  return withOpened(context, chooseSource(context, configuration, from), { lock: 'none' }, context.signal, work);
 }
+
+type Locking = { lock: LockKind } & Pick<Opening, 'makeRoom' | 'lockRemedy'>;
 
 async function withOpened<Result>(
   context: Context,
   { name, cacheIsNamed, ...place }: ChosenRepository,
-  lock: LockKind,
+  locking: Locking,
   signal: AbortSignal,
   work: (session: Session) => Promise<Result>,
 ): Promise<Result> {
@@ -163,7 +173,7 @@ async function withOpened<Result>(
     cacheIsNamed ? noCacheTeller(context) : undefined,
   );
   try {
-    return await withLock(context, { repository, address, label: name ?? repository.storage.location, signal }, lock, work);
+    return await withLock(context, { repository, address, label: name ?? repository.storage.location, signal }, locking, work);
   } finally {
     await close();
   }
@@ -182,22 +192,22 @@ function noCacheTeller({ output }: Context): OnNoCache {
 }
 
 async function withLock<Result>(
-  { global, output, options }: Context,
+  context: Context,
   session: Session,
-  lock: LockKind,
+  { lock, makeRoom, lockRemedy = noLockRemedy(context.options) }: Locking,
   work: (session: Session) => Promise<Result>,
 ): Promise<Result> {
   if (lock === 'none') return work(session);
-  const held = await waitForLock(session.repository, {
-    exclusive: lock === 'exclusive',
-    clock: systemClock,
-    patienceMs: parsePatience(global.retryLock),
-    signal: session.signal,
-    onKept: ({ message }) => output.warning(`the lock stays, and goes stale by itself: ${displayText(message)}`),
-    onWait: ({ message }) => output.note(`${displayText(message)}: waiting`),
-  }).catch((error: unknown) => {
-    throw canDoWithout(options) ? suggestNoLock(error) : error;
-  });
+  const take = () => takeLock(context, session, lock);
+  const held = await take()
+    .catch(async (error: unknown) => {
+      if (makeRoom === undefined || !(error instanceof HoldfastError) || error.code !== 'storage-full') throw error;
+      await makeRoom(session.repository);
+      return take();
+    })
+    .catch((error: unknown) => {
+      throw withoutLock(error, lockRemedy);
+    });
   let result: Result;
   try {
     const repository = underLock(session.repository, held);
@@ -211,15 +221,28 @@ async function withLock<Result>(
   return result;
 }
 
-/** Whether the command has the option `--no-lock`. */
-const canDoWithout = (options: unknown): boolean => typeof options === 'object' && options !== null && 'lock' in options;
+function takeLock({ global, output }: Context, session: Session, lock: 'shared' | 'exclusive'): Promise<HeldLock> {
+  return waitForLock(session.repository, {
+    exclusive: lock === 'exclusive',
+    clock: systemClock,
+    patienceMs: parsePatience(global.retryLock),
+    signal: session.signal,
+    onKept: ({ message }) => output.warning(`the lock stays, and goes stale by itself: ${displayText(message)}`),
+    onWait: ({ message }) => output.note(`${displayText(message)}: waiting`),
+  });
+}
 
 /** On the worst day, a repository that has no room or permission for a lock still has the data. */
-function suggestNoLock(error: unknown): unknown {
-  if (!(error instanceof HoldfastError) || (error.code !== 'storage-full' && error.code !== 'storage-denied')) return error;
+const noLockRemedy = (options: unknown): string | undefined =>
+  typeof options === 'object' && options !== null && 'lock' in options
+    ? 'or work without a lock, while nobody prunes the repository: --no-lock'
+    : undefined;
+
+function withoutLock(error: unknown, way: string | undefined): unknown {
+  if (!(error instanceof HoldfastError) || way === undefined) return error;
   const { code, message, file, cause } = error;
-  const remedy = `${error.remedy}; or read without a lock, while nobody prunes the repository: --no-lock`;
-  return new HoldfastError(code, message, { cause, remedy, ...(file === undefined ? {} : { file }) });
+  if (code !== 'storage-full' && code !== 'storage-denied') return error;
+  return new HoldfastError(code, message, { cause, remedy: `${error.remedy}; ${way}`, ...(file === undefined ? {} : { file }) });
 }
 
 /** `--retry-lock`; without it, nobody waits. */

@@ -270,6 +270,14 @@ async function readLock(repository: Repository, name: string, onUnreadable: OnUn
   }
 }
 
+/**
+ * For who works without a lock, on a storage that has no room for one: looks whether anybody is at work now, and removes stale locks.
+ * @throws `locked` naming the holder; `storage`.
+ */
+export async function refuseOthers(repository: Repository, clock: Clock): Promise<void> {
+  await refuseConflicts(repository, true, clock, undefined);
+}
+
 /** @returns how many stale locks were removed. */
 async function refuseConflicts(repository: Repository, exclusive: boolean, clock: Clock, own: string | undefined): Promise<number> {
   let removed = 0;

@@ -1,12 +1,13 @@
 /** A disk that fills up while a backup writes to it, one that cannot be written, and permissions that are missing. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, lchownSync, mkdirSync, readdirSync, statfsSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, chownSync, existsSync, lchownSync, mkdirSync, readdirSync, statfsSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { HoldfastError } from '../../src/model/errors.ts';
+import { lockRepository } from '../../src/repository/locks.ts';
 import { requireRoot, resticVersions, scratch } from '../peers.ts';
-import { backUpInProcess, findingsOf } from './engine.ts';
+import { backUpInProcess, findingsOf, systemClock } from './engine.ts';
 import {
   assertClean,
   backup,
@@ -14,6 +15,7 @@ import {
   ended,
   filesOf,
   fillVolume,
+  openProject,
   type Project,
   type Run,
   runRestic,
@@ -133,6 +135,63 @@ test('a disk without room for a lock: what only reads says how it works without 
   assert.equal(read.code, 0, read.stderr);
   assert.doesNotMatch(errorOf(await backup(project.folder)).remedy, /--no-lock/);
 });
+
+test('a disk without room for a lock: snapshots are forgotten and space is freed all the same', async (t) => {
+  const disk = mountDisk(t);
+  if (disk === undefined) return;
+  const project = createProject(t, { repository: join(disk.folder, 'repository') });
+  for (const seed of ['first', 'second', 'third']) {
+    fillVolume(project.volume, 300_000, seed);
+    summaryOf(await backup(project.folder));
+  }
+  const command = (...args: string[]) => ended(start(project.folder, [...args, '--json']));
+  const refused = async (expected: RegExp, ...args: string[]) => {
+    const run = await command(...args);
+    assert.equal(run.code, 1, run.stderr);
+    assert.deepEqual([errorOf(run).code, expected.test(errorOf(run).remedy)], ['storage-full', true], errorOf(run).remedy);
+  };
+  const freed = async (...args: string[]) => {
+    const run = await command(...args);
+    assert.equal(run.code, 0, run.stderr);
+    return run;
+  };
+  const aside = join(project.folder, 'aside');
+  const [first, second] = (await command('snapshots')).events.map((event) => (event as unknown as { id: string }).id) as [string, string];
+  disk.leave(0);
+  await refused(/--no-lock/, 'forget', first);
+  await refused(/--recover-no-space/, 'prune');
+  await refused(/forget --no-lock/, 'prune', '--recover-no-space', aside);
+  await freed('prune', '--dry-run', '--no-lock');
+  const held = await lockRepository(await openWithRoom(project, disk), { exclusive: false, clock: systemClock });
+  assert.equal((await command('forget', first, '--no-lock')).code, 11, 'not while somebody is at work');
+  await held.release();
+  disk.leave(0);
+
+  // What a backup leaves that fills the disk is enough to begin with.
+  const garbage = join(project.repository, 'data', 'ab', 'ab'.repeat(32));
+  disk.leave(3 * pageBytes);
+  mkdirSync(dirname(garbage), { recursive: true });
+  writeFileSync(garbage, 'x'.repeat(pageBytes));
+  await freed('forget', first, '--no-lock');
+  disk.leave(0);
+  const before = packsOf(project);
+  await freed('prune', '--recover-no-space', aside);
+  assert.ok(packsOf(project) < before - 1 && !existsSync(garbage), 'packs of the first snapshot go as well');
+  assert.deepEqual(readdirSync(aside), []);
+  assertClean(project, { readData: true });
+
+  // The blocks of a snapshot file are enough as well.
+  disk.leave(0);
+  await freed('forget', second, '--no-lock');
+  await freed('prune', '--recover-no-space', aside);
+  disk.remount('size=64m');
+  assertClean(project);
+});
+
+async function openWithRoom(project: Project, disk: Disk) {
+  disk.leave(8 * pageBytes);
+  return openProject(project);
+}
 
 test('a repository that cannot be written to says so; it can be read', async (t) => {
   const disk = mountDisk(t);

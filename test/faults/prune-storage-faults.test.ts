@@ -3,14 +3,16 @@
  * catalogue, the repository stays sound, and the next prune carries on and frees as much.
  */
 import assert from 'node:assert/strict';
-import { cpSync, rmSync } from 'node:fs';
+import { cpSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { defaultLimits } from '../../src/engine/maintenance/prune-plan.ts';
+import { repairIndex } from '../../src/engine/maintenance/repair-index.ts';
 import { HoldfastError } from '../../src/model/errors.ts';
 import { createLocalStorage } from '../../src/storage/local.ts';
 import { resticVersions } from '../peers.ts';
 import { findingsOf } from './engine.ts';
-import { createProject, filesOf, type Project, runRestic } from './project.ts';
+import { createProject, filesOf, openProject, type Project, runRestic } from './project.ts';
 import { fillRepository, packsOf, pruneInProcess } from './prune-support.ts';
 import { type Fault, type FaultWhen, injectFault, type Operation, withFaults } from './with-faults.ts';
 
@@ -122,4 +124,62 @@ test('every storage operation of a prune fails in turn', async (t) => {
 
 test('packs that two lanes write fail in turn', async (t) => {
   await failEach(t, 2, /^(write|remove) data$/, 1);
+});
+
+test('on a full disk, where the old index goes first: what fails between is told, loses nothing, and the index is made anew', async (t) => {
+  const project = createProject(t);
+  await fillRepository(project);
+  const kept = join(project.folder, 'kept');
+  cpSync(project.repository, kept, { recursive: true });
+  const indexAside = join(project.folder, 'aside');
+  const limits = { ...defaultLimits, maxRepackBytes: 0 };
+  const faults: [Fault['operation'], FaultWhen][] = [
+    ['read index', 'before'],
+    ['remove index', 'before'],
+    ['write index', 'halfway'],
+    ['write index', 'after'],
+    ['remove data', 'before'],
+  ];
+  for (const [operation, when] of faults) {
+    rmSync(project.repository, { recursive: true });
+    cpSync(kept, project.repository, { recursive: true });
+    rmSync(indexAside, { recursive: true, force: true });
+    // What the prune reads of the index comes before what it keeps aside of it.
+    injectFault({
+      operation,
+      nth: operation === 'read index' ? filesOf(project, 'index').length : 0,
+      when,
+      code: 'storage-full',
+      lasting: true,
+    });
+    const storage = withFaults(createLocalStorage(project.repository), project.repository);
+    await assert.rejects(pruneInProcess(project, { storage, laneEntry: faultyLane, limits, indexAside }), (error: HoldfastError) => {
+      const isBetween = operation === 'remove index' || operation === 'write index';
+      assert.equal(/no pack that it named was removed; its old files are in/.test(error.message), isBetween, error.message);
+      assert.equal(/repair index/.test(error.remedy), isBetween);
+      return true;
+    });
+    injectFault(undefined);
+    const what = `${operation} failed ${when}`;
+    if (operation === 'write index' && when !== 'after')
+      await assert.rejects(pruneInProcess(project), { code: 'damaged' }, `${what}: another prune must not go on`);
+    const repository = await openProject(project);
+    await repairIndex({
+      repository,
+      readAllPacks: false,
+      dryRun: false,
+      onStep: () => undefined,
+      onProgress: () => undefined,
+      signal: new AbortController().signal,
+    });
+    assert.deepEqual(await findingsOf(project), [], what);
+    const { plan } = await pruneInProcess(project, { limits, indexAside });
+    assert.ok(plan.packs.remove + plan.packs.unreferenced > 0, what);
+    assert.deepEqual(await findingsOf(project), [], `${what}, next prune`);
+  }
+  const names = readdirSync(indexAside);
+  assert.ok(
+    names.every((name) => /^index-[0-9a-f]{64}$/.test(name)),
+    names.join(),
+  );
 });

@@ -13,7 +13,7 @@ const plainLane = new URL('../../src/cli/lane.ts', import.meta.url);
 /** Nothing unused may stay: every pack with a hole in it is repacked. */
 export const cleanLimits: PruneLimits = { ...defaultLimits, maxUnused: { bytes: 0 } };
 
-export type PruneOptions = EngineOptions & { limits?: PruneLimits; dryRun?: boolean };
+export type PruneOptions = EngineOptions & { limits?: PruneLimits; dryRun?: boolean; indexAside?: string };
 
 /** Opens, locks exclusively, prunes, and unlocks. */
 export async function pruneInProcess(project: Project, options: PruneOptions = {}): Promise<PruneResult> {
@@ -28,6 +28,7 @@ export async function pruneInProcess(project: Project, options: PruneOptions = {
       lanes: options.lanes ?? 1,
       limits: options.limits ?? cleanLimits,
       dryRun: options.dryRun ?? false,
+      ...(options.indexAside === undefined ? {} : { indexAside: options.indexAside }),
       report: options.report ?? (() => undefined),
       clock,
       signal: AbortSignal.any([signal, held.lost]),

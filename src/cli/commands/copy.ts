@@ -13,7 +13,7 @@ import { configureLanes, type LaneBudget, type LaneOptions, parseLanes } from '.
 import { findProject, laneEntry, type Session, systemClock, withTwoRepositories, withWarmLanes } from '../session.ts';
 import { configureFilter, type FilterOptions, filterOf, snapshotsOfIds, warnOfNone } from '../snapshot-filter.ts';
 
-type Options = LaneOptions & FromOptions & FilterOptions & { to?: string; at?: string; dryRun?: boolean };
+type Options = LaneOptions & FromOptions & FilterOptions & { to?: string; at?: string; dryRun?: boolean; lock: boolean };
 type Context = CommandContext<Options>;
 
 export const command: Command<Options> = {
@@ -24,7 +24,8 @@ export const command: Command<Options> = {
     configureFilter(commander);
     commander
       .option('--at <time|snapshot|latest>', 'only the restore point of this time, as `restore` chooses it')
-      .option('-n, --dry-run', 'copy nothing; say what would be copied');
+      .option('-n, --dry-run', 'copy nothing; say what would be copied')
+      .option('--no-lock', 'write no lock to the source: where it cannot be written, while nobody prunes it');
     configureLanes(commander);
     commander.addHelpText(
       'after',
@@ -68,12 +69,12 @@ async function copyRoute(
 ): Promise<number> {
   const { options, output } = context;
   const startedMs = performance.now();
-  const lock = options.dryRun ? 'none' : 'shared';
+  const destinationLock = options.dryRun ? 'none' : 'shared';
   return withTwoRepositories(
     context,
     configuration,
     { from: { ...sourceOf(options), named: from }, to },
-    lock,
+    { source: options.lock ? destinationLock : 'none', destination: destinationLock },
     async (source, destination) => {
       output.report({ event: 'run-started', operation: 'copy', run: '', volumes: [`${source.label} to ${destination.label}`] });
       if (source.repository.config.chunkerPolynomial !== destination.repository.config.chunkerPolynomial) {

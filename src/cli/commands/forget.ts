@@ -5,6 +5,7 @@ import type { ResticGrouping } from '../../engine/maintenance/snapshot-groups.ts
 import { exitCodes, HoldfastError } from '../../model/errors.ts';
 import { shortId } from '../../model/ids.ts';
 import { identityFromTags } from '../../model/snapshot.ts';
+import { refuseOthers } from '../../repository/locks.ts';
 import { listSnapshots } from '../../repository/snapshots.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { brakeWarnings, planByPolicy, planNamed, withoutBrake } from '../forget-plan.ts';
@@ -14,7 +15,7 @@ import { formatCount } from '../output/units.ts';
 import { findProject, type Session, systemClock, withRepository } from '../session.ts';
 import { configureFilter, type FilterOptions, filterOf, isFiltered, snapshotsOfIds, warnOfNone } from '../snapshot-filter.ts';
 
-type Options = FilterOptions & KeepOptions & { groupBy?: string; prune?: boolean; force?: boolean; dryRun?: boolean };
+type Options = FilterOptions & KeepOptions & { groupBy?: string; prune?: boolean; force?: boolean; dryRun?: boolean; lock: boolean };
 
 export const command: Command<Options> = {
   configure(commander) {
@@ -29,7 +30,8 @@ export const command: Command<Options> = {
       )
       .option('--prune', 'prune afterwards, when something was forgotten')
       .option('--force', 'forget what the brake would hold, too')
-      .option('-n, --dry-run', 'remove nothing; say of each snapshot whether it would stay, and why');
+      .option('-n, --dry-run', 'remove nothing; say of each snapshot whether it would stay, and why')
+      .option('--no-lock', 'write no lock, for a disk without room for one; refused while others are at work');
     commander.addHelpText(
       'after',
       '\nWithout --keep options, the retention of holdfast.yaml decides. Snapshots that look wrong never let good ones go (the brake);\n' +
@@ -46,9 +48,12 @@ export const command: Command<Options> = {
     }
     const grouping = groupingOf(options.groupBy ?? 'host,paths');
     const configuration = await findProject(context);
-    const { exitCode, forgotten } = await withRepository(context, configuration, options.dryRun ? 'none' : 'exclusive', (session) =>
-      forget(context, configuration, grouping, session),
-    );
+    const lock = options.dryRun || !options.lock ? 'none' : 'exclusive';
+    const { exitCode, forgotten } = await withRepository(context, configuration, lock, async (session) => {
+      // Whoever begins to work meanwhile loses nothing: what snapshots need stays until a prune.
+      if (!options.dryRun && !options.lock) await refuseOthers(session.repository, systemClock);
+      return forget(context, configuration, grouping, session);
+    });
     if (options.prune) await pruneAfter(context, forgotten);
     return exitCode;
   },
@@ -167,5 +172,5 @@ async function pruneAfter(context: CommandContext<Options>, forgotten: number): 
   // A plan would count what is still there.
   if (context.options.dryRun) return context.output.note('what a prune would free is known once the snapshots are gone');
   const { command: prune } = await import('./prune.ts');
-  await prune.run({ ...context, operands: [], options: {} });
+  await prune.run({ ...context, operands: [], options: { lock: true } });
 }

@@ -114,3 +114,17 @@ test('options that make no sense', async (t) => {
     assert.match(stderr, new RegExp(options[0] as string));
   }
 });
+
+test('--no-lock plans beside who holds the repository, and is for nothing but plans', async (t) => {
+  const { folder, holdfast } = await prunable(t);
+  const password = readFileSync(join(folder, 'holdfast.key'));
+  const repository = await openRepository(createLocalStorage(join(folder, 'holdfast-repository')), Buffer.from(password.toString().trim()));
+  const held = await lockRepository(repository, { exclusive: true, clock: systemClock });
+  assert.equal((await holdfast('prune', '--dry-run', '--lanes', '1')).exit, exitCodes.locked);
+  const planned = await holdfast('prune', '--dry-run', '--no-lock', '--lanes', '1');
+  assert.equal(planned.exit, exitCodes.done, planned.stderr);
+  const refused = await holdfast('prune', '--no-lock');
+  assert.equal(refused.exit, exitCodes.usage);
+  assert.match(refused.stderr, /--recover-no-space/);
+  await held.release();
+});

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import type { WarmLanes } from '../../engine/lanes/pool.ts';
 import { type PruneResult, prune } from '../../engine/maintenance/prune.ts';
 import {
@@ -7,15 +8,17 @@ import {
   type PruneLimits,
   type PrunePlanSummary,
 } from '../../engine/maintenance/prune-plan.ts';
+import { makeRoomForLock } from '../../engine/maintenance/recover-space.ts';
 import { exitCodes, HoldfastError } from '../../model/errors.ts';
 import { shortId } from '../../model/ids.ts';
 import { formatDuration, formatSize, parseSize } from '../../model/quantities.ts';
+import type { Repository } from '../../repository/repository.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { configureLanes, type LaneOptions, parseLanes } from '../lane-options.ts';
 import type { Output } from '../output/output.ts';
 import { formatCount, formatPercent } from '../output/units.ts';
 import { renewLocks } from '../renew-locks.ts';
-import { findProject, laneEntry, systemClock, withRepository, withWarmLanes } from '../session.ts';
+import { findProject, laneEntry, type Session, systemClock, withRepository, withWarmLanes } from '../session.ts';
 
 type Options = LaneOptions & {
   maxUnused?: string;
@@ -24,6 +27,8 @@ type Options = LaneOptions & {
   repackUncompressed?: boolean;
   repackCacheableOnly?: boolean;
   dryRun?: boolean;
+  lock: boolean;
+  recoverNoSpace?: string;
 };
 
 export const command: Command<Options> = {
@@ -34,7 +39,9 @@ export const command: Command<Options> = {
       .option('--repack-small', 'join packs below 80% of the usual size')
       .option('--repack-uncompressed', 'compress what old programs stored uncompressed')
       .option('--repack-cacheable-only', 'write only packs of metadata anew')
-      .option('-n, --dry-run', 'write and remove nothing; print the plan (with --verbose pack by pack)');
+      .option('-n, --dry-run', 'write and remove nothing; print the plan (with --verbose pack by pack)')
+      .option('--no-lock', 'with --dry-run: write no lock, for a repository that cannot be written')
+      .option('--recover-no-space <directory>', 'for a full disk: remove first, and keep the index in this directory elsewhere meanwhile');
     configureLanes(commander);
     commander.addHelpText(
       'after',
@@ -43,7 +50,13 @@ export const command: Command<Options> = {
   },
 
   async run(context) {
-    const limits = parseLimits(context.options);
+    const { lock, dryRun, recoverNoSpace } = context.options;
+    if (!lock && !dryRun) {
+      throw new HoldfastError('usage', 'a prune needs its lock: --no-lock is for --dry-run', {
+        remedy: 'on a full disk, use --recover-no-space; on another storage, leave --no-lock out',
+      });
+    }
+    const limits = { ...parseLimits(context.options), ...(recoverNoSpace === undefined ? {} : { maxRepackBytes: 0 }) };
     const { lanes } = parseLanes(context.options);
     await withWarmLanes('prune', lanes, (warm) => pruneWith(context, limits, lanes, warm));
     return exitCodes.done;
@@ -76,11 +89,12 @@ function sizeOf(option: string, text: string, takes = 'a size'): number {
 }
 
 async function pruneWith(context: CommandContext<Options>, limits: PruneLimits, lanes: number, warm: WarmLanes): Promise<void> {
-  const { output, options } = context;
-  const dryRun = options.dryRun ?? false;
+  const { output, options, cwd } = context;
+  const { dryRun = false, recoverNoSpace } = options;
   const configuration = await findProject(context);
   // A dry run reads what a prune would read; whoever works beside it makes the plan at worst a little older.
-  await withRepository(context, configuration, dryRun ? 'shared' : 'exclusive', async ({ repository, address, label, signal }) => {
+  const lock = options.lock ? (dryRun ? 'shared' : 'exclusive') : 'none';
+  const work = async ({ repository, address, label, signal }: Session) => {
     output.note(`${dryRun ? 'Planning to prune' : 'Pruning'} ${label}`);
     const result = await prune({
       repository,
@@ -90,6 +104,7 @@ async function pruneWith(context: CommandContext<Options>, limits: PruneLimits, 
       lanes,
       limits,
       dryRun,
+      ...(recoverNoSpace === undefined ? {} : { indexAside: resolve(cwd, recoverNoSpace) }),
       onPlan: (summary, packs) => showPlan(output, summary, packs, dryRun),
       report: output.report,
       clock: systemClock,
@@ -98,8 +113,18 @@ async function pruneWith(context: CommandContext<Options>, limits: PruneLimits, 
     if (dryRun) return;
     showResult(output, result);
     await renewLocks(address, output, signal);
-  });
+  };
+  await withRepository(context, configuration, lock, work, dryRun ? {} : waysToLock(recoverNoSpace));
 }
+
+/** What is done, and else said, when the storage is too full for a lock. */
+const waysToLock = (recoverNoSpace: string | undefined) =>
+  recoverNoSpace === undefined
+    ? { lockRemedy: 'or, on a full disk, give --recover-no-space DIRECTORY, a folder on another disk' }
+    : {
+        makeRoom: (repository: Repository) => makeRoomForLock(repository, systemClock),
+        lockRemedy: 'see docs/operations.md, "A full disk"',
+      };
 
 function showPlan(output: Output, plan: PrunePlanSummary, packs: Iterable<PlannedPack>, dryRun: boolean): void {
   output.document({ event: 'prune-plan', dryRun, plan });

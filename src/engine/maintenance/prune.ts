@@ -24,6 +24,7 @@ import {
   planPrune,
   type StoredPacks,
 } from './prune-plan.ts';
+import { replaceIndexInFullStorage } from './recover-space.ts';
 import { removeFiles } from './remove-files.ts';
 import { Repack, type Repacked } from './repack.ts';
 import { writeRemainingIndex } from './rewrite-index.ts';
@@ -40,6 +41,11 @@ export type PruneOptions = {
   limits: PruneLimits;
   /** Plans only: nothing is written or removed. */
   dryRun: boolean;
+  /**
+   * For a storage that is full: old index files go before new ones are written, and copies of them are kept meanwhile in this folder
+   * (absolute, on another disk).
+   */
+  indexAside?: string;
   /** Told of the plan before anything is done. The packs are listed as they are asked for. */
   onPlan?: (summary: PrunePlanSummary, packs: Iterable<PlannedPack>) => void;
   report: Report;
@@ -70,7 +76,7 @@ const leftoverMs = 24 * 60 * 60 * 1000;
  * Plans a prune, and carries it out. Interrupted at any point, it leaves a sound repository, and the next run carries on.
  * @throws `damaged` when something that snapshots need is missing or cannot be read (then nothing was removed but packs that no index
  * names); the reason of the signal, else `interrupted`; `unsupported` for limits that the repository's version doesn't allow; `storage`,
- * `storage-full`.
+ * `storage-full`; with `indexAside`, `target-full` and `target-unwritable` before anything is removed that an index names.
  */
 export async function prune(options: PruneOptions): Promise<PruneResult> {
   const { repository, limits, signal } = options;
@@ -193,7 +199,7 @@ const nothingDone: Done = {
 };
 
 async function carryOut(execution: Execution): Promise<Done> {
-  const { repository, snapshots, index, plan, stored, checkStopped } = execution;
+  const { repository, snapshots, index, plan, stored, indexAside, checkStopped } = execution;
   const { storage } = repository;
   const known: ReadonlySet<string> = new Set(snapshots.map(({ id }) => id));
   const done = { ...nothingDone };
@@ -210,10 +216,17 @@ async function carryOut(execution: Execution): Promise<Done> {
   done.packsWritten = packs;
   done.bytesWritten = bytes;
 
-  done.indexFilesWritten = indexFiles + (await writeRemainingIndex(repository, index, plan, checkStopped));
-  await refuseNewcomers(storage, 'snapshots', known);
   const oldIndexFiles = plan.obsoleteIndexFiles.map((file) => index.files[file]?.name as string);
-  await removeFiles(storage, 'index', oldIndexFiles, checkStopped, () => done.indexFilesRemoved++);
+  done.indexFilesWritten = indexFiles;
+  const writeIndex = async (check: () => void) => {
+    done.indexFilesWritten += await writeRemainingIndex(repository, index, plan, check);
+    await refuseNewcomers(storage, 'snapshots', known);
+  };
+  const removeOld = (check: () => void) => removeFiles(storage, 'index', oldIndexFiles, check, () => done.indexFilesRemoved++);
+  if (indexAside === undefined) {
+    await writeIndex(checkStopped);
+    await removeOld(checkStopped);
+  } else await replaceIndexInFullStorage({ storage, oldIndexFiles, folder: indexAside, checkStopped, writeIndex, removeOld });
   const oldPacks = [...plan.actions.keys()].filter((pack) => plan.actions[pack] !== 'keep' && (stored.sizes[pack] as number) >= 0);
   const oldNames = oldPacks.map((pack) => index.blobs.packId(pack));
   await removeFiles(storage, 'data', oldNames, checkStopped, onRemoved);
