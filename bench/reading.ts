@@ -79,6 +79,7 @@ async function measureWay(
 function cell(all: readonly Measurement[] | undefined, bytes: number): string {
   if (all === undefined) return '-';
   const seconds = median(all.map(({ wallSeconds }) => wallSeconds));
+  const cpu = median(all.map(({ cpuSeconds }) => cpuSeconds));
   const memory = median(all.map(({ peakMemoryBytes }) => peakMemoryBytes)) / 1024 ** 2;
-  return `${(bytes / seconds / 1e6).toFixed(0)} MB/s, ${memory.toFixed(0)} MiB`;
+  return `${(bytes / seconds / 1e6).toFixed(0)} MB/s, ${cpu.toFixed(2)} s of CPU, ${memory.toFixed(0)} MiB`;
 }

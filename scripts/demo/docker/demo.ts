@@ -21,6 +21,9 @@ import { fingerprint, proveOneInstant, proveSame } from './proof.ts';
 const checkout = join(import.meta.dirname, '..', '..', '..');
 const launcher = join(checkout, 'holdfast');
 
+/** Where Holdfast cannot read a volume's directory, it makes this image, which is empty, and leaves it for the next time. */
+const helperImage = 'holdfast-helper:1';
+
 // biome-ignore lint/suspicious/noExplicitAny: documents of the command line, whose shapes docs/cli.md describes
 type Event = any;
 type Downtime = { how: string; downtimeMs: number };
@@ -70,7 +73,10 @@ async function prepare(programs: Programs, scratch: string, endings: (() => unkn
   const client = requireProgram('docker');
   const image = `${basename(scratch).toLowerCase()}:demo`;
   // A private Engine takes all with it.
-  if (!engine.stop) endings.push(() => dockerSaid(programs, client, ['rmi', '--force', image]));
+  if (!engine.stop) {
+    const helperWasThere = (await dockerSaid(programs, client, ['images', '--quiet', helperImage])) !== '';
+    endings.push(() => programs.run(client, ['rmi', '--force', image, ...(helperWasThere ? [] : [helperImage])]));
+  }
   await dockerSaid(programs, client, ['import', ...imageChanges, makeImageArchive('redis', scratch), image]);
   const application = createApplication({
     folder: join(scratch, 'auto-claude'),
