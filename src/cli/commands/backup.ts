@@ -287,6 +287,12 @@ async function readWarm(all: Fixed, volumes: readonly VolumeToBackUp[], warmLane
   });
 }
 
+/** Where nothing is ever flushed, times tell nothing of what is written through mapped memory: everything is read. */
+async function distrustMemory(volumes: readonly VolumeToBackUp[]): Promise<VolumeToBackUp[]> {
+  const trusted = await Promise.all(volumes.map(({ stream, directory }) => stream !== undefined || canSettle(directory)));
+  return volumes.map((volume, i) => (trusted[i] ? volume : { ...volume, changes: { ...volume.changes, force: true } }));
+}
+
 async function readCut(
   all: Fixed,
   volumes: readonly VolumeToBackUp[],
@@ -294,7 +300,7 @@ async function readCut(
   open: OpenCut,
   report: Report,
 ): Promise<number> {
-  const prepared = await open.prepare(volumes);
+  const prepared = await open.prepare(open.halts ? await distrustMemory(volumes) : volumes);
   if (prepared.volumes.length === 0) return exitCodes.failed;
   const halting = open.cut && settlingCut(open.cut, open.pauses ? prepared.volumes : [], report);
   const result = await backUp({ ...all, cut: withGrades(halting, prepared.grades), volumes: prepared.volumes, warmLanes });
