@@ -1,6 +1,6 @@
 /** Restores into volumes of an Engine whose directories are not reached from here. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -118,11 +118,15 @@ test('restores through the Engine', async (t) => {
     assert.equal(helpers(), '', 'those of the killed run are removed');
   });
 
-  await t.test('a volume without room', async () => {
-    docker('volume', 'create', '--opt', 'type=tmpfs', '--opt', 'device=tmpfs', '--opt', 'o=size=64k', 'tiny');
+  await t.test('a volume without room, and one in memory', async (st) => {
+    docker('volume', 'create', 'tiny');
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', directoryOf('tiny')]);
+    st.after(() => execFileSync('umount', [directoryOf('tiny')]));
     writeFileSync(join(directoryOf('shop_data'), 'large'), Buffer.alloc(300_000, 'x'));
     await succeed('backup', 'data');
     const { stderr } = await holdfast('restore', 'data', '--to-volume', 'tiny', ...remote);
     assert.match(stderr, /no space left on device[\s\S]*make room/);
+    docker('volume', 'create', '--opt', 'type=tmpfs', '--opt', 'device=tmpfs', 'memory');
+    assert.match((await holdfast('restore', 'data', '--to-volume', 'memory', ...remote)).stderr, /memory is in memory/);
   });
 });

@@ -3,7 +3,7 @@ import { HoldfastError } from '../../model/errors.ts';
 import type { Inventory, PlatformVolume } from '../../platform/platform.ts';
 import type { NewVolume } from '../../platform/volume-keeper.ts';
 import { haltGroups } from '../cut/order.ts';
-import { copyLike } from '../restoring/plan-restore.ts';
+import { copyLike, refuseInMemory } from '../restoring/plan-restore.ts';
 
 /** What is done to containers that may write to the source while it is read. */
 export const haltWays = ['stop', 'pause', 'live'] as const;
@@ -34,7 +34,7 @@ const running: readonly string[] = ['running', 'restarting'];
 const swarmLabel = 'com.docker.swarm.service.id';
 const anonymousLabel = 'com.docker.volume.anonymous';
 
-/** @throws `volume-missing`; `usage` when both are one; `volume-in-use` for containers that run and use the target, or that Swarm would start. */
+/** @throws `volume-missing`; `usage` when both are one; `volume-in-use` for containers that run and use the target, or that Swarm would start; `unsupported`. */
 export function planVolumeMigration(request: VolumeMigrationRequest): VolumeMigrationPlan {
   const { inventory, targetInventory, way } = request;
   const sameEngine = inventory === targetInventory;
@@ -47,6 +47,7 @@ export function planVolumeMigration(request: VolumeMigrationRequest): VolumeMigr
   }
   if (sameEngine && request.source === request.target) throw new HoldfastError('usage', 'source and target are the same volume');
   const target = targetInventory.volumes.find(({ name }) => name === request.target);
+  if (target !== undefined) refuseInMemory(target, target.name);
   const notes: string[] = [];
   for (const { container } of target?.users ?? []) {
     if (running.includes(container.state) || container.state === 'paused') {

@@ -28,7 +28,8 @@ export type RestorePlan = {
 const swarmLabel = 'com.docker.swarm.service.id';
 
 /**
- * @throws `volume-in-use` for containers that cannot be stopped and started again: paused ones, and those of Swarm, which would start others.
+ * @throws `volume-in-use` for containers that cannot be stopped and started again: paused ones, and those of Swarm, which would start others;
+ * `unsupported` for volumes in memory.
  */
 export function planRestore({ volumes, containers }: Inventory, targets: readonly VolumeTarget[]): RestorePlan {
   const byName = new Map(volumes.map((volume) => [volume.name, volume]));
@@ -41,6 +42,7 @@ export function planRestore({ volumes, containers }: Inventory, targets: readonl
       create.push(newVolume(target, target.like === undefined ? undefined : byName.get(target.like), notes));
       continue;
     }
+    refuseInMemory(known, target.volume);
     for (const { container } of known.users) {
       if (isStopped(container)) {
         notes.push(
@@ -81,14 +83,23 @@ function newVolume({ engineVolume, labels }: VolumeTarget, like: PlatformVolume 
 
 /**
  * Driver and options of a new volume that holds a copy of another one. Not those that say where the content is (an NFS export, a device, a
- * directory of the host): two volumes with them are one, and what is written to the copy would be written to the original.
+ * directory of the host, memory): two volumes with them may be one, and what is written to the copy would be written to the original.
  */
 export function copyLike(volume: PlatformVolume | undefined): Pick<NewVolume, 'driver' | 'driverOptions'> & { note?: string } {
   if (volume === undefined) return { driver: 'local', driverOptions: {} };
   const { name, driver, driverOptions } = volume;
-  const { device, type } = driverOptions;
-  if (driver !== 'local' || device === undefined || type === 'tmpfs') return { driver, driverOptions };
+  const { device } = driverOptions;
+  if (driver !== 'local' || device === undefined) return { driver, driverOptions };
   return { driver: 'local', driverOptions: {}, note: `${name} is at ${device}: its copy is an ordinary volume of the Engine` };
+}
+
+/** @throws `unsupported` for a volume in memory: what is written while no container runs is gone when it is written. */
+export function refuseInMemory({ name, driver, driverOptions }: PlatformVolume, volume: string): void {
+  if (driver !== 'local' || driverOptions.type !== 'tmpfs') return;
+  throw new HoldfastError('unsupported', `volume ${volume}: ${name} is in memory (tmpfs), and holds nothing while no container uses it`, {
+    volume,
+    remedy: 'restore to a directory with --to, and copy it in while a container runs',
+  });
 }
 
 /** Labels by which Compose, version 1 and 2, knows a volume as its own (`pkg/api/labels.go` of docker/compose). */
