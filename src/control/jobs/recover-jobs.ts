@@ -1,6 +1,6 @@
 import type { Clock } from '../../model/clock.ts';
 import type { SnapshotEvidence } from '../state/evidence-table.ts';
-import type { JobTable } from '../state/job-table.ts';
+import { allLines, type JobTable } from '../state/job-table.ts';
 import type { Job, JobResult } from './job.ts';
 import { account, emptyAccount } from './job-events.ts';
 import { queuedAgain } from './job-runner.ts';
@@ -53,14 +53,9 @@ const mostLosses = 5;
 async function settle(job: Job, { jobs, clock, snapshotsOfRun }: Recovery): Promise<Job> {
   const told = emptyAccount();
   let exitCode: number | undefined;
-  for (let after = 0; ; ) {
-    const page = jobs.readLog(job.id, { limit: 1_000, after });
-    for (const { line, atMs, number } of page) {
-      account(told, line, atMs);
-      exitCode = finishedWith(line) ?? exitCode;
-      after = number;
-    }
-    if (page.length < 1_000) break;
+  for (const { line, atMs } of allLines(jobs, job.id)) {
+    account(told, line, atMs);
+    exitCode = finishedWith(line) ?? exitCode;
   }
   const endedMs = clock.now().getTime();
   const done = (state: 'succeeded' | 'incomplete', result: JobResult): Job => ({

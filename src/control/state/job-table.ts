@@ -104,3 +104,15 @@ function list(database: State['database'], filter: JobFilter, { limit, before }:
     .all(...conditions.map(([, value]) => value), limit)
     .map(jobOf);
 }
+
+/** A job's log, page by page. */
+export function* allLines(jobs: Pick<JobTable, 'readLog'>, job: string): Iterable<{ number: number; atMs: number; line: string }> {
+  const limit = 1_000;
+  for (let after = 0; ; ) {
+    const page = jobs.readLog(job, { limit, after });
+    yield* page;
+    const last = page.at(-1);
+    if (last === undefined || page.length < limit) return;
+    after = last.number;
+  }
+}
