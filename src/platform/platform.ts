@@ -21,8 +21,8 @@ export type LocatedVolume = {
 };
 
 /**
- * A volume's content, to be read. As a directory where this process reaches one; else as a tar stream, whose entries are named relative to the
- * volume's root, with or without `./`, the first of them being the root, `./`.
+ * A volume's content, to be read. As a directory where this process reaches one; else as a tar stream, whose entries lie below `./`, the
+ * first of them being the volume's root.
  */
 export type VolumeContent =
   | { way: 'directory'; directory: string }

@@ -76,6 +76,10 @@ test('volumes of a real Engine', async (t) => {
     }
   });
 
+  await t.test('as an ordinary user through a helper: not all files of a rootless Engine are that user\u2019s', async () => {
+    assert.equal(await wayOf(platformOf(engine, { uid: 1000 }), 'data'), 'helper');
+  });
+
   await t.test('through a helper, which is gone afterwards', async () => {
     const content = await platformOf(engine, { ways: ['helper'] }).open(byName('data'));
     assert.equal(docker('ps', '--all', '--quiet', '--filter', 'label=holdfast.helper').split('\n').length, 1);

@@ -19,6 +19,8 @@ export type DockerPlatformOptions = {
   engine: DockerEngine;
   /** This machine's (or container's) host name and kernel, as Node's `os` says. */
   host: { name: string; kernel: string };
+  /** This process's user; by default it is asked for. */
+  uid?: number | undefined;
   /** Ways of reading that may be used; all by default. */
   ways?: readonly VolumeContent['way'][];
   /** Image of helper containers; by default an empty one of Holdfast's own. */
@@ -26,12 +28,14 @@ export type DockerPlatformOptions = {
 };
 
 export function createDockerPlatform(options: DockerPlatformOptions): DockerPlatform {
-  const { engine, ways = ['directory', 'helper', 'container'] } = options;
+  const { engine, ways = ['directory', 'helper', 'container'], uid = process.geteuid?.() } = options;
   let inventory: Promise<Inventory> | undefined;
   let paths: Promise<PathMap> | undefined;
+  let podman: Promise<boolean> | undefined;
 
   const readOnce = () => (inventory ??= readInventory(engine));
   const pathsOnce = () => (paths ??= pathMap(options, readOnce));
+  const podmanOnce = () => (podman ??= isPodman(engine));
   const directoryOf = async (volume: PlatformVolume) => localDirectoryOf(volume, await pathsOnce());
 
   async function find(reference: VolumeReference): Promise<PlatformVolume> {
@@ -63,7 +67,10 @@ export function createDockerPlatform(options: DockerPlatformOptions): DockerPlat
     async open(reference): Promise<VolumeContent> {
       const volume = await find(reference);
       const directory = ways.includes('directory') ? await directoryOf(volume) : undefined;
-      if (directory !== undefined) return { way: 'directory', directory };
+      // Who isn't root and gets at the directory has a rootless engine, in whose volumes files belong to users that are not this one.
+      const whole = uid === 0 || (await pathsOnce()) !== onHost;
+      if (directory !== undefined && (whole || (await podmanOnce()))) return { way: 'directory', directory };
+      if (await podmanOnce()) throw withoutArchives(reference.name, volume);
       let refusal: unknown;
       if (ways.includes('helper')) {
         try {
@@ -73,6 +80,7 @@ export function createDockerPlatform(options: DockerPlatformOptions): DockerPlat
           refusal = error;
         }
       }
+      if (directory !== undefined) return { way: 'directory', directory };
       const user = ways.includes('container') ? bestUser(volume.users) : undefined;
       if (user !== undefined) return throughContainer(engine, volume, user);
       throw (
@@ -111,6 +119,23 @@ async function pathMap({ engine, host }: DockerPlatformOptions, inventory: () =>
   };
   return info.Name === host.name && info.KernelVersion === host.kernel ? onHost : elsewhere;
 }
+
+/** Podman's service has Docker's API, not all of its behaviour. */
+async function isPodman(engine: DockerEngine): Promise<boolean> {
+  const version = await engine.call('ask the Engine for its version', () => engine.docker.version());
+  return (version.Components ?? []).some(({ Name: name }) => /podman/i.test(name));
+}
+
+/** `copyToArchive` in libpod/container_copy_linux.go gives all files to the container's user, and leaves out a folder `dev` where it is rootless. */
+const withoutArchives = (name: string, volume: PlatformVolume) =>
+  new HoldfastError(
+    'volume-unreadable',
+    `volume ${name}: the directory of ${volume.name} cannot be reached, and Podman's archives lose owners`,
+    {
+      volume: name,
+      remedy: "run Holdfast on Podman's host, as root; for rootless Podman as its user: podman unshare holdfast backup",
+    },
+  );
 
 async function throughHelper(engine: DockerEngine, volume: PlatformVolume, image: string | undefined): Promise<VolumeContent> {
   await removeLeftHelpers(engine).catch(() => undefined);
