@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests compare with and lean on (test/README.md): packages of this Debian or Ubuntu, and beside the
-# distribution's restic the newest one that a Debian suite carries, unpacked into .cache/peers. Needs root.
+# distribution's restic and Compose the newest ones that a Debian suite carries, unpacked into .cache/peers. Needs root.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,6 +20,7 @@ packages=(
   docker.io docker-compose busybox-static # a real Engine, Compose, and an image
   podman uidmap   # Podman's service in Docker's place, with and without root
   postgresql      # a real database in a container
+  mariadb-server-core mariadb-client # another; without its service
 )
 
 if [ "$(id -u)" -ne 0 ]; then
@@ -41,5 +42,5 @@ fi
 trap '[ -z "$made" ] || rm -f "$policy"' EXIT
 apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
 
-echo "== newest restic"
-scripts/newest-restic.sh .cache/peers
+echo "== newest restic and Compose"
+scripts/newest-peers.sh .cache/peers

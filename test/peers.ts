@@ -47,6 +47,9 @@ const packages = {
   podman: 'podman',
   busybox: 'busybox-static',
   psql: 'postgresql',
+  mariadbd: 'mariadb-server-core',
+  mariadb: 'mariadb-client-core',
+  'mariadb-dump': 'mariadb-client',
 } as const;
 
 export type PeerName = keyof typeof packages;
@@ -55,6 +58,8 @@ export type Restic = { name: 'stock' | 'newest'; path: string; version: string }
 const root = join(import.meta.dirname, '..');
 /** Where administrators' programs are, also when they are not in an ordinary user's PATH. */
 const systemFolders = ['/usr/local/sbin', '/usr/sbin', '/sbin'];
+
+const newestPeer = (name: string): string => join(root, '.cache', 'peers', 'usr', 'bin', name);
 
 /** Path of a program, or undefined when it is not installed. */
 export function peer(name: PeerName): string | undefined {
@@ -73,11 +78,11 @@ export function requirePeer(t: TestContext, name: PeerName): string | undefined 
 }
 
 /**
- * The restic versions at hand: the distribution's, and the newest, which is $HOLDFAST_RESTIC or what scripts/newest-restic.sh has put
+ * The restic versions at hand: the distribution's, and the newest, which is $HOLDFAST_RESTIC or what scripts/newest-peers.sh has put
  * into .cache/peers.
  */
 export function resticVersions(): Restic[] {
-  const newest = process.env.HOLDFAST_RESTIC ?? join(root, '.cache', 'peers', 'usr', 'bin', 'restic');
+  const newest = process.env.HOLDFAST_RESTIC ?? newestPeer('restic');
   const found: Restic[] = [];
   const stock = peer('restic');
   if (stock !== undefined) found.push({ name: 'stock', path: stock, version: versionOf(stock) });
@@ -92,10 +97,22 @@ export function resticVersions(): Restic[] {
 export function requireRestic(t: TestContext, name: Restic['name']): Restic | undefined {
   const restic = resticVersions().find((version) => version.name === name);
   if (restic === undefined) {
-    const way = name === 'stock' ? 'apt-get install restic' : 'scripts/newest-restic.sh .cache/peers (or set HOLDFAST_RESTIC)';
+    const way = name === 'stock' ? 'apt-get install restic' : 'scripts/newest-peers.sh .cache/peers (or set HOLDFAST_RESTIC)';
     missing(t, `${name} restic is not at hand; get it with: ${way}`);
   }
   return restic;
+}
+
+/**
+ * Path of Compose 2 or newer (Debian's own is version 1 up to bookworm); undefined when it is missing, and the test is then marked as skipped:
+ * return from it.
+ * @throws when it is missing in CI.
+ */
+export function requireNewestCompose(t: TestContext): string | undefined {
+  const path = newestPeer('docker-compose');
+  if (isExecutable(path)) return path;
+  missing(t, 'a newer docker-compose is not at hand; get it with: scripts/newest-peers.sh .cache/peers');
+  return undefined;
 }
 
 /**

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** Made of programs and their libraries; an image runs nothing by itself. All have BusyBox, whose programs are in `/bin`. */
-export type ImageName = 'busybox' | 'redis' | 'postgres';
+export type ImageName = 'busybox' | 'redis' | 'postgres' | 'mariadb';
 
 /** What `docker import` is told of them. */
 export const imageChanges = ['--change', 'ENV PATH=/bin:/usr/bin:/usr/sbin'];
@@ -41,6 +41,12 @@ const contents: Record<ImageName, (root: string) => void> = {
     mkdirSync(join(root, 'var/lib/postgresql'), { recursive: true });
     mkdirSync(join(root, 'var/run/postgresql'), { recursive: true });
     execFileSync('chown', ['70:70', join(root, 'var/lib/postgresql'), join(root, 'var/run/postgresql')]);
+  },
+  mariadb(root) {
+    addBusybox(root);
+    addPrograms(root, '/usr/sbin/mariadbd', '/usr/bin/mariadb', '/usr/bin/mariadb-dump');
+    addFiles(root, '/usr/share/mysql/english', '/usr/share/mysql/charsets');
+    mkdirSync(join(root, 'run/mysqld'));
   },
 };
 

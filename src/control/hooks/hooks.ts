@@ -1,10 +1,10 @@
 /** Commands of the user's own around a backup: in a container, or on this host. */
 import { spawn } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
 import { HoldfastError } from '../../model/errors.ts';
 import type { Containers } from '../../platform/containers.ts';
 import type { Inventory, PlatformContainer } from '../../platform/platform.ts';
 import type { Hook } from '../configuration/configuration.ts';
+import { markProgram, shell } from './marked.ts';
 
 export type HookContext = {
   /** Undefined where there is no engine. */
@@ -55,38 +55,21 @@ async function runInContainer(hook: Hook, place: string, { containers, inventory
     throw new HoldfastError('command-failed', `the hook ${nameOf(hook)} cannot be run: no such service or container runs`);
   const { user, timeoutMs, command } = hook;
   const as = user === undefined ? {} : { user };
-  const mark = `${markName}=${randomUUID()}`;
-  const canBeEnded = command[0] === shell || (await hasShell(containers, container.id));
+  const program =
+    command[0] === shell || (await hasShell(containers, container.id)) ? markProgram(containers, container.id, command, user) : undefined;
   try {
-    const { exitCode, stdout, stderr } = await containers.exec(
-      container.id,
-      canBeEnded ? [shell, '-c', `export ${mark}; exec "$@"`, 'sh', ...command] : command,
-      { timeoutMs, signal, ...as },
-    );
+    const { exitCode, stdout, stderr } = await containers.exec(container.id, program?.command ?? command, { timeoutMs, signal, ...as });
     return { exitCode, words: stderr || stdout };
   } catch (error) {
     if (!(error instanceof HoldfastError) || (error.code !== 'command-failed' && !signal.aborted)) throw error;
-    const ended = canBeEnded && (await endMarked(containers, container.id, mark, as));
+    const ended = await program?.end();
     if (signal.aborted) throw error;
     const what = `the hook ${nameOf(hook)} took longer than ${timeoutMs / 1000} s`;
     throw new HoldfastError('command-failed', ended ? what : `${what}, and may go on: it could not be ended`);
   }
 }
 
-const shell = '/bin/sh';
-/** A variable of the environment that a hook and all that it starts have: engines end no program that they were asked to run. */
-const markName = 'HOLDFAST_HOOK';
 const shortMs = 20_000;
-
-/** @returns whether they were looked for; what runs as somebody else goes on. */
-async function endMarked(containers: Containers, id: string, mark: string, as: { user?: string }): Promise<boolean> {
-  const script = `for p in /proc/[0-9]*; do grep -q ${mark} "$p/environ" 2>/dev/null && kill -9 "\${p#/proc/}" 2>/dev/null; done; command -v grep >/dev/null`;
-  const ended = containers.exec(id, [shell, '-c', script], { timeoutMs: shortMs, ...as });
-  return ended.then(
-    ({ exitCode }) => exitCode === 0,
-    () => false,
-  );
-}
 
 const hasShell = (containers: Containers, id: string): Promise<boolean> =>
   containers.exec(id, [shell, '-c', ':'], { timeoutMs: shortMs }).then(

@@ -4,33 +4,59 @@ import { join } from 'node:path';
 import { HoldfastError } from '../../model/errors.ts';
 import type { Containers } from '../../platform/containers.ts';
 import type { KnownApp } from '../configuration/configuration.ts';
+import { markProgram, shell } from '../hooks/marked.ts';
 
-export type DumpContext = { containers: Containers; id: string; name: string; signal: AbortSignal };
+export type DumpContext = {
+  containers: Containers;
+  id: string;
+  name: string;
+  signal: AbortSignal;
+  /** How long a dump may write nothing; default 15 minutes. */
+  silenceMs?: number;
+};
 
 /** The folder of dumps in a snapshot. */
 const dumpFolder = 'holdfast-dump';
-/** What writes nothing for so long is taken for dead; all of a dump may take as long as it takes. */
-const longestDumpMs = 24 * 60 * 60 * 1000;
+/** What writes nothing for so long is taken for dead, and ended; all of a dump may take as long as it takes. */
+const longestSilenceMs = 15 * 60 * 1000;
+const longestDumpMs = 7 * 24 * 60 * 60 * 1000;
 const shortMs = 60_000;
 
 type Dump = { file: string; script: string; argument?: string; mustEndWith?: RegExp };
 
+/** The official images take a secret from a file as well, which they are told of by a variable `..._FILE`. */
+const secret = (variable: string): string =>
+  `if [ -z "$${variable}" ] && [ -n "$${variable}_FILE" ]; then ${variable}=$(cat "$${variable}_FILE"); fi; `;
+
 // biome-ignore-start lint/suspicious/noTemplateCurlyInString: for the shell
 const postgres = 'export PGUSER="${POSTGRES_USER:-postgres}" PGPASSWORD="${PGPASSWORD:-$POSTGRES_PASSWORD}"; ';
-const mysql = 'export MYSQL_PWD="${MYSQL_ROOT_PASSWORD:-$MARIADB_ROOT_PASSWORD}"; ';
+const mysql = `${secret('MYSQL_ROOT_PASSWORD')}${secret('MARIADB_ROOT_PASSWORD')}export MYSQL_PWD="\${MYSQL_ROOT_PASSWORD:-$MARIADB_ROOT_PASSWORD}"; `;
 // biome-ignore-end lint/suspicious/noTemplateCurlyInString: for the shell
-const mysqlOptions = '--user=root --single-transaction --quick --routines --events --triggers --all-databases';
+/** Without the character set, old tools lose what takes four bytes in UTF-8. */
+const mysqlOptions =
+  '--user=root --default-character-set=utf8mb4 --single-transaction --quick --routines --events --triggers --all-databases';
 
 /** mysqldump writes this last, and nothing when it was cut short. */
 const mysqlEnd = /-- Dump completed[^\n]*\n?$/;
 
-/** With a password, mongodump takes it from a file that is none, so that it is in nobody's list of processes. */
-const mongo = `if [ -n "$MONGO_INITDB_ROOT_USERNAME" ]; then
-exec mongodump --quiet --archive --username "$MONGO_INITDB_ROOT_USERNAME" --authenticationDatabase admin --config /dev/fd/3 3<<END
-password: "$MONGO_INITDB_ROOT_PASSWORD"
+/**
+ * With a password, mongodump takes it from a file that is none, so that it is in nobody's list of processes. A member of a replica set (which the server
+ * tells whoever asks) is dumped with its log of operations, and so as it was at one instant; others collection by collection
+ * (mongodb.com/docs/database-tools/mongodump, `--oplog`).
+ */
+const mongo = `${secret('MONGO_INITDB_ROOT_USERNAME')}${secret('MONGO_INITDB_ROOT_PASSWORD')}
+set=
+for shell in mongosh mongo; do
+if command -v $shell >/dev/null; then set=$($shell --quiet --norc --eval '(db.hello ? db.hello() : db.isMaster()).setName || ""' 2>/dev/null) || set=; break; fi
+done
+case "$set" in ""|*[!A-Za-z0-9_.-]*) set --;; *) set -- --oplog;; esac
+if [ -n "$MONGO_INITDB_ROOT_USERNAME" ]; then
+quoted=$(printf %s "$MONGO_INITDB_ROOT_PASSWORD" | sed 's/["\\\\]/\\\\&/g')
+exec mongodump --quiet --archive "$@" --username "$MONGO_INITDB_ROOT_USERNAME" --authenticationDatabase admin --config /dev/fd/3 3<<END
+password: "$quoted"
 END
 fi
-exec mongodump --quiet --archive`;
+exec mongodump --quiet --archive "$@"`;
 
 const dumps: Record<Exclude<KnownApp, 'redis' | 'postgres' | 'sqlite'>, Dump> = {
   mysql: { file: 'all-databases.sql', script: `${mysql}exec mysqldump ${mysqlOptions}`, mustEndWith: mysqlEnd },
@@ -79,30 +105,47 @@ async function postgresDumps(context: DumpContext): Promise<Dump[]> {
 }
 
 async function writeDump({ file, script, argument, mustEndWith }: Dump, into: string, context: DumpContext): Promise<void> {
-  const { containers, id, signal } = context;
+  const { containers, id, name, signal, silenceMs = longestSilenceMs } = context;
   const path = join(into, file);
   const handle = await open(path, 'wx', 0o600);
+  const silence = new AbortController();
+  const tooQuiet = new HoldfastError(
+    'dump-failed',
+    `container ${name}: ${file} wrote nothing for ${Math.round(silenceMs / 1000)} s, and was ended`,
+  );
+  const timer = setTimeout(() => silence.abort(tooQuiet), silenceMs);
+  const program = markProgram(containers, id, [shell, '-c', script, 'sh', ...(argument === undefined ? [] : [argument])]);
   let end = '';
+  let exited = false;
+  let unwritten: Error | undefined;
   try {
-    const { exitCode, stderr } = await containers.exec(id, ['sh', '-c', script, 'sh', ...(argument === undefined ? [] : [argument])], {
+    const { exitCode, stderr } = await containers.exec(id, program.command, {
       timeoutMs: longestDumpMs,
-      signal,
+      signal: AbortSignal.any([signal, silence.signal]),
       async onOutput(bytes) {
-        await handle.writeFile(bytes);
+        await handle.writeFile(bytes).catch((error: Error) => {
+          unwritten = error;
+          throw error;
+        });
+        timer.refresh();
         end = (end + Buffer.from(bytes).toString('latin1')).slice(-1000);
       },
     });
+    exited = true;
     if (exitCode !== 0) throw failed(context, file, exitCode, stderr);
     if (end === '' || (mustEndWith !== undefined && !mustEndWith.test(end)))
       throw failed(context, file, exitCode, 'the dump is not complete');
   } catch (cause) {
-    if (cause instanceof HoldfastError) throw cause;
-    throw new HoldfastError('dump-failed', `cannot write ${path}: ${(cause as Error).message}`, {
+    // It would keep its transaction open for as long as nobody reads from it.
+    if (!exited) await program.end();
+    if (unwritten === undefined) throw cause;
+    throw new HoldfastError('dump-failed', `cannot write ${path}: ${unwritten.message}`, {
       file: path,
-      cause,
+      cause: unwritten,
       remedy: 'a dump needs room on this host while it is stored: make some, or name another folder with HOLDFAST_STATE_DIR',
     });
   } finally {
+    clearTimeout(timer);
     await handle.close();
   }
 }
