@@ -3,7 +3,7 @@ import type { Configuration, RetentionConfiguration } from '../control/configura
 import { defaultRetention } from '../control/configuration/resolve.ts';
 import { decideRetention, type PolicyFor } from '../engine/maintenance/retention.ts';
 import { applyBrake, type BrakedDecision, newestToKeep } from '../engine/maintenance/retention-brake.ts';
-import { judgeSnapshots, type Suspicion } from '../engine/maintenance/snapshot-evidence.ts';
+import { isOfClock, judgeSnapshots, type Suspicion } from '../engine/maintenance/snapshot-evidence.ts';
 import { groupSnapshots, type ResticGrouping, type SnapshotGroup } from '../engine/maintenance/snapshot-groups.ts';
 import { HoldfastError } from '../model/errors.ts';
 import type { StoredSnapshot } from '../model/snapshot.ts';
@@ -49,7 +49,7 @@ export function planByPolicy({ all, chosen, configuration, keep, grouping, now }
     return { ...configured, ...asked, manualMs: manualMs ?? configured.manualMs };
   };
   const decisions = decideRetention(chosen, policyFor, now, grouping);
-  // Where the brake is off nothing looks wrong, and the newest stays all the same: a policy that would let it go is a slip.
+  // Where the brake is off only times look wrong, and the newest stays all the same: a policy that would let it go is a slip.
   return applyBrake(decisions, evidenceOf(all, configuration, now), policyFor, now);
 }
 
@@ -69,15 +69,25 @@ export function planNamed(
       .map((snapshot) => {
         const held = snapshot === spared;
         const newest = evidence.has(snapshot) ? 'held: the newest snapshot' : 'held: the newest good snapshot';
-        return { snapshot, group, keep: held, held, reasons: [held ? newest : 'named'], suspicion: evidence.get(snapshot) };
+        return {
+          snapshot,
+          group,
+          keep: held,
+          held,
+          heldByClock: false,
+          reasons: [held ? newest : 'named'],
+          suspicion: evidence.get(snapshot),
+        };
       });
   });
 }
 
-/** The same without the brake: what it holds goes. */
+/** The same without the brake: what it holds goes, but for what only a wrong time would let go. */
 export const withoutBrake = (decisions: readonly BrakedDecision[]): BrakedDecision[] =>
   decisions.map((decision) =>
-    decision.held ? { ...decision, keep: false, held: false, reasons: ['--force: the brake would hold it'] } : decision,
+    decision.held && !decision.heldByClock
+      ? { ...decision, keep: false, held: false, reasons: ['--force: the brake would hold it'] }
+      : decision,
   );
 
 /** Of the groups in which something is held, why, for people. */
@@ -91,8 +101,10 @@ export function brakeWarnings(decisions: readonly BrakedDecision[]): string[] {
     if (newest === undefined) return [`${stays}: the newest good one stays; --force lets it go`];
     const id = newest.snapshot.id.slice(0, 8);
     const others = wrong.length === 1 ? '' : `, and ${wrong.length - 1} more`;
-    return [
-      `${stays}, because others look wrong: ${id} (${newest.suspicion?.message})${others}. If that one is as it should be, say so: holdfast tag ${id} --add brake=good`,
-    ];
+    const isUntimely = newest.suspicion !== undefined && isOfClock(newest.suspicion);
+    const remedy = isUntimely
+      ? `When a newer backup is there, let that one go: holdfast forget ${id}`
+      : `If that one is as it should be, say so: holdfast tag ${id} --add brake=good`;
+    return [`${stays}, because others look wrong: ${id} (${newest.suspicion?.message})${others}. ${remedy}`];
   });
 }

@@ -123,7 +123,7 @@ async function forget(
 }
 
 function sayBrake({ output }: CommandContext<Options>, braked: readonly BrakedDecision[], force: boolean): void {
-  const held = braked.filter((decision) => decision.held).length;
+  const held = braked.filter((decision) => decision.held && !(force && decision.heldByClock)).length;
   if (held > 0 && force)
     output.warning(`--force: ${formatCount(held, 'snapshot')} that the brake would hold ${held === 1 ? 'goes' : 'go'}`);
   else for (const warning of brakeWarnings(braked)) output.warning(warning);

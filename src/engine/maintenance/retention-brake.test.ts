@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { aSnapshot, timeOf } from '../../../test/snapshot-histories.ts';
+import { aSnapshot, history, policy as somePolicy, timeOf } from '../../../test/snapshot-histories.ts';
 import type { SnapshotId } from '../../model/ids.ts';
 import { type Consistency, type SnapshotSummary, type StoredSnapshot, tagsFromIdentity } from '../../model/snapshot.ts';
 import { decideRetention, type RetentionPolicy } from './retention.ts';
@@ -59,6 +59,8 @@ function dailySnapshots(looks: readonly Look[]): StoredSnapshot[] {
         dataAdded: added,
         totalFilesProcessed: files,
         totalBytesProcessed: bytes,
+        backupStart: timeOf(timeMs),
+        backupEnd: timeOf(timeMs),
       } as SnapshotSummary,
       ...(look.problems === undefined ? {} : { problems: look.problems }),
     });
@@ -174,7 +176,12 @@ test('a mount that is gone for a month pushes out no good snapshot', () => {
 });
 
 const decideRetentionOnly = (snapshots: readonly StoredSnapshot[], policy: RetentionPolicy) =>
-  decideRetention(snapshots, () => policy, new Date(nowMs)).map((decision) => ({ ...decision, suspicion: undefined, held: false }));
+  decideRetention(snapshots, () => policy, new Date(nowMs)).map((decision) => ({
+    ...decision,
+    suspicion: undefined,
+    held: false,
+    heldByClock: false,
+  }));
 
 test('a torn snapshot of the same day does not take the place of the good one', () => {
   const snapshots = dailySnapshots([good, good]);
@@ -315,4 +322,89 @@ test('what was taken by a clock that was behind stays as long as its parent', ()
   assert.match(decisions.find(({ snapshot }) => snapshot === behind)?.reasons.join() ?? '', /older than its parent/);
   const withoutParent = braked([...others.slice(0, 4), behind], daily(2));
   assert.ok(!kept(withoutParent).includes(behind));
+});
+
+/** Snapshots of one volume at the moments of a history up to now, all alike. */
+const somePast = history({ nowMs }).map((moments) =>
+  moments
+    .filter(({ time }) => Date.parse(time) <= nowMs)
+    .map(({ time, tags }, number) => {
+      const [look] = dailySnapshots([{ tags }]) as [StoredSnapshot];
+      return stored({ ...look, id: number.toString(16).padStart(64, '0') as SnapshotId, time }, Date.parse(time));
+    }),
+);
+
+/** The same, stored at another time than its own. */
+const stored = (snapshot: StoredSnapshot, ms: number): StoredSnapshot => ({
+  ...snapshot,
+  summary: { ...(snapshot.summary as SnapshotSummary), backupStart: timeOf(ms), backupEnd: timeOf(ms) },
+});
+
+/** What may stand in a history where it does not belong: each with a wrong time, or imported. */
+const somethingMisplaced = (past: readonly StoredSnapshot[]): fc.Arbitrary<StoredSnapshot> => {
+  const of = (ms: number, given: Partial<StoredSnapshot>, look: Look = {}) => {
+    const [snapshot] = dailySnapshots([look]) as [StoredSnapshot];
+    return stored({ ...snapshot, id: 'f'.repeat(64) as SnapshotId, time: timeOf(ms), ...given }, nowMs - dayMs);
+  };
+  const [parent] = past;
+  const someLookAtAll = fc.constantFrom<Look>(good, { files: 20, bytes: 70_000 }, { files: 90_000, bytes: usualBytes * 50 });
+  const manual = (snapshot: StoredSnapshot) => ({ ...snapshot, tags: snapshot.tags.map((tag) => tag.replace('scheduled', 'manual')) });
+  const future = fc.tuple(fc.integer({ min: 2, max: 24 * 365 * 73 }), someLookAtAll);
+  const past73Years = fc.tuple(fc.integer({ min: 2, max: 24 * 365 * 50 }), someLookAtAll);
+  return fc.oneof(
+    future.map(([hours, look]) => of(nowMs + hours * 3_600_000, {}, look)),
+    past73Years.map(([hours, look]) => of(Date.parse(parent?.time ?? timeOf(nowMs)) - hours * 3_600_000, { parent: parent?.id }, look)),
+    past73Years.map(([hours, look]) => manual(of(nowMs - hours * 3_600_000, {}, look))),
+  );
+};
+
+for (const [what, given, force] of [
+  ['with the brake', {}, false],
+  ['with the brake off', { enabled: false }, false],
+  ['with --force', {}, true],
+] as const) {
+  test(`one snapshot of the future, of a clock that was behind, or of an old archive lets none go that would stay (${what})`, () => {
+    const judged = (snapshots: readonly StoredSnapshot[]) =>
+      new Map(
+        groupSnapshots(snapshots).flatMap((group) => [...judgeSnapshots(group.snapshots, { ...settings, ...given }, new Date(nowMs))]),
+      );
+    const stays = (snapshots: readonly StoredSnapshot[], by: RetentionPolicy) => {
+      const decisions = braked(snapshots, by, judged(snapshots));
+      return new Set(
+        decisions.filter(({ keep, held, heldByClock }) => keep && (!held || !force || heldByClock)).map(({ snapshot }) => snapshot.id),
+      );
+    };
+    const someCase = somePast
+      .filter((past) => past.length > 0)
+      .chain((past) => fc.record({ past: fc.constant(past), misplaced: somethingMisplaced(past), by: somePolicy() }));
+    fc.assert(
+      fc.property(someCase, ({ past, misplaced, by }) => {
+        const before = stays(past, by);
+        const after = stays([...past, misplaced], by);
+        assert.deepEqual(
+          [...before].filter((id) => !after.has(id)),
+          [],
+        );
+      }),
+      { numRuns: 400 },
+    );
+  });
+}
+
+test('an archive that is imported stays as long as a manual snapshot that is made now, and says nothing of what is usual', () => {
+  const [snapshot] = dailySnapshots([{ files: 20, bytes: 70_000 }]) as [StoredSnapshot];
+  const manual = { ...snapshot, time: '2019-05-01T00:00:00Z', tags: snapshot.tags.map((tag) => tag.replace('scheduled', 'manual')) };
+  const policy = daily(2);
+  const [imported] = braked([stored(manual, nowMs - 89 * dayMs)], policy);
+  assert.deepEqual([imported?.keep, imported?.held, imported?.reasons], [true, false, ['manual, stored in the last 90d']]);
+  const others = dailySnapshots(times(3, good));
+  const old = { ...stored(manual, nowMs - 91 * dayMs), id: 'e'.repeat(64) as SnapshotId };
+  assert.ok(!kept(braked([...others, old], policy)).includes(old));
+  const archives = [1, 2, 3, 4, 5].map((year) => ({
+    ...stored(manual, nowMs),
+    id: String(year).repeat(64) as SnapshotId,
+    time: `201${year}-05-01T00:00:00Z`,
+  }));
+  const shrunken = at(dailySnapshots([good, good, { bytes: usualBytes / 10 }]).at(-1), nowMs - 3_600_000);
+  assert.equal(evidenceOf([...archives, ...others, shrunken]).get(shrunken)?.kind, 'shrunken');
 });

@@ -10,7 +10,7 @@ import type { SnapshotId } from '../../model/ids.ts';
 import type { StoredSnapshot } from '../../model/snapshot.ts';
 import { snapshotTimeMs } from '../../repository/snapshots.ts';
 import { type Decision, decideGroup, type PolicyFor } from './retention.ts';
-import type { Evidence, Suspicion } from './snapshot-evidence.ts';
+import { type Evidence, isOfClock, type Suspicion } from './snapshot-evidence.ts';
 import type { SnapshotGroup } from './snapshot-groups.ts';
 
 export type BrakedDecision = Decision & {
@@ -18,6 +18,8 @@ export type BrakedDecision = Decision & {
   suspicion: Suspicion | undefined;
   /** Whether it stays only because of the brake. */
   held: boolean;
+  /** Whether it is held for a snapshot whose time is wrong: a policy that is forced means nothing by that. */
+  heldByClock: boolean;
 };
 
 /**
@@ -38,13 +40,19 @@ function brakeGroup(
   policyFor: PolicyFor,
   now: Date,
 ): BrakedDecision[] {
-  const good = group.snapshots.filter((snapshot) => !evidence.has(snapshot));
-  const withoutWrong = new Map<StoredSnapshot, Decision>();
   const policy = policyFor(group);
-  if (policy !== undefined && good.length < group.snapshots.length) {
-    for (const decision of decideGroup({ ...group, snapshots: good }, policy, now))
-      if (decision.keep) withoutWrong.set(decision.snapshot, decision);
-  }
+  /** What would stay without those that look wrong in a way. */
+  const keptWithout = (isWrong: (suspicion: Suspicion) => boolean): Map<StoredSnapshot, Decision> => {
+    const others = group.snapshots.filter((snapshot) => {
+      const suspicion = evidence.get(snapshot);
+      return suspicion === undefined || !isWrong(suspicion);
+    });
+    if (policy === undefined || others.length === group.snapshots.length) return new Map();
+    const kept = decideGroup({ ...group, snapshots: others }, policy, now).filter(({ keep }) => keep);
+    return new Map(kept.map((decision) => [decision.snapshot, decision]));
+  };
+  const withoutWrong = keptWithout(() => true);
+  const withoutWrongTimes = keptWithout(isOfClock);
   const newestGood = newestToKeep(group, evidence);
   // A parent of the future proves nothing about its children's clock.
   const times = new Map(
@@ -53,12 +61,16 @@ function brakeGroup(
   return decisions.map((decision): BrakedDecision => {
     const { snapshot } = decision;
     const suspicion = evidence.get(snapshot);
-    if (decision.keep) return { ...decision, suspicion, held: false };
+    if (decision.keep) return { ...decision, suspicion, held: false, heldByClock: false };
+    const byClock = withoutWrongTimes.get(snapshot)?.reasons.map((reason) => `held: ${reason}, without those of a wrong time`) ?? [];
     const reasons = withoutWrong.get(snapshot)?.reasons.map((reason) => `held: ${reason}, without those that look wrong`) ?? [];
     if (snapshot === newestGood) reasons.unshift(suspicion === undefined ? 'held: the newest good snapshot' : 'held: the newest snapshot');
     if (isOlderThanParent(snapshot, times)) reasons.push('held: older than its parent, the clock was behind');
     if (suspicion?.origin) reasons.push('held: those after it are judged by it');
-    return reasons.length > 0 ? { ...decision, suspicion, keep: true, reasons, held: true } : { ...decision, suspicion, held: false };
+    const heldByClock = byClock.length > 0;
+    if (heldByClock && reasons.length === 0) reasons.push(...byClock);
+    const held = reasons.length > 0;
+    return held ? { ...decision, suspicion, keep: true, reasons, held, heldByClock } : { ...decision, suspicion, held, heldByClock };
   });
 }
 

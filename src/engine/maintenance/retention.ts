@@ -30,7 +30,7 @@ export type RetentionPolicy = {
   withinWeekly: Span | undefined;
   withinMonthly: Span | undefined;
   withinYearly: Span | undefined;
-  /** How long snapshots of classes `manual` and `guard` are kept, in milliseconds. */
+  /** How long snapshots of classes `manual` and `guard` are kept, in milliseconds: from when they are of, or were stored if that is later. */
   manualMs: number;
   /** Kept for ever: snapshots with one of these tags; `a,b` means both, the empty text those without any. */
   tags: readonly string[];
@@ -128,9 +128,12 @@ function withinReason({ within }: RetentionPolicy, timed: Timed, latest: Timed |
   return [`within ${formatSpan(within)}`];
 }
 
-function ageReason({ manualMs }: RetentionPolicy, { sec, nsec }: Timed, now: Date): string[] {
-  const ageMs = now.getTime() - (sec * 1000 + nsec / 1e6);
-  return ageMs <= manualMs ? [`manual, at most ${formatDuration(manualMs)} old`] : [];
+function ageReason({ manualMs }: RetentionPolicy, { snapshot, sec, nsec }: Timed, now: Date): string[] {
+  const nowMs = now.getTime();
+  if (nowMs - (sec * 1000 + nsec / 1e6) <= manualMs) return [`manual, at most ${formatDuration(manualMs)} old`];
+  // An archive that was imported is as old as it is, and would go with the next run.
+  const storedMs = snapshot.summary === undefined ? Number.NEGATIVE_INFINITY : parseTime(snapshot.summary.backupEnd).sec * 1000;
+  return storedMs <= nowMs && nowMs - storedMs <= manualMs ? [`manual, stored in the last ${formatDuration(manualMs)}`] : [];
 }
 
 /** Whether a time lies after the latest minus the span. As in restic, everything does when there is no latest. */

@@ -8,7 +8,7 @@ import { identityFromTags, type StoredSnapshot } from '../../model/snapshot.ts';
 
 /** When a snapshot looks wrong. `undefined` switches a test off. */
 export type BrakeSettings = {
-  /** False: nothing is judged and nothing held. */
+  /** False: only times that cannot be right are judged. */
   enabled: boolean;
   /** Wrong with less than so many percent of the bytes or files of the good ones before (their median). */
   shrinkPercent: number | undefined;
@@ -21,11 +21,14 @@ export type BrakeSettings = {
 };
 
 export type Suspicion = {
-  kind: 'future' | 'empty' | 'shrunken' | 'torn' | 'unreadable' | 'churn';
+  kind: 'future' | 'backdated' | 'empty' | 'shrunken' | 'torn' | 'unreadable' | 'churn';
   message: string;
   /** Those that follow are judged by this one: once it is gone, nobody would know that anything is wrong with them. */
   origin?: true;
 };
+
+/** Whether it is the time of a snapshot that is wrong, and not what it holds. */
+export const isOfClock = ({ kind }: Suspicion): boolean => kind === 'future' || kind === 'backdated';
 
 /** By snapshot, what looks wrong with it. Snapshots that look good are missing. */
 export type Evidence = ReadonlyMap<StoredSnapshot, Suspicion>;
@@ -48,7 +51,7 @@ const toleratedMs = 60 * 60 * 1000;
  */
 export function judgeSnapshots(newestFirst: readonly StoredSnapshot[], settings: BrakeSettings, now: Date): Map<StoredSnapshot, Suspicion> {
   const suspicions = new Map<StoredSnapshot, Suspicion>();
-  if (!settings.enabled) return suspicions;
+  const times = new Map(newestFirst.map(({ id, time }) => [id, msOf(time)]));
   const usual = { files: [] as number[], bytes: [] as number[], churn: [] as number[] };
   let unconfirmedChurn: StoredSnapshot | undefined;
   for (const snapshot of newestFirst.toReversed()) {
@@ -64,13 +67,20 @@ export function judgeSnapshots(newestFirst: readonly StoredSnapshot[], settings:
     const suspicion = confirmed ? undefined : judge();
     if (suspicion?.kind === 'churn') unconfirmedChurn ??= snapshot;
     if (suspicion !== undefined) suspicions.set(snapshot, suspicion);
+    // What stands in the history where it was not taken (a wrong clock, an imported archive) says nothing of what came after it there.
+    if (isMisplaced(snapshot, suspicion)) continue;
     // What is usual is learned from good ones only; how much changes, from all but the implausible one.
     if (suspicion === undefined && files !== undefined) remember(usual.files, files);
     if (suspicion === undefined && bytes !== undefined) remember(usual.bytes, bytes);
     if (suspicion?.kind !== 'churn' && churn !== undefined) remember(usual.churn, churn);
 
     function judge(): Suspicion | undefined {
-      if (parseTime(snapshot.time).sec * 1000 > now.getTime() + toleratedMs) return { kind: 'future', message: 'of the future' };
+      const timeMs = times.get(snapshot.id) as number;
+      if (timeMs > now.getTime() + toleratedMs) return { kind: 'future', message: 'of the future' };
+      const parentMs = (snapshot.parent && times.get(snapshot.parent)) ?? Number.NEGATIVE_INFINITY;
+      // A parent of the future proves nothing about its children's clock.
+      if (parentMs <= now.getTime() && timeMs < parentMs - toleratedMs) return { kind: 'backdated', message: 'older than its parent' };
+      if (!settings.enabled) return undefined;
       if (files === 0) return { kind: 'empty', message: 'empty' };
       const shrunken = shrinkage(usual.files, files, usual.bytes, bytes, settings.shrinkPercent);
       if (shrunken !== undefined) return { kind: 'shrunken', message: shrunken };
@@ -89,6 +99,14 @@ export function judgeSnapshots(newestFirst: readonly StoredSnapshot[], settings:
   const origin = unconfirmedChurn && suspicions.get(unconfirmedChurn);
   if (unconfirmedChurn && origin) suspicions.set(unconfirmedChurn, { ...origin, origin: true });
   return suspicions;
+}
+
+const msOf = (time: string): number => parseTime(time).sec * 1000;
+
+/** What was stored long after the time that it has is an archive that was imported, or was made with another time on purpose. */
+function isMisplaced({ time, summary, tags }: StoredSnapshot, suspicion: Suspicion | undefined): boolean {
+  if (suspicion !== undefined && isOfClock(suspicion)) return true;
+  return !tags.includes(confirmedTag) && summary !== undefined && msOf(time) < msOf(summary.backupStart) - toleratedMs;
 }
 
 function remember(values: number[], value: number): void {
