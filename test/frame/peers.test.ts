@@ -36,7 +36,7 @@ test('a missing newest restic skips with the way to get it, and fails in CI', ()
   process.env.HOLDFAST_RESTIC = '/nonexistent/restic';
   const { context, reasons } = onlooker();
   assert.equal(requireRestic(context, 'newest'), undefined);
-  assert.match(reasons.join(), /newest-restic\.sh/);
+  assert.match(reasons.join(), /newest-peers\.sh/);
   process.env.CI = 'true';
   assert.throws(() => requireRestic(context, 'newest'), /newest restic is not at hand/);
 });
