@@ -5,13 +5,15 @@ import type { LaneContext, LaneHandler } from '../lanes/protocol.ts';
 import { type CheckCall, type CheckLaneSettings, progressWords } from './check-messages.ts';
 import { createPackChecker, type PackChecker } from './lane-packs.ts';
 import { createTreeChecker } from './lane-trees.ts';
+import { createWork } from './pack-buffers.ts';
 
 export function createLane(context: LaneContext): LaneHandler[] {
-  return Array.from({ length: transfersAtOnce(context.repository.storage) }, () => createHandler(context));
+  const work = createWork();
+  return Array.from({ length: transfersAtOnce(context.repository.storage) }, () => createHandler(context, work));
 }
 
 /** With buffers of its own: while one waits for its pack, another works. */
-function createHandler(context: LaneContext): LaneHandler {
+function createHandler(context: LaneContext, work: Buffer): LaneHandler {
   const settings = context.settings as CheckLaneSettings;
   const stop = new Int32Array(settings.stop);
   const progress = new BigInt64Array(settings.progress);
@@ -27,7 +29,7 @@ function createHandler(context: LaneContext): LaneHandler {
   return async (message) => {
     const call = message as CheckCall;
     if (call.call === 'trees') return checkTrees(call.entries);
-    const checkPack: PackChecker = packChecker ?? createPackChecker(context, (bytes) => count(progressWords.packBytes, bytes));
+    const checkPack: PackChecker = packChecker ?? createPackChecker(context, work, (bytes) => count(progressWords.packBytes, bytes));
     packChecker = checkPack;
     const damages = await checkPack(call);
     count(progressWords.done, 1);

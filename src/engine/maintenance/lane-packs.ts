@@ -13,11 +13,14 @@ import { type Piece, type PlacedBlob, planPieces } from './pack-pieces.ts';
 export type PackToRead = { pack: string; sizeBytes: number; entries: Uint32Array };
 export type PackChecker = (pack: PackToRead) => Promise<Damage[]>;
 
-/** @param onRead is told how many bytes were read, and throws to stop. */
-export function createPackChecker(context: LaneContext, onRead: (bytes: number) => void): PackChecker {
+/**
+ * @param work from `createWork`: checkers of one thread share it, for nothing stays in it.
+ * @param onRead is told how many bytes were read, and throws to stop.
+ */
+export function createPackChecker(context: LaneContext, work: Buffer, onRead: (bytes: number) => void): PackChecker {
   const { index, repository } = context;
   const { storage, seal } = repository;
-  const { work, pieceBytes, bufferFor } = createPackBuffers(pieceBytesOf(storage));
+  const { own, pieceBytes, bufferFor } = createPackBuffers(pieceBytesOf(storage));
   const readRange = (pack: string, offset: number, length: number, into?: Buffer) =>
     storage.read({ kind: 'data', name: pack }, { offset, length, into });
 
@@ -30,7 +33,7 @@ export function createPackChecker(context: LaneContext, onRead: (bytes: number) 
   ): Promise<void> {
     const id = index.idOf(entry);
     try {
-      openBlob(seal, sealed, plainLength, id, work);
+      openBlob(seal, sealed, plainLength, id, sealed.length > pieceBytes ? own : work);
     } catch (error) {
       if (!(error instanceof HoldfastError)) throw error;
       try {

@@ -14,7 +14,7 @@ function halfNoise(length: number): Buffer {
 }
 
 test('a large blob can be inflated over itself, where its piece is read to', () => {
-  const { work, bufferFor } = createPackBuffers(pieceBytes);
+  const { own, bufferFor } = createPackBuffers(pieceBytes);
   for (const length of [1_500_000, 3_000_000, 8 * 1024 * 1024]) {
     const plain = halfNoise(length);
     const compressed = Buffer.alloc(compressBound(length));
@@ -23,20 +23,20 @@ test('a large blob can be inflated over itself, where its piece is read to', () 
     const blob = { entry: 0, offset: 0, length: compressedLength + 32, plainLength: length };
     const place = bufferFor({ offset: 0, length: blob.length, blobs: [blob] }, 0);
     assert.equal(place.length, blob.length);
-    assert.equal(place.buffer, work.buffer, 'no memory of its own');
+    assert.equal(place.buffer, own.buffer, 'no memory of its own');
     compressed.copy(place, 16, 0, compressedLength);
-    assert.equal(zstd.decompress(place.subarray(16, 16 + compressedLength), work.subarray(0, length)), length);
-    assert.ok(work.subarray(0, length).equals(plain));
+    assert.equal(zstd.decompress(place.subarray(16, 16 + compressedLength), own.subarray(0, length)), length);
+    assert.ok(own.subarray(0, length).equals(plain));
   }
 });
 
 test('small pieces have two places in turn; what is larger than any blob has memory of its own', () => {
-  const { work, bufferFor } = createPackBuffers(pieceBytes);
+  const { own, bufferFor } = createPackBuffers(pieceBytes);
   const piece = { offset: 0, length: 100, blobs: [] };
   assert.notEqual(bufferFor(piece, 0), bufferFor(piece, 1));
   assert.equal(bufferFor(piece, 0), bufferFor(piece, 0));
   const length = 100 * 1024 * 1024;
   const huge = bufferFor({ offset: 0, length, blobs: [{ entry: 0, offset: 0, length, plainLength: 0 }] }, 0);
   assert.equal(huge.length, length);
-  assert.notEqual(huge.buffer, work.buffer);
+  assert.notEqual(huge.buffer, own.buffer);
 });

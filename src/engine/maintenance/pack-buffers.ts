@@ -6,7 +6,7 @@ import type { Piece } from './pack-pieces.ts';
  * How much of a pack is read at once: small enough to stay in a processor's cache from reading through hashing to opening, and larger where
  * every read costs a round trip.
  */
-export const pieceBytesOf = ({ remote = false }: Storage): number => (remote ? 4 * 1024 * 1024 : 512 * 1024);
+export const pieceBytesOf = ({ remote = false }: Storage): number => (remote ? 2 * 1024 * 1024 : 512 * 1024);
 /** Blobs are this large at most, unless another tool made them. */
 const workBytes = 8 * 1024 * 1024 + 512 * 1024;
 
@@ -16,9 +16,12 @@ const workBytes = 8 * 1024 * 1024 + 512 * 1024;
  */
 const inPlaceMarginBytes = (plainLength: number): number => 128 * 1024 + 1024 + (plainLength >>> 12);
 
+/** What blobs are inflated into, one after the other. Memory that isn't written to isn't used: its size is address space. */
+export const createWork = (): Buffer => Buffer.allocUnsafeSlow(workBytes);
+
 export type PackBuffers = {
-  /** What blobs are inflated into. */
-  work: Buffer;
+  /** What the blob of a large piece is inflated into; it may lie there already. */
+  own: Buffer;
   pieceBytes: number;
   /** Where to read a piece to. Small pieces have two places in turn, so that one can be read while the other is worked on. */
   bufferFor(piece: Piece, slot: 0 | 1): Buffer;
@@ -27,17 +30,16 @@ export type PackBuffers = {
 /** @param pieceBytes of small pieces; larger ones hold one blob each. */
 export function createPackBuffers(pieceBytes: number): PackBuffers {
   const small = [Buffer.allocUnsafeSlow(pieceBytes), Buffer.allocUnsafeSlow(pieceBytes)] as const;
-  // Memory that isn't written to isn't used: its size is address space.
-  const work = Buffer.allocUnsafeSlow(workBytes);
+  const own = createWork();
   return {
-    work,
+    own,
     pieceBytes,
     /** A larger piece is one blob: it goes to the end of what it will be inflated into. */
     bufferFor({ length, blobs }, slot) {
       if (length <= pieceBytes) return small[slot];
       const plainLength = blobs[0]?.plainLength ?? 0;
       const end = plainLength === 0 ? length : Math.max(length, plainLength + inPlaceMarginBytes(plainLength));
-      return end <= work.length ? work.subarray(end - length, end) : Buffer.allocUnsafeSlow(length);
+      return end <= own.length ? own.subarray(end - length, end) : Buffer.allocUnsafeSlow(length);
     },
   };
 }

@@ -5,7 +5,7 @@ import { node } from '../../../test/tree-node.ts';
 import { HoldfastError } from '../../model/errors.ts';
 import type { BlobId } from '../../model/ids.ts';
 import { loadIndex } from '../../repository/load-index.ts';
-import { createBlobFetcher } from './lane-fetch.ts';
+import { createBlobFetcher, createScratch } from './lane-fetch.ts';
 
 /** Fetches two blobs that lie behind each other, from a storage that cannot read the first. @returns what came of each. */
 async function fetchBoth(t: TestContext, failure: HoldfastError): Promise<string[]> {
@@ -27,7 +27,8 @@ async function fetchBoth(t: TestContext, failure: HoldfastError): Promise<string
     },
   };
   const found = ['', ''];
-  const fetch = createBlobFetcher({ repository: { ...repository, storage: failing }, index } as Parameters<typeof createBlobFetcher>[0]);
+  const context = { repository: { ...repository, storage: failing }, index } as Parameters<typeof createBlobFetcher>[0];
+  const fetch = createBlobFetcher(context, createScratch());
   await fetch(
     ids.map((id) => index.find(id, 'data')),
     (slot, plain) => void found.splice(slot, 1, plain.toString()),

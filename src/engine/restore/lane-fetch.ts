@@ -8,14 +8,17 @@ import type { LaneContext } from '../lanes/protocol.ts';
 /** Reading on is cheaper than another request, up to here. */
 const maxGapBytes = 512 * 1024;
 /** Bounds the memory of a lane: it holds the range that it works on and the one that it fetches ahead. */
-const maxRangeBytes = 4 * 1024 * 1024;
+const maxRangeBytes = 2 * 1024 * 1024;
 /** Blobs are this large at most, unless another tool made them. */
 const scratchBytes = 8 * 1024 * 1024;
+
+/** What blobs are inflated into, one after the other: fetchers of one thread share it. Memory that isn't written to isn't used. */
+export const createScratch = (): Buffer => Buffer.allocUnsafeSlow(scratchBytes);
 
 type Place = { slot: number; id: BlobId; pack: string; offset: number; length: number; plainLength: number };
 type PackRange = { pack: string; offset: number; end: number; places: Place[] };
 
-/** `plain` is valid until the next one is fetched. */
+/** `plain` is valid during the call. */
 export type OnBlob = (slot: number, plain: Buffer) => void;
 /** `message` says what is wrong with every copy of the blob. */
 export type OnDamaged = (slot: number, message: string) => void;
@@ -23,9 +26,7 @@ export type OnDamaged = (slot: number, message: string) => void;
 /** Throws what the storage throws when it fails, which says nothing of the blobs. */
 export type BlobFetcher = (entries: readonly number[], onBlob: OnBlob, onDamaged: OnDamaged) => Promise<void>;
 
-export function createBlobFetcher({ repository: { storage, seal }, index }: LaneContext): BlobFetcher {
-  let scratch: Buffer | undefined;
-
+export function createBlobFetcher({ repository: { storage, seal }, index }: LaneContext, scratch: Buffer): BlobFetcher {
   function placesOf(entries: readonly number[], onDamaged: OnDamaged): Place[] {
     const places: Place[] = [];
     for (let slot = 0; slot < entries.length; slot++) {
@@ -55,17 +56,16 @@ export function createBlobFetcher({ repository: { storage, seal }, index }: Lane
         throw error;
       });
 
-  async function openPlace(place: Place, bytes: Buffer | HoldfastError, from: number): Promise<Buffer> {
-    scratch ??= Buffer.allocUnsafeSlow(scratchBytes);
-    if (Buffer.isBuffer(bytes)) {
-      const at = place.offset - from;
-      try {
-        return openBlob(seal, bytes.subarray(at, at + place.length), place.plainLength, place.id, scratch);
-      } catch (error) {
-        if (!(error instanceof HoldfastError)) throw error;
-      }
+  /** Whoever waited between opening a blob and using it would find another fetcher's in the scratch. */
+  function openNow(place: Place, bytes: Buffer | HoldfastError, from: number): Buffer | undefined {
+    if (!Buffer.isBuffer(bytes)) return undefined;
+    const at = place.offset - from;
+    try {
+      return openBlob(seal, bytes.subarray(at, at + place.length), place.plainLength, place.id, scratch);
+    } catch (error) {
+      if (!(error instanceof HoldfastError)) throw error;
+      return undefined;
     }
-    return readAnyCopy({ storage, seal, index }, 'data', place.id);
   }
 
   return async (entries, onBlob, onDamaged) => {
@@ -78,7 +78,7 @@ export function createBlobFetcher({ repository: { storage, seal }, index }: Lane
       for (const place of range.places) {
         let plain: Buffer;
         try {
-          plain = await openPlace(place, bytes, range.offset);
+          plain = openNow(place, bytes, range.offset) ?? (await readAnyCopy({ storage, seal, index }, 'data', place.id));
         } catch (error) {
           if (!(error instanceof HoldfastError) || !(isOfContent(error) || isOfMedium(error))) throw error;
           onDamaged(place.slot, error.message);

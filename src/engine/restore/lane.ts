@@ -4,17 +4,18 @@ import { transfersAtOnce } from '../../storage/storage.ts';
 import type { LaneContext, LaneHandler } from '../lanes/protocol.ts';
 import { syncFileSystem } from '../source/posix-io.ts';
 import { createComparer } from './lane-compare.ts';
-import { createBlobFetcher } from './lane-fetch.ts';
+import { createBlobFetcher, createScratch } from './lane-fetch.ts';
 import { createWriter } from './lane-write.ts';
 import type { LaneCall } from './messages.ts';
 
 export function createLane(context: LaneContext): LaneHandler[] {
-  return Array.from({ length: transfersAtOnce(context.repository.storage) }, () => createHandler(context));
+  const scratch = createScratch();
+  return Array.from({ length: transfersAtOnce(context.repository.storage) }, () => createHandler(context, scratch));
 }
 
 /** With buffers of its own: while one waits for its pack, another works. */
-function createHandler(context: LaneContext): LaneHandler {
-  const fetcher = createBlobFetcher(context);
+function createHandler(context: LaneContext, scratch: Buffer): LaneHandler {
+  const fetcher = createBlobFetcher(context, scratch);
   const write = createWriter(fetcher);
   const compare = createComparer(context.index);
   return async (message) => {
