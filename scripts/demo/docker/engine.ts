@@ -8,7 +8,7 @@ import { DemoFailure } from '../holdfast.ts';
 import { findProgram } from '../programs.ts';
 
 /** The user has had enough. */
-export class Interrupted extends Error {}
+class Interrupted extends Error {}
 
 export type Ran = { exitCode: number | null; stdout: string; stderr: string; seconds: number };
 
