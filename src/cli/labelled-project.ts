@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Configuration } from '../control/configuration/configuration.ts';
+import { hasComposeFile } from '../control/discovery/compose-files.ts';
 import type { Labelled } from '../control/discovery/labels.ts';
 import { HoldfastError } from '../model/errors.ts';
 import type { Inventory, PlatformVolume } from '../platform/platform.ts';
@@ -25,6 +26,7 @@ export type LabelledProject = Labelled & {
  * @throws nothing: whoever goes on without a project says so.
  */
 export async function projectOfLabels(context: Context, cwd: string): Promise<Configuration | undefined> {
+  if (!(await hasComposeFile(cwd))) return undefined;
   const { discoverCompose } = await import('../control/discovery/compose.ts');
   const compose = await discoverCompose(cwd, context.environment).catch(() => undefined);
   if (compose === undefined) return undefined;

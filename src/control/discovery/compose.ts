@@ -5,11 +5,10 @@ import { HoldfastError } from '../../model/errors.ts';
 import type { KnownApp } from '../configuration/configuration.ts';
 import { mistakesError } from '../configuration/mistakes.ts';
 import { parseSource } from '../configuration/yaml-document.ts';
+import { composeFileNames } from './compose-files.ts';
 import { composeProjectName, type DiscoveredProject, type DiscoveredVolume, type NotCovered } from './discovered.ts';
 import { interpolate } from './interpolation.ts';
 
-/** In the order in which Compose looks for them. */
-const fileNames = ['compose.yaml', 'compose.yml', 'docker-compose.yml', 'docker-compose.yaml'];
 const overrideNames = ['compose.override.yml', 'compose.override.yaml', 'docker-compose.override.yml', 'docker-compose.override.yaml'];
 
 type Variables = Record<string, string | undefined>;
@@ -29,7 +28,7 @@ type Mount = { kind: 'volume'; name: string } | { kind: 'bind'; from: string } |
  */
 export async function discoverCompose(directory: string, environment: Variables = process.env): Promise<DiscoveredProject | undefined> {
   const folder = resolve(directory);
-  const main = await firstFile(folder, fileNames);
+  const main = await firstFile(folder, composeFileNames);
   if (main === undefined) return undefined;
   const override = await firstFile(folder, overrideNames);
   const files = override === undefined ? [main] : [main, override];
@@ -43,7 +42,7 @@ export async function discoverCompose(directory: string, environment: Variables 
   );
 }
 
-async function firstFile(folder: string, names: string[]): Promise<{ path: string; text: string } | undefined> {
+async function firstFile(folder: string, names: readonly string[]): Promise<{ path: string; text: string } | undefined> {
   for (const name of names) {
     const path = resolve(folder, name);
     const text = await readOptional(path);
