@@ -10,6 +10,8 @@ import { createPlatforms } from './platforms.ts';
 export type DockerAccess = {
   containers: Containers;
   volumes: VolumeKeeper;
+  /** Tells Engines apart, by whatever address they are reached: the host's name, and the Engine's own id. */
+  identity(): Promise<string>;
   /**
    * The directory at which this process reaches a volume, whether or not a container uses it. Undefined when there is none: the Engine is
    * elsewhere, or the volume is mounted only while a container uses it.
@@ -53,7 +55,14 @@ export async function connectDocker(
   ]);
   const { engine, platform } = connected;
   const writers = new Map<string, Promise<VolumeWriter>>();
+  let identity: Promise<string> | undefined;
+  const askIdentity = async () => {
+    const { Name: name, ID: id } = await engine.call('ask the Engine who it is', () => engine.docker.info());
+    // Podman has no id.
+    return `${name ?? ''} ${id ?? engine.location}`;
+  };
   return {
+    identity: () => (identity ??= askIdentity()),
     containers: createDockerContainers(engine),
     volumes: createDockerVolumeKeeper(engine),
     // Once its containers are stopped, what is there is no longer the volume.

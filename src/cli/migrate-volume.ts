@@ -65,7 +65,7 @@ export async function withEnds<Result>(
         toContext === undefined ? context.environment : { ...context.environment, DOCKER_HOST: undefined, DOCKER_CONTEXT: toContext };
       const elsewhere = { environment, global: toDockerHost === undefined ? global : { ...global, dockerHost: toDockerHost } };
       to = (await connectDocker(elsewhere, 'required')) as DockerAccess;
-      if (to.containers.location === from.containers.location) {
+      if ((await to.identity()) === (await from.identity())) {
         await to.close();
         to = from;
       }
@@ -77,14 +77,23 @@ export async function withEnds<Result>(
   }
 }
 
-const placesOf = ({ from, to }: Ends, { source, target }: VolumeMigrationOptions) => ({
-  source: { location: from.containers.location, volume: source },
-  target: { location: to.containers.location, volume: target },
+const placeOf = async (access: DockerAccess, volume: string) => ({
+  engine: await access.identity(),
+  location: access.containers.location,
+  volume,
+});
+const placesOf = async ({ from, to }: Ends, { source, target }: Pick<VolumeMigrationOptions, 'source' | 'target'>) => ({
+  source: await placeOf(from, source),
+  target: await placeOf(to, target),
 });
 
 /** That of a migration between the two that has begun, if there is one. */
-export function findJournal({ environment }: Context, ends: Ends, options: VolumeMigrationOptions): Promise<VolumeJournal | undefined> {
-  const { source, target } = placesOf(ends, options);
+export async function findJournal(
+  { environment }: Context,
+  ends: Ends,
+  options: VolumeMigrationOptions,
+): Promise<VolumeJournal | undefined> {
+  const { source, target } = await placesOf(ends, options);
   return readVolumeJournal(stateFolder(environment), source, target);
 }
 
@@ -115,10 +124,10 @@ export async function beginVolumeMigration(
   { environment }: Context,
   ends: Ends,
   plan: FoundVolumeMigration,
-  { way, leaveStopped, ...options }: VolumeMigrationOptions,
+  { way, leaveStopped, ...names }: VolumeMigrationOptions,
 ): Promise<VolumeJournal> {
   const journal: VolumeJournal = {
-    ...placesOf(ends, { way, leaveStopped, ...options }),
+    ...(await placesOf(ends, names)),
     ...{ pid: process.pid, done: undefined, way, leaveStopped, halted: plan.halt },
     ...(plan.make === undefined ? {} : { make: plan.make }),
   };

@@ -30,9 +30,8 @@ export async function whileStopped(
   const { output } = context;
   const { containers } = access;
   await refuseTransient(containers, plan.stop);
-  // Engines of several hosts may have volumes of the same name.
-  const places = volumes.map((volume) => `${volume} at ${containers.location}`);
-  const journal = await openRestoreJournal(join(stateFolder(context.environment), 'restores'), places, systemClock.now());
+  const place = { folder: join(stateFolder(context.environment), 'restores'), engine: await access.identity() };
+  const journal = await openRestoreJournal(place, volumes, systemClock.now());
   const onStep = ({ step, container }: ContainerStep) => {
     output.note(`${container}: ${step}`);
     output.document({ event: 'container', step, container });

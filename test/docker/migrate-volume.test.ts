@@ -99,6 +99,7 @@ test('migrate volume', async (t) => {
   });
 
   for (const [number, step] of volumeSteps.entries()) {
+    if (!['save', 'copy'].includes(step) && process.env.HOLDFAST_TEST_KILLS === undefined) continue;
     const way = number % 2 === 0 ? 'carried on' : 'undone';
     await t.test(`killed at "${step}", it is ${way}`, async () => {
       docker('volume', 'create', 'full');

@@ -3,11 +3,25 @@ import { type AddressInfo, connect, createServer } from 'node:net';
 import type { TestContext } from 'node:test';
 import type { TestEngine } from '../docker-engine.ts';
 
-/** @returns what to give as `--docker-host`. */
-export async function asAnotherHost(t: Pick<TestContext, 'after'>, { socket }: TestEngine): Promise<string> {
+/**
+ * @param mayPass asked for each archive that is to be unpacked, with its number from 1 on; what may not is never passed on.
+ * @returns what to give as `--docker-host`.
+ */
+export async function asAnotherHost(
+  t: Pick<TestContext, 'after'>,
+  { socket }: TestEngine,
+  mayPass: (archive: number) => boolean = () => true,
+): Promise<string> {
+  let archives = 0;
   const server = createServer((client) => {
     const engine = connect(socket);
-    client.pipe(engine).pipe(client);
+    let held = false;
+    client.on('data', (bytes: Buffer) => {
+      if (/PUT \/\S*containers\/\S+\/archive/.test(bytes.toString('latin1'))) held ||= !mayPass(++archives);
+      if (!held) engine.write(bytes);
+    });
+    engine.pipe(client);
+    client.on('end', () => engine.end());
     client.on('error', () => engine.destroy());
     engine.on('error', () => client.destroy());
   });

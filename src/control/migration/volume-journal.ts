@@ -13,8 +13,9 @@ import type { HaltedContainer, HaltWay } from './plan-volume-migration.ts';
 export const volumeSteps = ['halt', 'save', 'resume', 'guard', 'make', 'copy'] as const;
 export type VolumeStep = (typeof volumeSteps)[number];
 
-/** A volume and the Engine that has it. */
-export type VolumePlace = { location: string; volume: string };
+/** A volume and the Engine that has it: what tells that apart, and where it is reached, for messages. */
+export type VolumePlace = { engine: string; location: string; volume: string };
+export type VolumeId = Omit<VolumePlace, 'location'>;
 
 export type VolumeJournal = JournalHolder & {
   /** The last step that is done. */
@@ -34,8 +35,8 @@ export type VolumeJournal = JournalHolder & {
   guard?: { run: string; snapshot: string };
 };
 
-const fileOf = (folder: string, source: VolumePlace, target: VolumePlace): string => {
-  const places = [source.location, source.volume, target.location, target.volume].join('\n');
+const fileOf = (folder: string, source: VolumeId, target: VolumeId): string => {
+  const places = [source.engine, source.volume, target.engine, target.volume].join('\n');
   return join(folder, 'migrations', `${createHash('sha256').update(places).digest('hex').slice(0, 16)}.json`);
 };
 
@@ -43,7 +44,7 @@ const fileOf = (folder: string, source: VolumePlace, target: VolumePlace): strin
  * Undefined when no migration between the two has begun. @param folder of the state of this host.
  * @throws `volume-in-use` while another process works on it; `target-unwritable`.
  */
-export async function readVolumeJournal(folder: string, source: VolumePlace, target: VolumePlace): Promise<VolumeJournal | undefined> {
+export async function readVolumeJournal(folder: string, source: VolumeId, target: VolumeId): Promise<VolumeJournal | undefined> {
   const file = fileOf(folder, source, target);
   const journal = await readJournal<VolumeJournal>(file);
   if (journal === undefined || journal.pid === process.pid || !isAlive(journal, ownEvidence())) return journal;

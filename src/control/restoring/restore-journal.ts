@@ -12,6 +12,8 @@ import { readJournal, removeJournal, writeJournal } from './journal-file.ts';
 export type StoppedContainer = { id: string; name: string };
 
 export type RestoreJournal = {
+  /** Which engine has the volumes: others may have some of the same names. */
+  engine: string;
   /** The engine's names of the volumes. */
   volumes: string[];
   /** In the order in which they were stopped. */
@@ -36,21 +38,25 @@ export type HeldJournal = {
   close(): Promise<void>;
 };
 
+/** The folder of the journals of this host, which is made when it is missing; and what tells the engine apart. */
+export type JournalPlace = { folder: string; engine: string };
+
 /**
- * Takes volumes for a restore. @param folder of the state of this host; made when it is missing.
+ * Takes volumes for a restore.
  * @throws `volume-in-use` when a restore of one of them is under way; `target-unwritable`.
  */
-export async function openRestoreJournal(folder: string, volumes: readonly string[], now: Date): Promise<HeldJournal> {
+export async function openRestoreJournal({ folder, engine }: JournalPlace, volumes: readonly string[], now: Date): Promise<HeldJournal> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const own = ownEvidence();
   const file = join(
     folder,
     `${createHash('sha256')
-      .update([...volumes].sort().join('\n'))
+      .update([engine, ...[...volumes].sort()].join('\n'))
       .digest('hex')
       .slice(0, 16)}-${process.pid}-${randomBytes(3).toString('hex')}.json`,
   );
   let journal: RestoreJournal = {
+    engine,
     volumes: [...volumes],
     stopped: [],
     startedAt: now.toISOString(),
@@ -61,7 +67,7 @@ export async function openRestoreJournal(folder: string, volumes: readonly strin
   await writeJournal(file, journal);
   let earlier: { file: string; journal: RestoreJournal }[];
   try {
-    earlier = await othersOf(folder, file, volumes, own);
+    earlier = await othersOf(folder, file, { engine, volumes }, own);
   } catch (error) {
     await removeJournal(file);
     throw error;
@@ -78,14 +84,19 @@ export async function openRestoreJournal(folder: string, volumes: readonly strin
   return { inherited, note, leave: () => note({ left: true }), close: () => removeJournal(file) };
 }
 
-async function othersOf(folder: string, ownFile: string, volumes: readonly string[], own: ProcessEvidence | undefined) {
+async function othersOf(
+  folder: string,
+  ownFile: string,
+  { engine, volumes }: { engine: string; volumes: readonly string[] },
+  own: ProcessEvidence | undefined,
+) {
   const others: { file: string; journal: RestoreJournal }[] = [];
   for (const name of await readdir(folder)) {
     const file = join(folder, name);
     if (!name.endsWith('.json') || file === ownFile) continue;
     const journal = await readJournal<RestoreJournal>(file);
     const shared = journal?.volumes.filter((volume) => volumes.includes(volume)) ?? [];
-    if (journal === undefined || shared.length === 0) continue;
+    if (journal === undefined || shared.length === 0 || journal.engine !== engine) continue;
     if (isAlive(journal, own)) {
       throw new HoldfastError(
         'volume-in-use',
