@@ -106,5 +106,23 @@ export function policy(): fc.Arbitrary<RetentionPolicy> {
     .filter((made) => made.last + made.hourly + made.daily + made.weekly + made.monthly + made.yearly !== 0);
 }
 
+/** A policy without any rule, to be given some: only manual snapshots stay, for 90 days. */
+export const noRules: RetentionPolicy = {
+  last: 0,
+  hourly: 0,
+  daily: 0,
+  weekly: 0,
+  monthly: 0,
+  yearly: 0,
+  within: undefined,
+  withinHourly: undefined,
+  withinDaily: undefined,
+  withinWeekly: undefined,
+  withinMonthly: undefined,
+  withinYearly: undefined,
+  manualMs: 90 * 24 * hour * 1000,
+  tags: [],
+};
+
 /** Milliseconds since 1970 as snapshots write them, in UTC. */
 export const timeOf = (ms: number): string => formatTime(Math.floor(ms / 1000), 0);

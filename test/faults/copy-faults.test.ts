@@ -1,6 +1,6 @@
 /** Copies from damaged sources, to destinations that fill up, and copies that are killed. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, execFileSync, spawnSync } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { mkdirSync, rmSync, watch, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -9,9 +9,10 @@ import { type CopyResult, copySnapshots } from '../../src/engine/maintenance/cop
 import type { CheckFinding, EngineEvent } from '../../src/model/events.ts';
 import { loadIndex } from '../../src/repository/load-index.ts';
 import { listSnapshots } from '../../src/repository/snapshots.ts';
-import { requireRoot, resticVersions, scratch } from '../peers.ts';
+import { resticVersions, scratch } from '../peers.ts';
 import { laneEntry } from '../scratch-backup.ts';
 import { scratchRepository } from '../scratch-repository.ts';
+import { mountDisk } from '../small-disk.ts';
 import {
   assertClean,
   assertSameManifest,
@@ -187,26 +188,18 @@ test(`copies killed ${kills} times leave a sound destination, and the next one c
 });
 
 test('a destination that fills up: a clear error; with more room, what was copied is not copied again', async (t) => {
-  if (!requireRoot(t)) return;
-  let mounted = '';
-  // Before the scratch folder goes.
-  t.after(() => mounted === '' || execFileSync('umount', [mounted]));
-  const folder = join(scratch(t), 'disk');
-  mkdirSync(folder);
-  const mount = (...args: string[]) => spawnSync('mount', [...args, folder], { encoding: 'utf8' });
-  const { status, stderr } = mount('-t', 'tmpfs', '-o', 'size=24m', 'holdfast-test');
-  if (status !== 0) return t.skip(`a tmpfs cannot be mounted here: ${stderr.trim()}`);
-  mounted = folder;
+  const disk = mountDisk(t, '24m');
+  if (disk === undefined) return;
   const source = createProject(t);
   for (let n = 0; n < 12; n++) writeFileSync(join(source.volume, `random-${n}`), randomBytesOf(`full ${n}`, 4_000_000));
   await backup(source.folder);
-  const destination = destinationOf(t, source, join(folder, 'repository'));
+  const destination = destinationOf(t, source, join(disk.folder, 'repository'));
   const full = await ended(start(destination.folder, [...copyArgs(source), '--lanes', '1']));
   assert.equal(full.code, 1);
   assert.match(full.stderr, /"code":"storage-full"/);
   assertClean(destination, { restics: [] });
   assert.deepEqual(filesOf(destination, 'snapshots'), []);
-  mount('-o', 'remount,size=100m');
+  disk.remount('size=100m');
   const rest = await ended(start(destination.folder, copyArgs(source)));
   assert.equal(rest.code, 0, rest.stderr);
   const total = rest.events.find((event) => 'sourceBytes' in event) as unknown as { sourceBytes: number };

@@ -1,12 +1,13 @@
 /** A disk that fills up while a backup writes to it, one that cannot be written, and permissions that are missing. */
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, existsSync, lchownSync, mkdirSync, readdirSync, statfsSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, lchownSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { HoldfastError } from '../../src/model/errors.ts';
 import { lockRepository } from '../../src/repository/locks.ts';
-import { requireRoot, resticVersions, scratch } from '../peers.ts';
+import { commandLine } from '../command-line.ts';
+import { resticVersions } from '../peers.ts';
+import { type Disk, mountDisk } from '../small-disk.ts';
 import { backUpInProcess, findingsOf, systemClock } from './engine.ts';
 import {
   assertClean,
@@ -25,33 +26,6 @@ import {
 } from './project.ts';
 
 const pageBytes = 4096;
-
-type Disk = { folder: string /** Leaves so much room. */; leave: (bytes: number) => void; remount: (options: string) => void };
-
-/** A small disk in memory; undefined, and the test is marked as skipped, when this user or this machine may not mount one. */
-function mountDisk(t: TestContext): Disk | undefined {
-  if (!requireRoot(t)) return undefined;
-  let mounted = '';
-  // Before the scratch folder goes.
-  t.after(() => mounted === '' || execFileSync('umount', [mounted]));
-  const folder = join(scratch(t), 'disk');
-  mkdirSync(folder);
-  const { status, stderr } = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=64m', 'holdfast-test', folder], { encoding: 'utf8' });
-  if (status !== 0) {
-    t.skip(`a tmpfs cannot be mounted here: ${stderr.trim()}`);
-    return undefined;
-  }
-  mounted = folder;
-  const remount = (options: string) => void execFileSync('mount', ['-o', `remount,${options}`, folder]);
-  return {
-    folder,
-    remount,
-    leave(bytes) {
-      const { blocks, bfree, bsize } = statfsSync(folder);
-      remount(`size=${(blocks - bfree) * bsize + bytes}`);
-    },
-  };
-}
 
 const packsOf = ({ repository }: Project): number =>
   readdirSync(join(repository, 'data'), { recursive: true, encoding: 'utf8' }).filter((name) => /[0-9a-f]{64}$/.test(name)).length;
@@ -140,52 +114,51 @@ test('a disk without room for a lock: snapshots are forgotten and space is freed
   const disk = mountDisk(t);
   if (disk === undefined) return;
   const project = createProject(t, { repository: join(disk.folder, 'repository') });
+  const snapshots: string[] = [];
   for (const seed of ['first', 'second', 'third']) {
     fillVolume(project.volume, 300_000, seed);
-    summaryOf(await backup(project.folder));
+    snapshots.push((await backUpInProcess(project)).snapshots[0]?.id as string);
   }
-  const command = (...args: string[]) => ended(start(project.folder, [...args, '--json']));
+  const [first, second] = snapshots as [string, string];
+  const command = (...args: string[]) => commandLine(project.folder)('--json', ...args);
   const refused = async (expected: RegExp, ...args: string[]) => {
-    const run = await command(...args);
-    assert.equal(run.code, 1, run.stderr);
-    assert.deepEqual([errorOf(run).code, expected.test(errorOf(run).remedy)], ['storage-full', true], errorOf(run).remedy);
+    const { exit, stderr } = await command(...args);
+    assert.equal(exit, 1, stderr);
+    assert.match(stderr, /"code":"storage-full"/);
+    assert.match(stderr, expected);
   };
   const freed = async (...args: string[]) => {
-    const run = await command(...args);
-    assert.equal(run.code, 0, run.stderr);
-    return run;
+    const { exit, stderr } = await command(...args);
+    assert.equal(exit, 0, stderr);
   };
   const aside = join(project.folder, 'aside');
-  const [first, second] = (await command('snapshots')).events.map((event) => (event as unknown as { id: string }).id) as [string, string];
   disk.leave(0);
   await refused(/--no-lock/, 'forget', first);
-  await refused(/--recover-no-space/, 'prune');
+  await refused(/--recover-no-space/, 'prune', '--lanes', '1');
   await refused(/forget --no-lock/, 'prune', '--recover-no-space', aside);
-  await freed('prune', '--dry-run', '--no-lock');
+  await freed('prune', '--dry-run', '--no-lock', '--lanes', '1');
   const held = await lockRepository(await openWithRoom(project, disk), { exclusive: false, clock: systemClock });
-  assert.equal((await command('forget', first, '--no-lock')).code, 11, 'not while somebody is at work');
+  assert.equal((await command('forget', first, '--no-lock')).exit, 11, 'not while somebody is at work');
   await held.release();
-  disk.leave(0);
 
   // What a backup leaves that fills the disk is enough to begin with.
   const garbage = join(project.repository, 'data', 'ab', 'ab'.repeat(32));
-  disk.leave(3 * pageBytes);
   mkdirSync(dirname(garbage), { recursive: true });
   writeFileSync(garbage, 'x'.repeat(pageBytes));
   await freed('forget', first, '--no-lock');
   disk.leave(0);
   const before = packsOf(project);
-  await freed('prune', '--recover-no-space', aside);
+  await freed('prune', '--recover-no-space', aside, '--lanes', '1');
   assert.ok(packsOf(project) < before - 1 && !existsSync(garbage), 'packs of the first snapshot go as well');
   assert.deepEqual(readdirSync(aside), []);
-  assertClean(project, { readData: true });
+  assert.deepEqual(await findingsOf(project), []);
 
   // The blocks of a snapshot file are enough as well.
   disk.leave(0);
   await freed('forget', second, '--no-lock');
-  await freed('prune', '--recover-no-space', aside);
+  await freed('prune', '--recover-no-space', aside, '--lanes', '1');
   disk.remount('size=64m');
-  assertClean(project);
+  assertClean(project, { readData: true, restics: resticVersions().slice(-1) });
 });
 
 async function openWithRoom(project: Project, disk: Disk) {

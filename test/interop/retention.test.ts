@@ -13,7 +13,7 @@ import { listSnapshots } from '../../src/repository/snapshots.ts';
 import { type Restic, requireRestic, scratch } from '../peers.ts';
 import { documents, run } from '../programs.ts';
 import { scratchPassword, scratchRepository } from '../scratch-repository.ts';
-import { aSnapshot, history, policy } from '../snapshot-histories.ts';
+import { aSnapshot, history, noRules, policy } from '../snapshot-histories.ts';
 
 const histories = 300;
 const seed = 20_261_122;
@@ -107,20 +107,12 @@ function supported(asked: RetentionPolicy, { name }: Restic): RetentionPolicy {
   };
 }
 
-const none = { last: 0, hourly: 0, daily: 0, weekly: 0, monthly: 0, yearly: 0, manualMs: 0, tags: [] } as const;
-const noSpans = {
-  within: undefined,
-  withinHourly: undefined,
-  withinDaily: undefined,
-  withinWeekly: undefined,
-  withinMonthly: undefined,
-  withinYearly: undefined,
-};
+const none: RetentionPolicy = { ...noRules, manualMs: 0 };
 const spans = (text: string) => parseSpan(text) as Span;
 const chosen: RetentionPolicy[] = [
-  { ...none, ...noSpans, last: 1, hourly: 24, daily: 7, weekly: 4, monthly: 12 },
-  { ...none, ...noSpans, within: spans('1mo') },
-  { ...none, ...noSpans, daily: -1, withinHourly: spans('3d'), withinYearly: spans('9y') },
+  { ...none, last: 1, hourly: 24, daily: 7, weekly: 4, monthly: 12 },
+  { ...none, within: spans('1mo') },
+  { ...none, daily: -1, withinHourly: spans('3d'), withinYearly: spans('9y') },
 ];
 
 for (const name of ['stock', 'newest'] as const) {

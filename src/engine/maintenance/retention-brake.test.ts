@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { aSnapshot, history, policy as somePolicy, timeOf } from '../../../test/snapshot-histories.ts';
+import { aSnapshot, history, noRules, policy as somePolicy, timeOf } from '../../../test/snapshot-histories.ts';
 import type { SnapshotId } from '../../model/ids.ts';
 import { type Consistency, type SnapshotSummary, type StoredSnapshot, tagsFromIdentity } from '../../model/snapshot.ts';
 import { decideRetention, type RetentionPolicy } from './retention.ts';
@@ -12,22 +12,7 @@ import { groupSnapshots } from './snapshot-groups.ts';
 const nowMs = Date.parse('2026-11-22T12:00:00Z');
 const dayMs = 86_400_000;
 const settings: BrakeSettings = { enabled: true, shrinkPercent: 50, churnPercent: 90, unreadable: 0, torn: true };
-const daily = (count: number): RetentionPolicy => ({
-  last: 0,
-  hourly: 0,
-  daily: count,
-  weekly: 0,
-  monthly: 0,
-  yearly: 0,
-  within: undefined,
-  withinHourly: undefined,
-  withinDaily: undefined,
-  withinWeekly: undefined,
-  withinMonthly: undefined,
-  withinYearly: undefined,
-  manualMs: 90 * dayMs,
-  tags: [],
-});
+const daily = (count: number): RetentionPolicy => ({ ...noRules, daily: count });
 
 const usualFiles = 1000;
 const usualBytes = 100 * 1024 * 1024;

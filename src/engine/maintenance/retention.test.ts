@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { aSnapshot, history, type Moment, policy, timeOf } from '../../../test/snapshot-histories.ts';
+import { aSnapshot, history, type Moment, noRules as none, policy, timeOf } from '../../../test/snapshot-histories.ts';
 import type { SnapshotId } from '../../model/ids.ts';
 import { type SnapshotClass, type StoredSnapshot, tagsFromIdentity } from '../../model/snapshot.ts';
 import { parseSpan } from '../../model/span.ts';
@@ -10,23 +10,6 @@ import { type Decision, decideRetention, keepsNothing, type RetentionPolicy } fr
 const nowMs = Date.parse('2026-11-22T12:00:00Z');
 const now = new Date(nowMs);
 const dayMs = 86_400_000;
-const none: RetentionPolicy = {
-  last: 0,
-  hourly: 0,
-  daily: 0,
-  weekly: 0,
-  monthly: 0,
-  yearly: 0,
-  within: undefined,
-  withinHourly: undefined,
-  withinDaily: undefined,
-  withinWeekly: undefined,
-  withinMonthly: undefined,
-  withinYearly: undefined,
-  manualMs: 90 * dayMs,
-  tags: [],
-};
-
 const idOf = (number: number) => number.toString(16).padStart(64, '0') as SnapshotId;
 const ofMoments = (moments: readonly Moment[]) => moments.map((moment, number) => aSnapshot({ ...moment, id: idOf(number) }));
 const kept = (decisions: readonly Decision[]) => decisions.filter(({ keep }) => keep).map(({ snapshot }) => snapshot);
