@@ -10,7 +10,7 @@ import { createPlatforms } from './platforms.ts';
 export type DockerAccess = {
   containers: Containers;
   volumes: VolumeKeeper;
-  /** Tells Engines apart, by whatever address they are reached: the host's name, and the Engine's own id. */
+  /** Tells Engines apart, by whatever address they are reached: the host's name, the Engine's own id, and the folder of its data. */
   identity(): Promise<string>;
   /**
    * The directory at which this process reaches a volume, whether or not a container uses it. Undefined when there is none: the Engine is
@@ -57,9 +57,9 @@ export async function connectDocker(
   const writers = new Map<string, Promise<VolumeWriter>>();
   let identity: Promise<string> | undefined;
   const askIdentity = async () => {
-    const { Name: name, ID: id } = await engine.call('ask the Engine who it is', () => engine.docker.info());
-    // Podman has no id.
-    return `${name ?? ''} ${id ?? engine.location}`;
+    const { Name: name, ID: id, DockerRootDir: root } = await engine.call('ask the Engine who it is', () => engine.docker.info());
+    // Ids repeat: on copied machines, and for two Engines of one host. Podman has none.
+    return [name, id || engine.location, root].join(' ');
   };
   return {
     identity: () => (identity ??= askIdentity()),
