@@ -29,6 +29,8 @@ test("on the user's Docker Engine, the deployment comes back, and nothing of it 
   if (!haveAll(t)) return;
   const engine = await startDockerEngine(t);
   if (engine === undefined) return;
+  const labels = ['--label', 'com.docker.compose.project=auto-claude', '--label', 'com.docker.compose.volume=redis-data'];
+  engine.docker('volume', 'create', ...labels, 'auto-claude_redis-data');
   const { child, temporary } = startDemo(t, `unix://${engine.socket}`);
   const [[exitCode], stdout, stderr] = await Promise.all([
     once(child, 'close'),
@@ -43,7 +45,8 @@ test("on the user's Docker Engine, the deployment comes back, and nothing of it 
   assert.equal([...stdout.matchAll(/\d ms$/gm)].length >= 4, true, 'downtimes');
   assert.deepEqual(
     [engine.docker('ps', '--all', '--quiet'), engine.docker('volume', 'ls', '--quiet'), engine.docker('images', '--quiet')],
-    ['', '', ''],
+    ['', 'auto-claude_redis-data', ''],
+    "what is the user's stays",
   );
   assert.deepEqual(readdirSync(temporary), []);
 });

@@ -2,6 +2,7 @@
  * The demo on Docker: the reference deployment with a real Redis under load is discovered, backed up with next to no downtime, destroyed by
  * `docker compose down -v` under a guard, and restored; what came back is proved to be what was there, at one instant. Nothing of it stays.
  */
+import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -78,8 +79,10 @@ async function prepare(programs: Programs, scratch: string, endings: (() => unkn
     endings.push(() => programs.run(client, ['rmi', '--force', image, ...(helperWasThere ? [] : [helperImage])]));
   }
   await dockerSaid(programs, client, ['import', ...imageChanges, makeImageArchive('redis', scratch), image]);
+  // A name that no project of the user has: what is called so will be removed.
+  const folder = join(scratch, `auto-claude-demo-${randomBytes(4).toString('hex')}`);
   const application = createApplication({
-    folder: join(scratch, 'auto-claude'),
+    folder,
     image,
     programs,
     composeCommand: await findCompose(programs),
