@@ -11,11 +11,11 @@ export type Pair = readonly [key: string, value: string];
 type Run = SpoolBlock[];
 
 /** Characters of keys and values that are sorted in memory. */
-const runCharacters = 8 * 1024 * 1024;
+const runCharacters = 4 * 1024 * 1024;
 /** Characters of a block; a longer pair is a block of its own. */
 const blockCharacters = 64 * 1024;
 /** What a pair costs beside its characters. */
-const pairCharacters = 64;
+const pairCharacters = 192;
 /** So many runs become one. */
 const fanIn = 64;
 

@@ -42,7 +42,8 @@ export class StreamContent {
     let sizeBytes = 0;
     // One more than there are blobs, until it is known how many there are.
     const entry: Waiting = { blobs: 1, act: () => act(content, sizeBytes) };
-    await this.queue(entry);
+    await this.room();
+    this.waiting.push(entry);
     let chunks = 0;
     sizeBytes = await this.cut(pieces, async (plain) => {
       if (this.o.stopped()) throw new HoldfastError('interrupted', 'interrupted while reading a file');
@@ -59,8 +60,9 @@ export class StreamContent {
 
   /** Does something when all is done that was asked for before. */
   async after(act: () => void): Promise<void> {
-    if (this.waiting.length === 0) return act();
-    await this.queue({ blobs: 0, act });
+    await this.room();
+    if (this.waiting.length === 0) act();
+    else this.waiting.push({ blobs: 0, act });
   }
 
   /** Waits until all is done. @throws what the lanes throw. */
@@ -68,9 +70,8 @@ export class StreamContent {
     return this.o.blobs.settle();
   }
 
-  private async queue(entry: Waiting): Promise<void> {
+  private async room(): Promise<void> {
     while (this.waiting.length - this.acted >= maxWaiting) await this.o.blobs.progress();
-    this.waiting.push(entry);
   }
 
   private oneLess(entry: Waiting): void {
