@@ -38,7 +38,8 @@ export async function prepareSqlite(
     const app = chosen.find(({ name }) => name === volume.name)?.app;
     const way = wayOf(volume.name);
     const asked = app === 'sqlite' && way === 'dump';
-    if (volume.stream !== undefined || (!asked && (way !== 'live' || app !== undefined))) {
+    const quick = way === 'live' && (app === undefined || app === 'sqlite');
+    if (volume.stream !== undefined || (!asked && !quick)) {
       prepared.push(volume);
       continue;
     }

@@ -143,6 +143,11 @@ test('whatever state they were left in: with a log, a hot journal, closed, in na
   symlinkSync('/etc/passwd', at('link.db'));
   writeFileSync(at('not.db'), 'no database');
   writeFileSync(at('broken.db'), Buffer.concat([Buffer.from('SQLite format 3\0'), Buffer.alloc(5000, 0x5a)]));
+  leave(t, at('travel-journal'), `${table}; INSERT INTO log ${rows}`);
+  leave(t, at('box'), `PRAGMA journal_mode=wal; ${table}; INSERT INTO log ${rows}`);
+  rmSync(at('box-wal'));
+  rmSync(at('box-shm'));
+  mkdirSync(at('box-journal'));
   const before = readdirSync(project.volume).sort();
   const { exit, events, stderr } = await project.holdfast('backup');
   assert.equal(exit, 0, stderr);
@@ -153,7 +158,7 @@ test('whatever state they were left in: with a log, a hot journal, closed, in na
   await project.holdfast('restore', 'data', '--to', to);
   for (const name of ['log', 'hot']) verify(join(to, name), 2000);
   const names = readdirSync(to, { encoding: 'buffer' }).map((name) => name.toString('latin1'));
-  assert.deepEqual(names.sort(), ['broken.db', 'hot', 'link.db', 'log', 'not.db', 'odd-\xff\n']);
+  assert.deepEqual(names.sort(), ['box', 'box-journal', 'broken.db', 'hot', 'link.db', 'log', 'not.db', 'odd-\xff\n', 'travel-journal']);
   rmSync(at('broken.db'));
   assert.equal(snapshotOf((await project.holdfast('backup')).events).consistency, 'dumped');
 });

@@ -45,7 +45,7 @@ export async function copyDatabase(request: CopyRequest): Promise<CopyReply> {
       for (const suffix of ['', '-shm', ...sidecars]) rmSync(`${request.into}${suffix}`, { force: true });
     }
   }
-  return { ok: false, reason: reasons.join('; ') };
+  return { ok: false, reason: [...new Set(reasons)].join('; ') };
 }
 
 /** With a write-ahead log, whoever has it open has both files beside it. */
@@ -111,8 +111,10 @@ function copyFile(path: Buffer, into: string, wanted?: CopyRequest): void {
 
 const withSuffix = (path: Buffer, suffix: string): Buffer => Buffer.concat([path, Buffer.from(suffix)]);
 
+/** Of a file; whatever else is there is nothing of a database's. */
 function statOf(path: Buffer, suffix: string): BigIntStats | undefined {
-  return lstatSync(withSuffix(path, suffix), { bigint: true, throwIfNoEntry: false });
+  const found = lstatSync(withSuffix(path, suffix), { bigint: true, throwIfNoEntry: false });
+  return found?.isFile() ? found : undefined;
 }
 
 /** Of the database and what is beside it: another text when anything was written. */

@@ -30,7 +30,7 @@ export type FindOptions = {
 export type Found = { databases: FoundDatabase[]; complete: boolean };
 
 /** A quick look ends after so many folders, breadth first. */
-const quickFolders = 500;
+const quickFolders = 300;
 const maxDatabases = 1000;
 const foldersAtOnce = 50;
 const suggestive = /(\.(db3?|sqlite3?|sqlitedb|s3db|sl3|gpkg|mbtiles)|-wal|-journal)$/i;
@@ -117,7 +117,7 @@ class Search {
       if (type === directoryType) return;
     }
     if (type !== fileType && type !== unknownType) return;
-    if (candidates?.has(name) === false || sidecar.test(name) || this.excludes.excludes(path, name, false)) return;
+    if (candidates?.has(name) === false || this.excludes.excludes(path, name, false)) return;
     const database = this.readHeader(fd, path, name);
     if (database !== undefined) this.databases.push(database);
   }

@@ -47,6 +47,7 @@ export async function copyDatabases(options: SqliteOptions): Promise<SqliteCopie
   const { databases, complete } = await findDatabases(options);
   const copies: SqliteCopies = { substitutes: new Map(), copied: 0, failed: [], complete };
   if (databases.length === 0) return copies;
+  const paths = new Set(databases.map(({ path }) => path));
   try {
     await options.begin();
     await mkdir(into, { recursive: true, mode: 0o700 });
@@ -64,7 +65,11 @@ export async function copyDatabases(options: SqliteOptions): Promise<SqliteCopie
       else {
         copies.copied++;
         copies.substitutes.set(database.path, copy);
-        for (const suffix of besides) copies.substitutes.set(`${database.path}${suffix}` as RawString, undefined);
+        for (const suffix of besides) {
+          const beside = `${database.path}${suffix}` as RawString;
+          // A name may end like that and be a database of its own.
+          if (!paths.has(beside)) copies.substitutes.set(beside, undefined);
+        }
       }
     }
   } finally {

@@ -272,7 +272,6 @@ export class DirectoryLane {
     }
     const substitutes = this.substituted.has(path) ? this.o.volume.substitutes : undefined;
     const isSubstituted = substitutes?.has(join(path, name)) === true;
-    if (isSubstituted && substitutes?.get(join(path, name)) === undefined) return undefined;
     if (parent !== undefined && !isSubstituted && this.isUnchanged(parent)) {
       if (this.o.excludes.excludes(join(path, name), name, parent.type === 'dir')) return undefined;
       if (parent.type === 'dir') return { ...parent, subtree: undefined };
@@ -282,7 +281,10 @@ export class DirectoryLane {
     const node = nodeFromStat(name, stat, this.o.volume.withAtime);
     if (node.type === 'socket' || node.type === 'irregular') return undefined;
     if (this.o.excludes.excludes(join(path, name), name, node.type === 'dir')) return undefined;
-    if (node.type === 'file') return this.lookAtFile(fd, node, parent, isSubstituted);
+    if (node.type === 'file') {
+      if (isSubstituted && substitutes?.get(join(path, name)) === undefined) return undefined;
+      return this.lookAtFile(fd, node, parent, isSubstituted);
+    }
     const complete = this.o.entries.complete(fd, node, parent);
     if (complete?.type === 'dir' && this.o.volume.oneFileSystem && stat.device !== this.o.root.device) {
       // A mount point: the directory is the volume's, what is mounted there isn't.
