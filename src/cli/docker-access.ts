@@ -51,7 +51,7 @@ export async function connectDocker(
   const [{ createDockerContainers }, { createDockerVolumeKeeper }, { isMountedOnDemand }] = await Promise.all([
     import('../platform/docker/containers.ts'),
     import('../platform/docker/volume-keeper.ts'),
-    import('../platform/docker/local-directory.ts'),
+    import('../platform/mounted-on-demand.ts'),
   ]);
   const { engine, platform } = connected;
   const writers = new Map<string, Promise<VolumeWriter>>();

@@ -1,7 +1,8 @@
 /** What decides whether containers can be stopped: asked of the engine before a cut is planned. */
 import { HoldfastError } from '../../model/errors.ts';
 import type { Containers } from '../../platform/containers.ts';
-import type { Inventory } from '../../platform/platform.ts';
+import { isInMemory, isMountedOnDemand } from '../../platform/mounted-on-demand.ts';
+import type { Inventory, PlatformContainer } from '../../platform/platform.ts';
 import { type VolumeOfCut, writersOf } from './plan.ts';
 import { type HaltingFacts, type SwarmService, serviceIdOf } from './stoppable.ts';
 
@@ -16,18 +17,34 @@ export async function askHalting(
 ): Promise<HaltingFacts> {
   const writers = new Map(volumes.flatMap((volume) => writersOf(inventory, volume)).map((container) => [container.id, container]));
   const plain = [...writers.values()].filter((container) => serviceIdOf(container) === undefined);
-  const vanishing = new Set<string>();
+  const unstoppable = new Map<string, string>();
+  for (const container of writers.values()) {
+    const reason = lossOf(container, inventory);
+    if (reason !== undefined) unstoppable.set(container.id, reason);
+  }
   for (let first = 0; first < plain.length; first += atOnce) {
     const some = plain.slice(first, first + atOnce);
     const details = await Promise.all(some.map(({ id }) => containers.inspect(id)));
-    for (const [i, { id }] of some.entries()) if (details[i]?.removedWhenStopped === true) vanishing.add(id);
+    for (const [i, { id }] of some.entries()) {
+      if (details[i]?.removedWhenStopped === true) unstoppable.set(id, 'would be removed when it stops (--rm)');
+    }
   }
   const services = new Map<string, SwarmService>();
   for (const id of new Set([...writers.values()].map(serviceIdOf))) {
     const service = id === undefined ? undefined : await readService(containers, id);
     if (service !== undefined) services.set(service.id, service);
   }
-  return { vanishing, services };
+  return { unstoppable, services };
+}
+
+/** What is in memory is lost with the last container that uses it; what is mounted for containers would be gone when it is to be read. */
+function lossOf({ mounts }: PlatformContainer, { volumes }: Inventory): string | undefined {
+  const names = new Set(mounts.flatMap(({ kind, from }) => (kind === 'volume' ? [from] : [])));
+  const used = volumes.filter(({ name }) => names.has(name));
+  const inMemory = used.find(isInMemory);
+  if (inMemory !== undefined) return `holds the volume ${inMemory.name} in memory (tmpfs), and would lose it when it stops`;
+  const mounted = used.find(isMountedOnDemand);
+  return mounted && `has the volume ${mounted.name}, which is mounted only while it runs`;
 }
 
 /** A worker of a Swarm has tasks of services that it cannot tell of. */

@@ -42,7 +42,7 @@ const facts = (more: Partial<ApplicationFacts> = {}): ApplicationFacts => ({
   ownContainer: undefined,
   ...more,
 });
-const stoppable: HaltingFacts = { vanishing: new Set(), services: new Map() };
+const stoppable: HaltingFacts = { unstoppable: new Map(), services: new Map() };
 const planCut = (known: Inventory, volumes: readonly VolumeOfCut[], applications: ApplicationFacts, halting = stoppable) =>
   decide(known, volumes, applications, halting);
 const wayOf = (users: MountedBy[], more: Partial<VolumeOfCut> = {}, known = facts(), labels = {}) =>
@@ -124,7 +124,7 @@ test('what cannot be is refused', () => {
 test('what stops for good is paused unless it was asked to be stopped: then that is refused', () => {
   const redis = writes(container('redis', { image: 'redis:7' }));
   const known = inventory({ data: [redis] });
-  const vanishing = { ...stoppable, vanishing: new Set(['id-redis']) };
+  const vanishing = { ...stoppable, unstoppable: new Map([['id-redis', 'would be removed when it stops (--rm)']]) };
   const planned = planCut(known, [volume('data')], facts(), vanishing);
   assert.deepEqual(planned.volumes[0]?.way, 'pause');
   assert.match(planned.volumes[0]?.reason ?? '', /shop-redis-1 would be removed when it stops \(--rm\)/);
@@ -180,4 +180,14 @@ test('applications by their images', () => {
   assert.deepEqual(known.map(applicationOfImage), ['redis', 'redis', 'redis', 'postgres', 'mariadb', 'mysql', 'mongo']);
   const others = ['redis-exporter', 'mongo-express:1', 'redisinsight', 'postgrest/postgrest', 'app', 'redis-server-test/app'];
   assert.deepEqual(others.map(applicationOfImage).filter(Boolean), []);
+});
+
+test('SQLite is copied while it is used, where its files can be reached', () => {
+  const users = [writes(container('web')), writes(container('worker'))];
+  assert.equal(wayOf(users, { app: 'sqlite' }), 'dump');
+  assert.equal(wayOf(users, { app: 'sqlite', way: 'pause' }), 'pause');
+  assert.equal(wayOf(users, { app: 'sqlite', streamed: true }), 'pause');
+  assert.equal(wayOf([], { app: 'sqlite' }), 'live', 'nothing writes');
+  assert.equal(wayOf([], { app: 'sqlite', engineVolume: undefined }), 'dump', 'nobody knows who writes to a directory');
+  assert.throws(() => wayOf(users, { app: 'sqlite', way: 'dump', streamed: true }), /read from a stream/);
 });

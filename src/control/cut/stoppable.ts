@@ -10,8 +10,8 @@ export type SwarmService = {
 };
 
 export type HaltingFacts = {
-  /** Containers that are removed when they stop, by id. */
-  vanishing: ReadonlySet<string>;
+  /** Containers that are not to be stopped, by id, and why: it completes "container x ...". */
+  unstoppable: ReadonlyMap<string, string>;
   /** By id; those that the engine doesn't tell of, because it manages no Swarm, are not there. */
   services: ReadonlyMap<string, SwarmService>;
 };
@@ -20,8 +20,9 @@ const serviceLabel = 'com.docker.swarm.service.id';
 export const serviceIdOf = ({ labels }: PlatformContainer): string | undefined => labels[serviceLabel];
 
 /** Why a container must not be stopped, for people: it completes "container x ..."; undefined when it can be. */
-export function whyUnstoppable(container: PlatformContainer, { vanishing, services }: HaltingFacts): string | undefined {
-  if (vanishing.has(container.id)) return 'would be removed when it stops (--rm)';
+export function whyUnstoppable(container: PlatformContainer, { unstoppable, services }: HaltingFacts): string | undefined {
+  const known = unstoppable.get(container.id);
+  if (known !== undefined) return known;
   const id = serviceIdOf(container);
   if (id === undefined) return undefined;
   const service = services.get(id);

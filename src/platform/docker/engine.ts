@@ -106,7 +106,11 @@ function engineError(error: unknown, { what, location, timedOut, words }: Circum
   if (statusCode === 401 || statusCode === 403 || code === 'EACCES' || code === 'EPERM') {
     return new HoldfastError('engine-denied', `cannot ${what}: the Docker Engine at ${location} refuses access`, { cause: error });
   }
-  if (statusCode !== undefined) return new HoldfastError('engine', `cannot ${what}: ${engineWords(error)}`, { cause: error });
+  if (statusCode !== undefined) {
+    // The messages of causes are shown, too.
+    const cause = Object.assign(new Error(withoutSecrets(messageOf(error))), { statusCode });
+    return new HoldfastError('engine', `cannot ${what}: ${engineWords(error)}`, { cause });
+  }
   const tls = code !== undefined && /^(ERR_TLS|ERR_SSL|CERT_|UNABLE_TO|SELF_SIGNED|DEPTH_ZERO|EPROTO)/.test(code);
   return new HoldfastError(
     'engine-unreachable',
@@ -129,11 +133,13 @@ function tlsWords(message: string): string {
 /** The Engine's own sentence, out of docker-modem's `(HTTP code 404) no such volume - get x: no such volume`. */
 function engineWords(error: unknown): string {
   const { json } = error as { json?: { message?: unknown } };
-  if (typeof json?.message === 'string') return `the Docker Engine says: ${json.message}`;
-  return `the Docker Engine says: ${messageOf(error)
-    .replace(/^\(HTTP code \d+\) /, '')
-    .trim()}`;
+  const words = typeof json?.message === 'string' ? json.message : messageOf(error).replace(/^\(HTTP code \d+\) /, '');
+  return `the Docker Engine says: ${withoutSecrets(words.trim())}`;
 }
+
+/** When a volume cannot be mounted, the Engine quotes its options: `data: addr=nas,username=u,password=p: no such device`. */
+export const withoutSecrets = (words: string): string =>
+  words.replace(/\b((?:pass\w*|pwd|cred\w*|secret\w*|token|\w*key)\s*=).*?(?=,|: [^:,]*$|$)/gi, '$1...');
 
 const messageOf = (error: unknown): string =>
   error instanceof Error ? error.message || ((error as NodeJS.ErrnoException).code ?? error.name) : String(error);

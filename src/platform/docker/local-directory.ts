@@ -2,6 +2,7 @@
 import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { isMountedOnDemand } from '../mounted-on-demand.ts';
 import type { PlatformContainer, PlatformVolume } from '../platform.ts';
 
 /** How paths of the Engine's host are reached from here. */
@@ -33,13 +34,6 @@ export async function localDirectoryOf(volume: PlatformVolume, map: PathMap): Pr
   if (isMountedOnDemand(volume) && !(await isMountPoint(directory))) return undefined;
   return directory;
 }
-
-/**
- * Volumes of NFS, CIFS, tmpfs, of a device or of other drivers are mounted while a container uses them: at other times their directory is
- * empty, and a backup of it would look good and be worth nothing.
- */
-export const isMountedOnDemand = ({ driver, driverOptions }: PlatformVolume): boolean =>
-  driver !== 'local' || 'device' in driverOptions || 'type' in driverOptions;
 
 async function isReadable(directory: string): Promise<boolean> {
   try {
