@@ -9,7 +9,7 @@ import { createBlobReader } from '../../repository/blob-reader.ts';
 import { findNode } from '../../repository/list-tree.ts';
 import { createTrees, type Trees } from '../browse/trees-ahead.ts';
 import { joinPath } from '../browse/walk-tree.ts';
-import type { TarEntry } from '../source/tar-write.ts';
+import type { TarEntry } from '../source/tar-entry.ts';
 import { markerOf, restoreMarkerName } from './marker.ts';
 import type { OwnerOptions, RestoreOptions } from './options.ts';
 import { directoryEntry, streamEntries } from './stream-entries.ts';

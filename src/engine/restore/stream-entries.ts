@@ -7,7 +7,7 @@ import type { Repository } from '../../repository/repository.ts';
 import { tarEntries } from '../browse/dump-tar.ts';
 import type { Trees } from '../browse/trees-ahead.ts';
 import { joinPath } from '../browse/walk-tree.ts';
-import type { TarEntry } from '../source/tar-write.ts';
+import type { TarEntry } from '../source/tar-entry.ts';
 import { metadataOf, type Warn } from './metadata.ts';
 import type { OwnerOptions } from './options.ts';
 import type { RestoreRoot } from './subtree.ts';

@@ -1,6 +1,6 @@
 /** The contract of a volume that is no directory here, as a restore writes it: by tar archives that something at the volume unpacks. */
 import type { RawString } from '../../model/raw-bytes.ts';
-import type { TarEntry } from '../source/tar-write.ts';
+import type { TarEntry } from '../source/tar-entry.ts';
 
 /** Paths are relative to the volume's root; '' is the root itself. */
 export type StreamTarget = {

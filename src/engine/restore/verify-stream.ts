@@ -9,7 +9,8 @@ import type { RawString } from '../../model/raw-bytes.ts';
 import type { BlobIndex } from '../../repository/blob-index.ts';
 import { subtreeOf, type Trees } from '../browse/trees-ahead.ts';
 import { joinPath, type WalkedNode, walkTree } from '../browse/walk-tree.ts';
-import { readTar, type TarReadEntry } from '../source/tar-read.ts';
+import type { TarEntry } from '../source/tar-entry.ts';
+import { readTar } from '../source/tar-read.ts';
 import { deviceNumbers } from '../source/tar-write.ts';
 import { restoreMarkerName } from './marker.ts';
 import type { OwnerOptions } from './options.ts';
@@ -72,7 +73,7 @@ async function* wantedNodes({ trees, root, place }: VerifyStreamOptions): AsyncG
   }
 }
 
-const tarTypes: Readonly<Record<string, TarReadEntry['type']>> = {
+const tarTypes: Readonly<Record<string, TarEntry['type']>> = {
   ...{ file: 'file', dir: 'dir', symlink: 'symlink', dev: 'dev', chardev: 'chardev', fifo: 'fifo' },
 };
 
@@ -95,12 +96,12 @@ class Judge {
     this.o = options;
   }
 
-  async compare({ path, node }: WalkedNode, entry: TarReadEntry): Promise<void> {
+  async compare({ path, node }: WalkedNode, entry: TarEntry): Promise<void> {
     const differences = [...this.metadata(path, node, entry), ...(await this.content(path, node, entry))];
     if (differences.length > 0) this.o.onDifference(path, `not as in the snapshot: ${differences.join(', ')}`);
   }
 
-  private metadata(path: RawString, node: TreeNode, entry: TarReadEntry): string[] {
+  private metadata(path: RawString, node: TreeNode, entry: TarEntry): string[] {
     // Another name of what was compared before.
     if (entry.type === 'link') return [];
     const { owner, mapUid, mapGid } = this.o.owners;
@@ -114,7 +115,7 @@ class Judge {
     return differences;
   }
 
-  private async content(path: RawString, node: TreeNode, entry: TarReadEntry): Promise<string[]> {
+  private async content(path: RawString, node: TreeNode, entry: TarEntry): Promise<string[]> {
     const key = fileKey(node);
     const first = key === undefined ? undefined : this.firstPaths.get(key);
     if (key !== undefined) {

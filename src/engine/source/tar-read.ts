@@ -11,8 +11,6 @@ import { archiveDamaged, blockBytes, decodeHeader, isZeroBlock, type Segment, ty
 import { attributesFromPax, decimal, decimalTime, decodePax, type PaxHeader, type PaxRecords } from './tar-pax.ts';
 import { expandSparse, paxSegments, readGnuSegments, readSegmentsOfData } from './tar-sparse.ts';
 
-export type TarReadEntry = TarEntry;
-
 /** What is in an archive beside what becomes an entry; told to people. */
 export type TarNotice = (what: string) => void;
 

@@ -9,8 +9,6 @@ import { displayRaw, type RawString, rawFromText, textFromRaw } from '../../mode
 import { aclText } from './tar-acl.ts';
 import type { TarEntry } from './tar-entry.ts';
 
-export type { TarEntry };
-
 /** The numbers of a device from what `st_rdev` holds, as glibc's `major` and `minor` take them apart. */
 export function deviceNumbers(device: Uint64): { major: number; minor: number } {
   const bits = BigInt(device);

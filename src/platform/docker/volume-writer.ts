@@ -6,8 +6,9 @@
 import { randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type { StreamTarget } from '../../engine/restore/stream-target.ts';
+import type { TarEntry } from '../../engine/source/tar-entry.ts';
 import { readTar } from '../../engine/source/tar-read.ts';
-import { type TarEntry, tarBytes } from '../../engine/source/tar-write.ts';
+import { tarBytes } from '../../engine/source/tar-write.ts';
 import { HoldfastError } from '../../model/errors.ts';
 import { displayRaw, type RawString, rawFromText, textFromRaw } from '../../model/raw-bytes.ts';
 import { readArchive } from './archive.ts';
