@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
 import { run } from '../../src/cli/run.ts';
 import { importImage, startDockerEngine, type TestEngine } from '../docker-engine.ts';
@@ -132,6 +133,25 @@ test('labels', async (t) => {
     assert.equal((await project.holdfast(['volumes'])).status, 0);
     await project.holdfast(['init']);
     assert.ok(existsSync(join(project.folder, 'holdfast.yaml')), 'init writes the file for those who want one');
+  });
+
+  await t.test('SQLite by label: copied, nothing is halted', async (t) => {
+    removeAfter(t, engine);
+    const project = inProcess(cutProject(t, engine, '{ data: }'));
+    startService(engine, 'app', {
+      image,
+      options: ['--volume=shop_data:/data', ...labelled({ 'holdfast.app': 'sqlite' })],
+      command: ['sleep', '1000000'],
+    });
+    const database = new DatabaseSync(join(engine.directoryOf('shop_data'), 'app.db'));
+    database.exec('PRAGMA journal_mode=wal; CREATE TABLE log (n); INSERT INTO log VALUES (1), (2)');
+    const { events } = await project.holdfast(['backup']);
+    database.close();
+    assert.deepEqual(events.find(({ event }) => event === 'cut-planned').halts, []);
+    assert.equal(snapshotOf(events).consistency, 'dumped');
+    const to = await project.restored('data');
+    assert.deepEqual(readdirSync(to), ['app.db']);
+    assert.equal(new DatabaseSync(join(to, 'app.db')).prepare('SELECT sum(n) AS sum FROM log').get()?.sum, 3);
   });
 
   await t.test('hooks: as a user, before and after; a failure stops the backup, and after runs all the same', async (t) => {

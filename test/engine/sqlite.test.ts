@@ -179,7 +179,7 @@ test('without being asked: what looks like a database is copied, and the grade s
   assert.equal(quiet.stderr, '');
 });
 
-test('one that is locked for good, and too little room: read as it stands, and said so', async (t) => {
+test('no place for copies: read as they stand, and said so', async (t) => {
   const project = await sqliteProject(t, 'app: sqlite');
   const path = join(project.volume, 'app.db');
   const database = new DatabaseSync(path);

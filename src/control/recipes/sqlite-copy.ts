@@ -22,7 +22,7 @@ export type CopyRequest = {
 export type CopyReply = { ok: true } | { ok: false; reason: string };
 
 /** How long a writer may keep its lock before a step of the copy gives up. */
-const busyMs = 10_000;
+const longestBusyMs = 10_000;
 /** All pages at once: in steps, the copy would begin anew whenever somebody else writes in between, and never end under load. */
 const allPages = 2 ** 31 - 1;
 /** Times of files tell writes apart that are so far from each other. */
@@ -31,14 +31,14 @@ const attempts = 5;
 const sidecars = ['-wal', '-journal'];
 
 /** By SQLite's own online backup where a program has it open, or may; else of the files as they stand, when nothing happens to them. */
-export async function copyDatabase(request: CopyRequest): Promise<CopyReply> {
+export async function copyDatabase(request: CopyRequest, { busyMs = longestBusyMs } = {}): Promise<CopyReply> {
   const path = Buffer.from(request.path, 'base64');
   const reasons: string[] = [];
   for (const copy of canBeOpen(path, request) ? [copyOnline, copyQuiet] : [copyQuiet, copyOnline]) {
     // Opening what nobody has open would make a log beside it.
     if (copy === copyOnline && !canBeOpen(path, request)) continue;
     try {
-      await copy(path, request);
+      await copy(path, request, busyMs);
       return { ok: true };
     } catch (error) {
       reasons.push((error as Error).message);
@@ -52,11 +52,13 @@ export async function copyDatabase(request: CopyRequest): Promise<CopyReply> {
 const canBeOpen = (path: Buffer, { keepsLog }: CopyRequest): boolean =>
   !keepsLog || (statOf(path, '-wal') !== undefined && statOf(path, '-shm') !== undefined);
 
-async function copyOnline(path: Buffer, request: CopyRequest): Promise<void> {
+async function copyOnline(path: Buffer, request: CopyRequest, busyMs: number): Promise<void> {
   const source = new DatabaseSync(path, { readOnly: true, timeout: busyMs });
   try {
     // Looked at by descriptor: opening and closing it once more would drop the locks.
     if (!openDescriptors().some((found) => isSame(found, request))) throw new Error('something else has taken its place');
+    // A copy would wait for ever where this is refused.
+    source.prepare('SELECT count(*) FROM sqlite_schema').get();
     await backup(source, request.into, { rate: allPages });
   } finally {
     source.close();
@@ -96,6 +98,7 @@ async function copyQuiet(path: Buffer, request: CopyRequest): Promise<void> {
   } finally {
     copy.close();
   }
+  for (const suffix of sidecars) rmSync(`${request.into}${suffix}`, { force: true });
 }
 
 function copyFile(path: Buffer, into: string, wanted?: CopyRequest): void {
