@@ -20,8 +20,11 @@ const maxKept = 64;
 const slabBytes = 256 * 1024;
 
 type Place = { offset: number; length: number };
-/** A part of a pack. `places` are those of its blobs, ascending, and do not overlap: opening a blob destroys what was read. */
-type Range = Place & { pack: number; places: Place[]; toOpen: number; grown: boolean; bytes: Promise<Buffer> | undefined };
+/**
+ * A part of a pack. `places` are those of its blobs, ascending, and do not overlap: opening a blob destroys what was read. `grown`: it will not
+ * grow any more. `lent`: a blob that came out may be a view of it.
+ */
+type Range = Place & { pack: number; places: Place[]; toOpen: number; grown: boolean; lent: boolean; bytes: Promise<Buffer> | undefined };
 /** A blob on its way. `turns`: how often it will come out, repeats in a row counted once. */
 type Wanted = Place & { entry: number; id: BlobId; range: Range; turns: number; kept: Buffer | undefined };
 type Turn = { blob: Wanted; times: number };
@@ -117,7 +120,7 @@ export class ContentQueue {
       }
       growing.grown = true;
     }
-    const range: Range = { ...place, pack, places: [place], toOpen: 0, grown: false, bytes: undefined };
+    const range: Range = { ...place, pack, places: [place], toOpen: 0, grown: false, lent: false, bytes: undefined };
     this.growing.set(pack, range);
     this.ranges.add(range);
     this.bytes += place.length;
@@ -150,6 +153,7 @@ export class ContentQueue {
     const plainLength = index.location(entry)?.plainLength ?? 0;
     try {
       const bytes = await (range.bytes as Promise<Buffer>);
+      if (plainLength === 0) range.lent = true;
       const at = offset - range.offset;
       return openBlob(repository.seal, bytes.subarray(at, at + length), plainLength, id, this.room(plainLength));
     } catch (error) {
@@ -185,7 +189,13 @@ export class ContentQueue {
     this.ranges.delete(range);
     this.bytes -= range.length;
     if (this.growing.get(range.pack) === range) this.growing.delete(range.pack);
+    // Garbage collection would let many pile up.
+    if (!range.lent) range.bytes?.then(giveBack, () => undefined);
   }
+}
+
+function giveBack(bytes: Buffer): void {
+  if (bytes.buffer instanceof ArrayBuffer && bytes.buffer.byteLength === bytes.length) bytes.buffer.transfer(0);
 }
 
 /** Makes a range hold another place, if it is near and none of its places is in the way. */
