@@ -81,13 +81,14 @@ const isSame = ({ dev, ino }: BigIntStats, { device, inode }: CopyRequest): bool
 async function copyQuiet(path: Buffer, request: CopyRequest): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     await setTimeout(clockTickMs);
+    const startedMs = Date.now();
     const before = stateOf(path);
     copyFile(path, request.into, request);
     for (const suffix of sidecars) {
       if (statOf(path, suffix) !== undefined) copyFile(withSuffix(path, suffix), `${request.into}${suffix}`);
     }
-    const age = Date.now() - latestChangeMs(path);
-    if (before === stateOf(path) && age > clockTickMs) break;
+    // What was written right before may be written again without showing.
+    if (before === stateOf(path) && startedMs - latestChangeMs(path) > clockTickMs) break;
     if (attempt === attempts) throw new Error('it is written to all the time');
     for (const suffix of ['', ...sidecars]) rmSync(`${request.into}${suffix}`, { force: true });
   }
