@@ -8,6 +8,7 @@ import type { RetryLink, Storage, StorageAddress } from '../storage/storage.ts';
 import { withCache } from '../storage/with-cache.ts';
 import { withLimit } from '../storage/with-limit.ts';
 import { type Retry, withRetry } from '../storage/with-retry.ts';
+import { withSpool } from '../storage/with-spool.ts';
 
 const localSchemes = ['local', 'file'];
 
@@ -45,7 +46,7 @@ export async function openStorage(address: StorageAddress, proven = false): Prom
   if (limits !== undefined) storage = withLimit(storage, { ...limits, clock, stopped });
   if (isLocalUrl(url)) return storage;
   storage = { ...retrying(storage, retries, { stopped, proven }), remote: true };
-  return cacheFolder === undefined ? storage : withCache(storage, cacheFolder);
+  return withSpool(cacheFolder === undefined ? storage : withCache(storage, cacheFolder));
 }
 
 async function openKind(address: StorageAddress): Promise<Storage> {

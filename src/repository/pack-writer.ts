@@ -188,7 +188,7 @@ export class PackWriter {
     const { storage } = this.options;
     if (storage.begin === undefined) return;
     try {
-      pack.file ??= await storage.begin();
+      pack.file ??= await storage.begin(pack.kind === 'tree' ? 'trees' : undefined);
       await pack.append(pack.buffer.subarray(0, pack.used));
       pack.used = 0;
     } catch (error) {

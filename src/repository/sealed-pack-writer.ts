@@ -137,7 +137,7 @@ export class SealedPackWriter {
     const { storage } = this.options;
     if (storage.begin === undefined) return;
     try {
-      pack.file ??= await storage.begin();
+      pack.file ??= await storage.begin(pack.kind === 'tree' ? 'trees' : undefined);
       await append(pack, pack.buffer.subarray(0, pack.used));
       pack.used = 0;
     } catch (error) {

@@ -65,7 +65,7 @@ export class CacheFiles {
   }
 
   /** @returns whether it was kept: not when the disk is nearly full or cannot be written. */
-  async keep(file: FileRef, parts: readonly Uint8Array[]): Promise<boolean> {
+  async keep(file: FileRef, parts: readonly Uint8Array[] | AsyncIterable<Uint8Array>): Promise<boolean> {
     const path = this.pathOf(file);
     const temporary = `${path}-tmp-${randomBytes(6).toString('hex')}`;
     try {

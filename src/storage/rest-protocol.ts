@@ -6,8 +6,8 @@ import { HoldfastError } from '../model/errors.ts';
 import { receiveInto, receiveWhole } from './rest-bodies.ts';
 import { failureOf } from './rest-failures.ts';
 import { filesOfListing } from './rest-listing.ts';
-import { drain, type ExchangeRequest, exchange, lengthOf, type RestResponse, type RestTransport } from './rest-transport.ts';
-import { type FileKind, type FileRef, longestFileBytes, type ReadRange, type Storage } from './storage.ts';
+import { drain, type ExchangeRequest, exchange, isSource, lengthOf, type RestResponse, type RestTransport } from './rest-transport.ts';
+import { type FileKind, type FileRef, type FileSource, longestFileBytes, type ReadRange, type Storage } from './storage.ts';
 import { takeTurns } from './turns.ts';
 
 const namePattern = /^[0-9a-f]{64}$/;
@@ -114,9 +114,24 @@ export function createRestProtocol({ transport, location, connections, idleTimeo
     });
 
   /** Whether what could not be replaced is what was to be stored. Names are hashes of content; that of the configuration is not. */
-  async function isStored(file: FileRef, path: string, parts: readonly Uint8Array[]): Promise<boolean> {
-    if (file.kind === 'config') return (await readWhole(path, file.kind)).equals(Buffer.concat(parts));
+  async function isStored(file: FileRef, path: string, parts: readonly Uint8Array[] | FileSource): Promise<boolean> {
+    if (file.kind === 'config' && !isSource(parts)) return (await readWhole(path, file.kind)).equals(Buffer.concat(parts));
     return (await sizeOf(path)) === lengthOf(parts);
+  }
+
+  async function write(file: FileRef, parts: readonly Uint8Array[] | FileSource): Promise<void> {
+    const path = pathOf(file);
+    const refused = await ask({ method: 'POST', path, headers: octets, parts }, async (response, subject) => {
+      await drain(response);
+      if (isDone(response)) return undefined;
+      // Nothing is missing: a 404 is the server's way to say that the repository's folders are not there.
+      if (response.status === 404) throw fail(subject, 'cannot be written: the server answered 404 Not Found');
+      return failureOf(response, 'write', subject);
+    });
+    if (refused === undefined) return;
+    // A server that only appends refuses what is there already; a reply that got lost makes us send it again.
+    if (refused.code === 'storage-denied' && (await isStored(file, path, parts).catch(() => false))) return;
+    throw refused;
   }
 
   return {
@@ -148,20 +163,8 @@ export function createRestProtocol({ transport, location, connections, idleTimeo
       return sizeOf(pathOf(file));
     },
 
-    async write(file, parts) {
-      const path = pathOf(file);
-      const refused = await ask({ method: 'POST', path, headers: octets, parts }, async (response, subject) => {
-        await drain(response);
-        if (isDone(response)) return undefined;
-        // Nothing is missing: a 404 is the server's way to say that the repository's folders are not there.
-        if (response.status === 404) throw fail(subject, 'cannot be written: the server answered 404 Not Found');
-        return failureOf(response, 'write', subject);
-      });
-      if (refused === undefined) return;
-      // A server that only appends refuses what is there already; a reply that got lost makes us send it again.
-      if (refused.code === 'storage-denied' && (await isStored(file, path, parts).catch(() => false))) return;
-      throw refused;
-    },
+    write,
+    writeFrom: write,
 
     async remove(file) {
       await ask({ method: 'DELETE', path: pathOf(file) }, async (response, subject) => {

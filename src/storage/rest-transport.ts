@@ -3,6 +3,7 @@
  * pipes of a child process (`rclone-process.ts`). What is the same for both is here: bodies in pieces, and an end to silence.
  */
 import { HoldfastError } from '../model/errors.ts';
+import type { FileSource } from './storage.ts';
 
 export type RestRequest = {
   method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE';
@@ -41,7 +42,7 @@ export type Exchange = {
 
 export type ExchangeRequest = Pick<RestRequest, 'method' | 'path'> & {
   headers?: Readonly<Record<string, string>>;
-  parts?: readonly Uint8Array[];
+  parts?: readonly Uint8Array[] | FileSource;
 };
 
 /** Bodies are sent in pieces of this size, so that a slow link shows progress, and buffers stay small. */
@@ -82,11 +83,15 @@ export async function exchange<Result>(
   }
 }
 
-export const lengthOf = (parts: readonly Uint8Array[]): number => parts.reduce((total, { length }) => total + length, 0);
+/** Whether it is read as it is sent. */
+export const isSource = (content: readonly Uint8Array[] | FileSource): content is FileSource => 'pieces' in content;
+
+export const lengthOf = (content: readonly Uint8Array[] | FileSource): number =>
+  isSource(content) ? content.sizeBytes : content.reduce((total, { length }) => total + length, 0);
 
 /** Each piece that is asked for is progress: those before it are on their way. */
-async function* pieces(parts: readonly Uint8Array[], timer: NodeJS.Timeout): AsyncGenerator<Uint8Array> {
-  for (const part of parts) {
+async function* pieces(content: readonly Uint8Array[] | FileSource, timer: NodeJS.Timeout): AsyncGenerator<Uint8Array> {
+  for await (const part of isSource(content) ? content.pieces() : content) {
     for (let at = 0; at < part.length; at += pieceBytes) {
       timer.refresh();
       yield part.subarray(at, at + pieceBytes);

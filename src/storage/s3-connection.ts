@@ -1,11 +1,12 @@
 /** Requests to a bucket, signed and sent: connections that are used again, a bound on how many there are, time limits. */
 import { createHash } from 'node:crypto';
 import { type ConnectionOptions, connectionsTo } from './rest-connections.ts';
-import { exchange, type RestRequest, type RestResponse, type RestTransport } from './rest-transport.ts';
+import { exchange, isSource, type RestRequest, type RestResponse, type RestTransport } from './rest-transport.ts';
 import { findAccess, type S3Access } from './s3-access.ts';
 import { failureOf, refusalIn } from './s3-failures.ts';
 import type { S3Settings } from './s3-settings.ts';
 import { escaped, queryOf, signed } from './s3-sign.ts';
+import type { FileSource } from './storage.ts';
 import { takeTurns } from './turns.ts';
 
 export type S3Request = {
@@ -15,8 +16,8 @@ export type S3Request = {
   query?: Readonly<Record<string, string>>;
   /** Names in small letters. */
   headers?: Readonly<Record<string, string>>;
-  body?: readonly Uint8Array[];
-  /** SHA-256 of the body, hexadecimal, if it is known. */
+  body?: readonly Uint8Array[] | FileSource;
+  /** SHA-256 of the body, hexadecimal, if it is known; without it, the body is read twice. */
   bodyHash?: string;
 };
 
@@ -79,7 +80,7 @@ export function connectS3(settings: S3Settings): S3Connection {
   async function send<Result>(at: Open, subject: string, request: S3Request, read: (response: RestResponse) => Promise<Result>) {
     const { method, key = '', query = {}, headers = {}, body } = request;
     const path = `${at.url.pathname}${key.split('/').map(escaped).join('/')}`;
-    const bodyHash = request.bodyHash ?? hashOf(body);
+    const bodyHash = request.bodyHash ?? (await digestOf('sha256', body ?? [])).toString('hex');
     const credentials = await at.access.credentials();
     const signing = { region: at.region, now: new Date(Date.now() + skewMs) };
     const signable = { method, host: at.url.host, path, query, headers, bodyHash };
@@ -138,10 +139,11 @@ export function connectS3(settings: S3Settings): S3Connection {
   };
 }
 
-function hashOf(parts: readonly Uint8Array[] = []): string {
-  const hash = createHash('sha256');
-  for (const part of parts) hash.update(part);
-  return hash.digest('hex');
+/** Of a body that is read for it. */
+export async function digestOf(algorithm: 'sha256' | 'md5', body: readonly Uint8Array[] | FileSource): Promise<Buffer> {
+  const digest = createHash(algorithm);
+  for await (const part of isSource(body) ? body.pieces() : body) digest.update(part);
+  return digest.digest();
 }
 
 async function textIn({ body }: RestResponse, method: string): Promise<string> {

@@ -1,11 +1,12 @@
 /** Puts a file into a bucket: in one request, or in parts when it is long. The server checks what arrives against checksums. */
-import { createHash } from 'node:crypto';
 import { HoldfastError } from '../model/errors.ts';
-import type { Ask, S3Connection } from './s3-connection.ts';
+import { isSource, lengthOf } from './rest-transport.ts';
+import { type Ask, digestOf, type S3Connection } from './s3-connection.ts';
 import { detailsOf } from './s3-failures.ts';
 import type { ObjectHeaders } from './s3-place.ts';
 import { fewAtOnce, persistently } from './s3-steps.ts';
 import { escapedText, textOf } from './s3-xml.ts';
+import type { FileSource } from './storage.ts';
 
 /** Longer files are sent in parts: a broken connection then costs one part. */
 const singleBytes = 32 * 1024 * 1024;
@@ -13,20 +14,26 @@ const partBytes = 16 * 1024 * 1024;
 /** Of one file at the same time. */
 const partsAtOnce = 3;
 /** `subject` names the file in messages. */
-type Target = { key: string; subject: string; headers: ObjectHeaders };
+type Target = {
+  key: string;
+  subject: string;
+  headers: ObjectHeaders /** SHA-256 of all, hexadecimal, where it is known. */;
+  hash?: string;
+};
+type Body = readonly Uint8Array[] | FileSource;
 /** A body, and what the server is to check it by. */
-type Checked = { body: readonly Uint8Array[]; headers: Record<string, string>; bodyHash?: string };
+type Checked = { body: Body; headers: Record<string, string>; bodyHash?: string };
 type Part = { etag: string; sha256: string | undefined };
 
-export type Upload = (target: Target, parts: readonly Uint8Array[]) => Promise<void>;
+export type Upload = (target: Target, content: Body) => Promise<void>;
 
 export function createUpload({ perform }: S3Connection): Upload {
   /** Whether the server takes SHA-256; else it is given MD5, which all of them know. */
   let modern = true;
 
-  function checked(body: readonly Uint8Array[]): Checked {
-    if (!modern) return { body, headers: { 'content-md5': digestOf('md5', body).toString('base64') } };
-    const digest = digestOf('sha256', body);
+  async function checked(body: Body, hash?: string): Promise<Checked> {
+    if (!modern) return { body, headers: { 'content-md5': (await digestOf('md5', body)).toString('base64') } };
+    const digest = hash === undefined ? await digestOf('sha256', body) : Buffer.from(hash, 'hex');
     return { body, headers: { [sumHeader]: digest.toString('base64') }, bodyHash: digest.toString('hex') };
   }
 
@@ -42,10 +49,10 @@ export function createUpload({ perform }: S3Connection): Upload {
     }
   }
 
-  const put = ({ key, subject, headers }: Target, parts: readonly Uint8Array[]) =>
+  const put = ({ key, subject, headers, hash }: Target, parts: Body) =>
     perform('write', subject, (ask) =>
-      withSums(() => {
-        const content = checked(parts);
+      withSums(async () => {
+        const content = await checked(parts, hash);
         return ask({ method: 'PUT', key, ...content, headers: { ...content.headers, ...headers } });
       }),
     );
@@ -70,7 +77,7 @@ export function createUpload({ perform }: S3Connection): Upload {
     try {
       const done: Part[] = [];
       await fewAtOnce(pieces.entries(), partsAtOnce, async ([index, piece]) => {
-        const content = checked(piece);
+        const content = await checked(piece);
         const query = { partNumber: String(index + 1), uploadId };
         const { response } = await step((ask) => ask({ method: 'PUT', key, query, ...content }));
         done[index] = { etag: response.header('etag') ?? '', sha256: content.headers[sumHeader] };
@@ -104,20 +111,14 @@ export function createUpload({ perform }: S3Connection): Upload {
     );
   }
 
-  return async (target, parts) => {
-    const sizeBytes = parts.reduce((sum, part) => sum + part.length, 0);
-    if (sizeBytes > singleBytes) await putInParts(target, piecesOf(parts));
-    else await put(target, parts);
+  return async (target, content) => {
+    if (lengthOf(content) <= singleBytes) await put(target, content);
+    // Packs are that long only when a single blob is.
+    else await putInParts(target, piecesOf(isSource(content) ? await Array.fromAsync(content.pieces()) : content));
   };
 }
 
 const sumHeader = 'x-amz-checksum-sha256';
-
-function digestOf(algorithm: 'sha256' | 'md5', parts: readonly Uint8Array[]): Buffer {
-  const digest = createHash(algorithm);
-  for (const part of parts) digest.update(part);
-  return digest.digest();
-}
 
 function completionOf(parts: readonly Part[]): string {
   const items = parts.map(({ etag, sha256 }, index) => {

@@ -1,12 +1,13 @@
 /** A storage in a bucket of S3, or of a server that speaks like it, in restic's layout. */
 import { HoldfastError } from '../model/errors.ts';
+import { isSource } from './rest-transport.ts';
 import { checkedLength, readBody } from './s3-body.ts';
 import { createBucket, listObjects, removeUploads } from './s3-bucket.ts';
 import { connectS3 } from './s3-connection.ts';
 import { headersOf, keyOf, nameIn } from './s3-place.ts';
 import { parseS3Address } from './s3-settings.ts';
 import { createUpload } from './s3-upload.ts';
-import type { FileRef, Storage, StorageAddress } from './storage.ts';
+import type { FileRef, FileSource, Storage, StorageAddress } from './storage.ts';
 
 /**
  * Opens a bucket, or a prefix in one; options are explained in docs/configuration.md. It connects with the first operation, and tries
@@ -29,6 +30,19 @@ export function createS3Storage(address: Pick<StorageAddress, 'url' | 'options'>
   async function sizeOf(file: FileRef): Promise<number> {
     const { key, subject } = objectOf(file);
     return perform('read', subject, (ask) => ask({ method: 'HEAD', key }, async (response) => checkedLength(response, subject)));
+  }
+
+  async function write(file: FileRef, content: readonly Uint8Array[] | FileSource): Promise<void> {
+    const { key, subject } = objectOf(file);
+    // A pack that is spooled was hashed already: its name is its hash.
+    const hash = isSource(content) ? { hash: file.name } : {};
+    try {
+      await upload({ key, subject, headers: headersOf(settings, file), ...hash }, content);
+    } catch (error) {
+      // Nothing but the bucket can be missing.
+      if (!isMissing(error)) throw error;
+      throw new HoldfastError('no-repository', `cannot write ${subject}: there is no such bucket`, { file: subject });
+    }
   }
 
   return {
@@ -56,16 +70,8 @@ export function createS3Storage(address: Pick<StorageAddress, 'url' | 'options'>
 
     sizeOf,
 
-    async write(file, parts) {
-      const { key, subject } = objectOf(file);
-      try {
-        await upload({ key, subject, headers: headersOf(settings, file) }, parts);
-      } catch (error) {
-        // Nothing but the bucket can be missing.
-        if (!isMissing(error)) throw error;
-        throw new HoldfastError('no-repository', `cannot write ${subject}: there is no such bucket`, { file: subject });
-      }
-    },
+    write,
+    writeFrom: write,
 
     async remove(file) {
       const { key, subject } = objectOf(file);

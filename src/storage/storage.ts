@@ -15,6 +15,13 @@ export type StoredFile = { name: string; sizeBytes: number };
 /** `path` is from the root of the repository; `unfinished` is what writers call files on their way. */
 export type Stranger = { path: string; sizeBytes: number; unfinished: boolean };
 
+/** What a file is to hold, read as often as it takes. */
+export interface FileSource {
+  readonly sizeBytes: number;
+  /** Each time from the beginning; what was given is nobody else's. */
+  pieces(): AsyncIterable<Uint8Array>;
+}
+
 export type ReadRange = { offset: number; length: number; into?: Buffer };
 
 /** A file that is being written. Nobody sees it before `commit`; all throw `storage-full` and `storage`. */
@@ -57,10 +64,13 @@ export interface Storage {
   write(file: FileRef, parts: readonly Uint8Array[]): Promise<void>;
   /**
    * Begins a pack (a file of kind `data`) whose name is known only when it is complete, so that a writer needs no memory for the whole of
-   * it. Storages that must know a file's name or length before its bytes do without.
+   * it. Storages that must know a file's name or length before its bytes do without, or with `with-spool.ts`.
+   * @param holds as in `FileRef`.
    * @throws `storage-full`, `storage`.
    */
-  begin?(): Promise<PendingFile>;
+  begin?(holds?: FileRef['holds']): Promise<PendingFile>;
+  /** As `write`, without having all of it in memory. Storages that write best as it comes do without. */
+  writeFrom?(file: FileRef, source: FileSource): Promise<void>;
   /** Removes a file; harmless when it is not there. @throws `storage`. */
   remove(file: FileRef): Promise<void>;
   /**

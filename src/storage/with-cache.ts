@@ -3,7 +3,7 @@ import { locks } from 'node:worker_threads';
 import { sha256Hex } from '../format/kernel/sha256.ts';
 import { HoldfastError } from '../model/errors.ts';
 import { CacheFiles } from './cache-files.ts';
-import type { FileKind, FileRef, ReadRange, Storage, StoredFile } from './storage.ts';
+import type { FileKind, FileRef, FileSource, ReadRange, Storage, StoredFile } from './storage.ts';
 
 /** Packs that are fetched at the same time, by all threads of the process: each takes its size in memory. */
 const parallelFetches = 4;
@@ -46,6 +46,8 @@ export function withCache(storage: Storage, folder: string): Storage {
     return bytes;
   }
 
+  const { writeFrom } = storage;
+
   /** What the storage has no more goes from the cache as well. */
   async function* list(kind: FileKind): AsyncGenerator<StoredFile> {
     const gone = new Set(isWhole(kind) || kind === 'data' ? await cache.names(kind) : []);
@@ -68,6 +70,12 @@ export function withCache(storage: Storage, folder: string): Storage {
       await storage.write(file, parts);
       if (isWhole(file.kind) || file.holds === 'trees') await cache.keep(file, parts);
     },
+    ...(writeFrom && {
+      async writeFrom(file: FileRef, source: FileSource) {
+        await writeFrom.call(storage, file, source);
+        if (isWhole(file.kind) || file.holds === 'trees') await cache.keep(file, source.pieces());
+      },
+    }),
     async remove(file) {
       await storage.remove(file);
       if (isWhole(file.kind) || file.kind === 'data') await cache.drop(file);

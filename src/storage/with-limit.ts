@@ -1,7 +1,7 @@
 /** A storage that keeps to a number of bytes a second, up and down, together with all other threads of the process. */
 import type { Clock } from '../model/clock.ts';
 import { HoldfastError } from '../model/errors.ts';
-import type { FileKind, PendingFile, SharedLimit, Storage } from './storage.ts';
+import type { FileKind, FileRef, FileSource, PendingFile, SharedLimit, Storage } from './storage.ts';
 
 /** How much may go at once after a silence, as time: small reads are not held up. */
 const burstNs = 250_000_000n;
@@ -56,7 +56,7 @@ export function withLimit(storage: Storage, { upload, download, clock, stopped =
     };
   }
 
-  const { begin } = storage;
+  const { begin, writeFrom } = storage;
   return {
     ...storage,
     async read(file, range) {
@@ -70,7 +70,13 @@ export function withLimit(storage: Storage, { upload, download, clock, stopped =
       await pay(upload, bytes, file.kind);
       await storage.write(file, parts);
     },
-    ...(begin && { begin: async () => limited(await begin.call(storage)) }),
+    ...(begin && { begin: async (holds?: FileRef['holds']) => limited(await begin.call(storage, holds)) }),
+    ...(writeFrom && {
+      async writeFrom(file: FileRef, source: FileSource) {
+        await pay(upload, source.sizeBytes, file.kind);
+        await writeFrom.call(storage, file, source);
+      },
+    }),
   };
 }
 

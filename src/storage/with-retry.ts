@@ -1,7 +1,7 @@
 /** A storage whose operations are tried again while their failures may pass. */
 import type { Clock } from '../model/clock.ts';
 import { catalogue, HoldfastError } from '../model/errors.ts';
-import type { FileKind, FileRef, Storage, StoredFile } from './storage.ts';
+import type { FileKind, FileRef, FileSource, Storage, StoredFile } from './storage.ts';
 
 const baseMs = 500;
 const capMs = 30_000;
@@ -125,29 +125,42 @@ export function withRetry(storage: Storage, { clock, random = Math.random, stopp
   }
 
   /** The reply to an attempt that succeeded may have been lost; servers that never replace a file then refuse the next one. */
-  async function write(file: FileRef, parts: readonly Uint8Array[]): Promise<void> {
+  async function write(file: FileRef, isTheSame: () => Promise<boolean>, attempt: () => Promise<void>): Promise<void> {
     let attempts = 0;
     await perform(`writing ${nameOf(file)}`, async () => {
       attempts += 1;
       try {
-        await storage.write(file, parts);
+        await attempt();
       } catch (error) {
         const refused = attempts > 1 && error instanceof HoldfastError && error.code === 'storage-denied';
-        if (!refused || !(await isThere(storage, file, parts))) throw error;
+        if (!refused || !(await isTheSame())) throw error;
       }
     });
   }
 
-  const { begin, removeLeftovers } = storage;
+  const { begin, removeLeftovers, writeFrom } = storage;
   return {
     ...storage,
     create: () => perform('creating it', () => storage.create()),
     list,
     read: (file, range) => perform(`reading ${nameOf(file)}`, () => storage.read(file, range), 1),
     sizeOf: (file) => perform(`looking at ${nameOf(file)}`, () => storage.sizeOf(file)),
-    write,
+    write: (file, parts) =>
+      write(
+        file,
+        () => isThere(storage, file, parts),
+        () => storage.write(file, parts),
+      ),
+    ...(writeFrom && {
+      writeFrom: (file: FileRef, source: FileSource) =>
+        write(
+          file,
+          async () => (await storage.sizeOf(file)) === source.sizeBytes,
+          () => writeFrom.call(storage, file, source),
+        ),
+    }),
     remove: (file) => perform(`removing ${nameOf(file)}`, () => storage.remove(file)),
-    ...(begin && { begin: () => perform('beginning a pack', () => begin.call(storage)) }),
+    ...(begin && { begin: (holds?: FileRef['holds']) => perform('beginning a pack', () => begin.call(storage, holds)) }),
     ...(removeLeftovers && {
       removeLeftovers: (olderThanMs: number) => perform('tidying up', () => removeLeftovers.call(storage, olderThanMs)),
     }),

@@ -112,6 +112,20 @@ export function runStorageContract(name: string, open: (t: TestContext) => Promi
       }
     });
 
+    test('what is sent without being in memory is stored as a whole, in several pieces or none', async (t) => {
+      const storage = await created(t);
+      if (storage.writeFrom === undefined) return;
+      const content = randomBytes(300_000);
+      for (const bytes of [content, Buffer.alloc(0)]) {
+        const file: FileRef = { kind: 'data', name: nameOf(bytes) };
+        const pieces = async function* () {
+          for (let at = 0; at < bytes.length; at += 100_001) yield bytes.subarray(at, at + 100_001);
+        };
+        await storage.writeFrom(file, { sizeBytes: bytes.length, pieces });
+        assert.ok((await storage.read(file)).equals(bytes));
+      }
+    });
+
     test('storing a name again replaces it', async (t) => {
       const storage = await created(t);
       const file: FileRef = { kind: 'locks', name: '01'.repeat(32) };
