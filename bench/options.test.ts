@@ -6,7 +6,7 @@ const parse = (...args: string[]): Options => parseOptions(args, '/checkout') as
 
 test('defaults: everything, three times, full size', () => {
   const { corpora, peers, works, repeat, scale } = parse();
-  assert.deepEqual([corpora.length, peers.length, works.length, repeat, scale], [3, 5, 8, 3, 1]);
+  assert.deepEqual([corpora.length, peers.length, works.length, repeat, scale], [3, 5, 9, 3, 1]);
 });
 
 test('lists and numbers are taken as given', () => {

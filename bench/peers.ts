@@ -18,6 +18,8 @@ export type Peer = {
   backup(place: Place): Command;
   /** Restores the last backup into `target`, an empty directory. */
   restore(place: Place, target: string): Command;
+  /** Writes the last backup to standard output, as a tar archive. */
+  dump?(place: Place): Command;
   /** Reads and verifies everything that is stored. A peer without it only saves and restores whole archives. */
   check?(place: Place): Command;
   /** Forgets all backups but the last; not measured. */
@@ -90,6 +92,7 @@ function findHoldfast({ checkout }: PeerSearch): Peer | string {
     init: (place) => at(place, 'init', '--volume', `corpus=${place.volume}`, '--repository', place.repository),
     backup: (place) => at(place, 'backup', '--quiet'),
     restore: (place, target) => at(place, 'restore', 'corpus', '--at', 'latest', '--to', target, '--quiet'),
+    dump: (place) => at(place, 'dump', 'corpus'),
     check: (place) => at(place, 'check', '--read-data', '--quiet'),
     forget: (place) => ({
       argv: ['sh', '-c', 'cd "$1/snapshots" && rm -f -- $(ls -t | tail -n +2)', 'sh', place.repository],
@@ -127,6 +130,7 @@ function restic(name: PeerName, program: string, version: string): Peer {
     // From inside the volume, so that the snapshot holds the volume and not the path to it.
     backup: (place) => at(place, place.volume, 'backup', '--quiet', '.'),
     restore: (place, target) => at(place, place.scratch, 'restore', 'latest', '--quiet', '--target', target),
+    dump: (place) => at(place, place.scratch, 'dump', 'latest', '/'),
     check: (place) => at(place, place.scratch, 'check', '--quiet', '--read-data'),
     forget: (place) => at(place, place.scratch, 'forget', '--quiet', '--group-by', '', '--keep-last', '1'),
     prune: (place) => at(place, place.scratch, 'prune', '--quiet', '--max-unused', '0'),

@@ -25,6 +25,7 @@ function copier(restoreScript = 'cp -a "$1/." "$2"'): Peer {
     init: ({ repository }) => shell('mkdir "$1"', repository),
     backup: ({ volume, repository }) => shell('rm -rf "$2" && cp -a "$1" "$2"', volume, repository),
     restore: ({ repository }, target) => shell(restoreScript, repository, target),
+    dump: ({ repository }) => shell('tar -cf - -C "$1" .', repository),
     check: () => shell('true'),
     forget: ({ repository }) => shell('rm "$1/file"', repository),
     prune: ({ repository }) => shell('test -e "$1/new" && ! test -e "$1/file"', repository),
@@ -57,7 +58,7 @@ test('all works are measured, in their order, and the size is that after all bac
   const results = await roundWith(copier());
   assert.deepEqual(
     results.map(({ work, failure }) => [work, failure]),
-    ['first', 'unchanged', 'churned', 'size', 'restore', 'check', 'prune'].map((work) => [work, undefined]),
+    ['first', 'unchanged', 'churned', 'size', 'restore', 'dump', 'check', 'prune'].map((work) => [work, undefined]),
   );
   assert.equal(results.find(({ work }) => work === 'size')?.repositoryBytes, 'first state'.length + 'second state'.length);
 });

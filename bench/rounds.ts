@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type Command, measure } from './measure.ts';
 import type { Peer, PeerName, Place } from './peers.ts';
 
-export const workNames = ['first', 'unchanged', 'churned', 'restore', 'check', 'prune', 'size', 'help'] as const;
+export const workNames = ['first', 'unchanged', 'churned', 'restore', 'dump', 'check', 'prune', 'size', 'help'] as const;
 export type WorkName = (typeof workNames)[number];
 
 /** One line of the results file. Figures are missing where the work failed; `failure` then says how. */
@@ -65,6 +65,9 @@ export async function runRound(round: Round): Promise<void> {
   }
   if (wants('size')) for (const runner of runners) reportSize(round, runner);
   if (wants('restore')) for (const runner of runners) await restore(round, runner);
+  if (wants('dump')) {
+    for (const runner of runners) await runWork(round, runner, 'dump', (peer, place) => peer.dump?.(place));
+  }
   if (wants('check')) {
     for (const runner of runners) await runWork(round, runner, 'check', (peer, place) => peer.check?.(place));
   }
@@ -139,7 +142,7 @@ function reportSize(round: Round, runner: Runner): void {
 
 function fail(round: Round, runner: Runner, work: WorkName, failure: string): void {
   // Without its backup a peer has nothing to go on with; a restore that failed spoils nothing.
-  if (work !== 'restore' && work !== 'check' && work !== 'prune') runner.failed = true;
+  if (!['restore', 'dump', 'check', 'prune'].includes(work)) runner.failed = true;
   round.report({ ...describe(round, runner.peer, work), failure });
 }
 
