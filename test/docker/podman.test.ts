@@ -60,9 +60,13 @@ test("volumes of Podman's service", async (t) => {
     assert.equal((await open(['directory', 'helper'], 1000)).way, 'directory');
 
     const project = cutProject(t, engine, '{ data: }');
-    const elsewhere = ['--uts', 'sh', '-c', 'hostname elsewhere; exec "$0" "$@"', holdfastProgram, '--directory', project.folder, 'backup'];
-    const { stderr } = run('unshare', elsewhere, { environment: project.environment, exit: [1] });
-    assert.match(stderr, /Podman's archives lose owners/);
+    project.holdfast(['backup']);
+    const elsewhere = ['--uts', 'sh', '-c', 'hostname elsewhere; exec "$0" "$@"', holdfastProgram, '--directory', project.folder];
+    for (const command of ['backup', 'restore']) {
+      const { stderr } = run('unshare', [...elsewhere, command], { environment: project.environment, exit: [1] });
+      assert.match(stderr, /Podman's archives lose owners/, command);
+    }
+    assert.equal(statSync(file).uid, 70);
     assert.equal(stateOf(engine, db), 'running');
   });
 

@@ -47,13 +47,13 @@ function lossOf({ mounts }: PlatformContainer, { volumes }: Inventory): string |
   return mounted && `has the volume ${mounted.name}, which is mounted only while it runs`;
 }
 
-/** A worker of a Swarm has tasks of services that it cannot tell of. */
+/** A worker of a Swarm has tasks of services that it cannot tell of, and a proxy of the socket may keep them from us. */
 async function readService(containers: Pick<Containers, 'inspectService'>, id: string): Promise<SwarmService | undefined> {
   try {
     const details = await containers.inspectService(id);
     return details && { id, name: details.name, replicas: details.replicas };
   } catch (error) {
-    if (error instanceof HoldfastError && error.code === 'engine') return undefined;
+    if (error instanceof HoldfastError && (error.code === 'engine' || error.code === 'engine-denied')) return undefined;
     throw error;
   }
 }

@@ -26,7 +26,8 @@ export function whyUnstoppable(container: PlatformContainer, { unstoppable, serv
   const id = serviceIdOf(container);
   if (id === undefined) return undefined;
   const service = services.get(id);
-  if (service === undefined) return 'belongs to a Swarm service, and this Engine, which manages no Swarm, cannot scale it';
+  if (service === undefined)
+    return 'belongs to a Swarm service, and this Engine, which manages no Swarm or keeps its services to itself, cannot scale it';
   if (service.replicas === undefined)
     return `belongs to the Swarm service ${service.name}, which is not replicated and cannot be scaled to 0`;
   return undefined;

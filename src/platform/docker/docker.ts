@@ -7,6 +7,7 @@ import { createHelper, helperPath, removeLeftHelpers } from './helper.ts';
 import { readInventory } from './inventory.ts';
 import { elsewhere, inContainer, localDirectoryOf, onHost, type PathMap } from './local-directory.ts';
 import { findOwn, ownContainerId } from './own-container.ts';
+import { isPodman, podmanArchives } from './podman.ts';
 
 export type DockerPlatform = Platform & {
   /** All volumes and containers; read once for the life of the platform. @throws as `DockerEngine.call`. */
@@ -70,7 +71,7 @@ export function createDockerPlatform(options: DockerPlatformOptions): DockerPlat
       // Who isn't root and gets at the directory has a rootless engine, in whose volumes files belong to users that are not this one.
       const whole = uid === 0 || (await pathsOnce()) !== onHost;
       if (directory !== undefined && (whole || (await podmanOnce()))) return { way: 'directory', directory };
-      if (await podmanOnce()) throw withoutArchives(reference.name, volume);
+      if (await podmanOnce()) throw podmanArchives(volume.name);
       let refusal: unknown;
       if (ways.includes('helper')) {
         try {
@@ -119,23 +120,6 @@ async function pathMap({ engine, host }: DockerPlatformOptions, inventory: () =>
   };
   return info.Name === host.name && info.KernelVersion === host.kernel ? onHost : elsewhere;
 }
-
-/** Podman's service has Docker's API, not all of its behaviour. */
-async function isPodman(engine: DockerEngine): Promise<boolean> {
-  const version = await engine.call('ask the Engine for its version', () => engine.docker.version());
-  return (version.Components ?? []).some(({ Name: name }) => /podman/i.test(name));
-}
-
-/** `copyToArchive` in libpod/container_copy_linux.go gives all files to the container's user, and leaves out a folder `dev` where it is rootless. */
-const withoutArchives = (name: string, volume: PlatformVolume) =>
-  new HoldfastError(
-    'volume-unreadable',
-    `volume ${name}: the directory of ${volume.name} cannot be reached, and Podman's archives lose owners`,
-    {
-      volume: name,
-      remedy: "run Holdfast on Podman's host, as root; for rootless Podman as its user: podman unshare holdfast backup",
-    },
-  );
 
 async function throughHelper(engine: DockerEngine, volume: PlatformVolume, image: string | undefined): Promise<VolumeContent> {
   await removeLeftHelpers(engine).catch(() => undefined);

@@ -8,6 +8,7 @@ import { Readable } from 'node:stream';
 import { HoldfastError } from '../../model/errors.ts';
 import { type DockerEngine, isNotFound } from './engine.ts';
 import { helperLabel } from './helper-label.ts';
+import { isPodman, podmanArchives } from './podman.ts';
 
 /** Where the volume is in a helper: at a path that no image has, lest the Engine copy an image's files into an empty volume. */
 export const helperPath = '/holdfast-volume';
@@ -18,10 +19,11 @@ export type Helper = { id: string; remove(): Promise<void> };
 
 /**
  * @param image one that the Engine has; by default an empty one is made, once.
- * @throws `engine` and so on, when the container cannot be made.
+ * @throws `volume-unreadable` at Podman's service; `engine` and so on, when the container cannot be made.
  */
 export async function createHelper(engine: DockerEngine, volume: string, image?: string): Promise<Helper> {
   const { docker } = engine;
+  if (await isPodman(engine)) throw podmanArchives(volume);
   const options = {
     Image: image ?? (await requireImage(engine)),
     // Nothing is ever run.
@@ -80,7 +82,6 @@ async function requireImage(engine: DockerEngine): Promise<string> {
   } catch (error) {
     if (!isNotFound(error)) throw error;
     const changes = `LABEL ${helperLabel}=image`;
-    // The tag in the name: Podman heeds no `tag`.
     const stream = await engine.call('make the helper image', () =>
       docker.importImage(Readable.from([Buffer.alloc(1024)]) as never, { repo: helperImage, changes }),
     );
