@@ -60,7 +60,7 @@ export async function prepareSqlite(
 }
 
 function tell(volume: string, { copied, failed, complete }: SqliteCopies, asked: boolean, output: CommandContext['output']): void {
-  if (copied > 0) output.note(`${volume}: ${formatCount(copied, 'SQLite database')} copied while in use`);
+  if (copied > 0) output.note(`${volume}: ${formatCount(copied, 'SQLite database')} copied`);
   for (const { path, reason } of failed)
     output.warning(`volume ${volume}: the SQLite database ${path} is read as it stands, and may be torn: ${reason}`);
   if (asked && !complete) output.warning(`volume ${volume}: not all folders could be searched for SQLite databases`);
