@@ -72,7 +72,7 @@ async function begin(context: Context, ends: Ends, asked: VolumeMigrationOptions
 
 async function carryOn(context: Context, ends: Ends, begun: VolumeJournal, asked: VolumeMigrationOptions): Promise<number> {
   const { output } = context;
-  const { source, target, guard, saved, leaveStopped, halted } = await continueVolumeMigration(
+  const { source, target, guard, saved, leaveStopped, halted, lost } = await continueVolumeMigration(
     context,
     ends,
     begun,
@@ -90,10 +90,11 @@ async function carryOn(context: Context, ends: Ends, begun: VolumeJournal, asked
     snapshot: saved,
     ...(guard && { guard: guard.run, undo }),
   });
-  output.line(`${target.volume} at ${target.location} holds what ${source.volume} held, verified; ${source.volume} is as it was`);
+  const but = lost ? ', but for what is named above' : '';
+  output.line(`${target.volume} at ${target.location} holds what ${source.volume} held${but}, verified; ${source.volume} is as it was`);
   if (guard !== undefined) output.line(`guard ${guard.run}; to put back what ${target.volume} held: ${undo}`);
   if (leaveStopped && halted.length > 0) output.line(`left stopped: ${halted.map(({ name }) => name).join(', ')}`);
-  return exitCodes.done;
+  return lost ? exitCodes.incomplete : exitCodes.done;
 }
 
 function undoOf({ global }: Context, snapshot: string, { target, toDockerHost, toContext }: VolumeMigrationOptions): string {

@@ -215,8 +215,8 @@ function actionsOf({ context, ends, session, healthTimeoutMs }: Work): StepActio
     async copy({ saved, target }) {
       const volume = await volumeOf(ends.to, target.volume);
       const copy = { volume: target.volume, id: saved as string, ...(await reach(ends.to, volume)) };
-      await restoreSnapshots(session, [copy], { lanes, report });
-      return {};
+      const { warnings } = await restoreSnapshots(session, [copy], { lanes, report });
+      return warnings === 0 ? {} : { lost: true };
     },
   };
 }

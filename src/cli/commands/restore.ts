@@ -169,8 +169,9 @@ async function restoreTo(
     for (const { name } of docker?.plan.stop ?? []) output.line(`would stop container ${name}, and start it again`);
     return restoreAll(context, session, { ...found, targets: targets.filter(({ directory }) => directory !== undefined) }, settings, warm);
   }
+  // An Engine that refuses the means does so before anything is stopped.
+  await openStreams(found);
   const prepare = async (before: string | undefined) => {
-    await openStreams(found);
     const guard = await guardTargets(context, session, configuration, found, settings);
     const run = guard?.run ?? before;
     if (run !== undefined) tellUndo(context, found, run, guard, settings);

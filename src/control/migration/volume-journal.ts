@@ -33,6 +33,8 @@ export type VolumeJournal = JournalHolder & {
   saved?: string;
   /** Snapshot of what was in the target; undefined when there was nothing. */
   guard?: { run: string; snapshot: string };
+  /** The target's Engine could not take all; what, was told. */
+  lost?: boolean;
 };
 
 const fileOf = (folder: string, source: VolumeId, target: VolumeId): string => {

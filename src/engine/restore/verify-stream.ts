@@ -7,7 +7,7 @@ import { parseTime } from '../../format/time.ts';
 import type { TreeNode } from '../../model/node.ts';
 import type { RawString } from '../../model/raw-bytes.ts';
 import type { BlobIndex } from '../../repository/blob-index.ts';
-import { subtreeOf, type Trees } from '../browse/trees-ahead.ts';
+import type { Trees } from '../browse/trees-ahead.ts';
 import { joinPath, type WalkedNode, walkTree } from '../browse/walk-tree.ts';
 import type { TarEntry } from '../source/tar-entry.ts';
 import { readTar } from '../source/tar-read.ts';
@@ -63,8 +63,8 @@ const nextOf = async (nodes: AsyncGenerator<WalkedNode>): Promise<WalkedNode | u
 /** Depth first in the order of names, as the Engine's archives are. What no tar archive holds is left out. */
 async function* wantedNodes({ trees, root, place }: VerifyStreamOptions): AsyncGenerator<WalkedNode> {
   if ('entry' in root) {
-    yield { path: joinPath(place, root.entry.name), node: root.entry };
-    if (root.entry.type === 'dir') yield* walkTree(trees, subtreeOf(root.entry, place), joinPath(place, root.entry.name));
+    // An entry is none of a directory, which would be a root of its own.
+    if (root.entry.type in tarTypes) yield { path: joinPath(place, root.entry.name), node: root.entry };
     return;
   }
   if (root.node !== undefined) yield { path: place, node: root.node };
@@ -143,25 +143,27 @@ function fileKey({ type, links, deviceId, inode }: TreeNode): string | undefined
 
 /** Whether the bytes are those of a file's blobs, each of which is named by its hash. */
 async function isContent(content: AsyncIterable<Uint8Array>, node: TreeNode, index: BlobIndex): Promise<boolean> {
-  const ids = (node.content ?? []).values();
-  let current: { id: string; left: number; hash: ReturnType<typeof createHash> } | undefined;
-  const next = () => {
-    const { value: id, done } = ids.next();
-    const entry = done ? -1 : index.find(id, 'data');
-    current = done || entry < 0 ? undefined : { id, left: index.plainLengthOf(entry), hash: createHash('sha256') };
-  };
-  next();
+  const ids = node.content ?? [];
+  const lengths = ids.map((id) => index.find(id, 'data')).map((entry) => (entry < 0 ? 0 : index.plainLengthOf(entry)));
+  // No blob is empty: this is one that the index doesn't know.
+  if (lengths.includes(0)) return false;
+  let blob = 0;
+  let done = 0;
+  let hash = createHash('sha256');
   for await (const piece of content) {
     for (let at = 0; at < piece.length; ) {
-      if (current === undefined) return false;
-      const part = piece.subarray(at, at + current.left);
-      current.hash.update(part);
-      current.left -= part.length;
+      if (blob === ids.length) return false;
+      const length = lengths[blob] as number;
+      const part = piece.subarray(at, at + length - done);
+      hash.update(part);
+      done += part.length;
       at += part.length;
-      if (current.left > 0) continue;
-      if (current.hash.digest('hex') !== current.id) return false;
-      next();
+      if (done < length) continue;
+      if (hash.digest('hex') !== ids[blob]) return false;
+      hash = createHash('sha256');
+      blob++;
+      done = 0;
     }
   }
-  return current === undefined && ids.next().done === true;
+  return blob === ids.length;
 }
