@@ -66,6 +66,17 @@ test('a listing in several parts makes what was opened during it useless', async
   assert.deepEqual(asked.slice(2), ['open /index', 'close /index', 'open /index', 'list /index']);
 });
 
+test('what was opened after a listing is not used after the next one', async () => {
+  const { client, folders } = snapshotServer();
+  const ahead = new FoldersAhead();
+  folders.set('/locks', [mine]);
+  ahead.open(client, '/locks', mine);
+  await filesAhead(client, ahead, '/locks', ['/index']);
+  folders.set('/index', [other]);
+  await filesAhead(client, ahead, '/locks', ['/index']);
+  assert.deepEqual(namesOf(await filesAhead(client, ahead, '/index', [])), [other]);
+});
+
 test('nothing is opened ahead where requests may be carried out in another order, nor used after a change or a second', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const poor = snapshotServer({ extensions: [] });

@@ -44,7 +44,11 @@ async function filesOf(client: SftpClient, folder: string, entries: readonly Ent
  */
 export async function filesAhead(client: SftpClient, ahead: FoldersAhead, folder: string, next: readonly string[]): Promise<StoredFile[]> {
   const opened = await ahead.take(client, folder);
-  if (opened === undefined) return filesIn(client, folder);
+  if (opened === undefined) {
+    // What was opened after an earlier listing, which failed perhaps, would be listed after this one.
+    for (const path of next) ahead.forget(path);
+    return filesIn(client, folder);
+  }
   const listing = client.entries(opened.handle);
   for (const path of next) ahead.open(client, path);
   const { entries, roundTrips } = await listing;
