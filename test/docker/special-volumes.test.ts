@@ -56,18 +56,26 @@ test('volumes with options of the local driver', async (t) => {
     assert.equal(stateOf(engine, db), 'running');
   });
 
+  await t.test('a container that is removed when it stops is paused; to stop it is refused', () => {
+    const job = startService(engine, 'job', { image, options: ['--rm', '--volume=shop_job:/data'], command: asleep });
+    const project = cutProject(t, engine, '{ job: { app: redis } }');
+    const planned = project.holdfast(['backup', '--dry-run']).events.find(({ event }) => event === 'cut-planned') as Document;
+    assert.deepEqual(planned.halts, [[{ container: job, action: 'pause' }]]);
+    assert.match(planned.volumes[0].reason, /shop-job-1 would be removed when it stops \(--rm\)/);
+    assert.match(project.holdfast(['backup', '--dry-run', '--cut', 'stop'], [1]).stderr, /nothing was halted/);
+    assert.equal(stateOf(engine, job), 'running');
+  });
+
   await t.test('NFS and CIFS that cannot be mounted: the Engine says why, and no password is shown', (t) => {
     create('shop_nfs', 'nfs', ':/exports', 'addr=127.0.0.1,ro,soft');
     create('shop_cifs', 'cifs', '//127.0.0.1/share', 'username=me,password=hunter2,pass=hunter3');
     const project = cutProject(t, engine, '{ nfs: , cifs: }');
-    for (const volume of ['nfs', 'cifs']) {
-      const { stderr, events } = project.holdfast(['backup', volume, '--verbose'], [1]);
-      const said = stderr + JSON.stringify(events);
-      assert.match(said, /failed to mount local volume/);
-      assert.doesNotMatch(said, /hunter/);
-    }
-    const { stderr, events } = project.holdfast(['volumes']);
-    assert.match(JSON.stringify(events), /shop_cifs/);
-    assert.doesNotMatch(stderr + JSON.stringify(events), /hunter/);
+    const { stderr, events } = project.holdfast(['backup', '--verbose'], [1]);
+    const said = stderr + JSON.stringify(events);
+    for (const kind of ['nfs', 'cifs'])
+      assert.match(said, new RegExp(`shop_${kind}.*failed to mount local volume|failed to mount local volume.*shop_${kind}`));
+    const shown = JSON.stringify(project.holdfast(['volumes']));
+    assert.match(shown, /shop_cifs/);
+    assert.doesNotMatch(said + shown, /hunter/);
   });
 });

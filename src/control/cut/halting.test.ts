@@ -10,7 +10,7 @@ import { whyUnstoppable } from './stoppable.ts';
 const running: ContainerDetails = { state: 'running', health: undefined, removedWhenStopped: false };
 
 function container(id: string, labels: Record<string, string> = {}): PlatformContainer {
-  const mounts = [{ kind: 'volume' as const, from: `of-${id}`, path: '/data', readOnly: false }];
+  const mounts = [`of-${id}`, 'beside'].map((from) => ({ kind: 'volume' as const, from, path: `/${from}`, readOnly: false }));
   return { id, name: id, image: 'app', state: 'running', project: undefined, service: undefined, dependsOn: [], labels, mounts };
 }
 
@@ -20,16 +20,18 @@ function volumeOf(user: PlatformContainer, driverOptions: Record<string, string>
   return { ...nothing, name: `of-${user.id}`, driver: 'local', driverOptions, users };
 }
 
+type Wanted = {
+  options?: Record<string, string>;
+  /** Of another volume of the container, which is not backed up. */
+  beside?: Record<string, string>;
+  details?: Partial<ContainerDetails>;
+  service?: () => ServiceDetails;
+};
+
 /** Why a container that writes to a volume is not to be stopped. */
-async function why(
-  user: PlatformContainer,
-  {
-    options = {},
-    details = {},
-    service,
-  }: { options?: Record<string, string>; details?: Partial<ContainerDetails>; service?: () => ServiceDetails },
-): Promise<string | undefined> {
-  const inventory: Inventory = { volumes: [volumeOf(user, options)], containers: [user], bindMounts: [] };
+async function why(user: PlatformContainer, { options = {}, beside = {}, details = {}, service }: Wanted): Promise<string | undefined> {
+  const volumes = [volumeOf(user, options), { ...volumeOf(user, beside), name: 'beside' }];
+  const inventory: Inventory = { volumes, containers: [user], bindMounts: [] };
   const volume: VolumeOfCut = { name: 'x', engineVolume: `of-${user.id}`, directory: undefined, app: undefined, way: 'auto' };
   const facts = await askHalting(inventory, [volume], {
     inspect: async () => ({ ...running, ...details }),

@@ -17,9 +17,10 @@ export async function askHalting(
 ): Promise<HaltingFacts> {
   const writers = new Map(volumes.flatMap((volume) => writersOf(inventory, volume)).map((container) => [container.id, container]));
   const plain = [...writers.values()].filter((container) => serviceIdOf(container) === undefined);
+  const read = new Set(volumes.map(({ engineVolume }) => engineVolume));
   const unstoppable = new Map<string, string>();
   for (const container of writers.values()) {
-    const reason = lossOf(container, inventory);
+    const reason = lossOf(container, inventory, read);
     if (reason !== undefined) unstoppable.set(container.id, reason);
   }
   for (let first = 0; first < plain.length; first += atOnce) {
@@ -38,12 +39,12 @@ export async function askHalting(
 }
 
 /** What is in memory is lost with the last container that uses it; what is mounted for containers would be gone when it is to be read. */
-function lossOf({ mounts }: PlatformContainer, { volumes }: Inventory): string | undefined {
+function lossOf({ mounts }: PlatformContainer, { volumes }: Inventory, read: ReadonlySet<string | undefined>): string | undefined {
   const names = new Set(mounts.flatMap(({ kind, from }) => (kind === 'volume' ? [from] : [])));
   const used = volumes.filter(({ name }) => names.has(name));
   const inMemory = used.find(isInMemory);
   if (inMemory !== undefined) return `holds the volume ${inMemory.name} in memory (tmpfs), and would lose it when it stops`;
-  const mounted = used.find(isMountedOnDemand);
+  const mounted = used.find((volume) => read.has(volume.name) && isMountedOnDemand(volume));
   return mounted && `has the volume ${mounted.name}, which is mounted only while it runs`;
 }
 
