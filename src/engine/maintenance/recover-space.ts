@@ -6,28 +6,33 @@ import { refuseOthers } from '../../repository/locks.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { Storage } from '../../storage/storage.ts';
 import { keepAside } from './keep-aside.ts';
+import { refuseNewcomers } from './listing-guards.ts';
 import { PruneIndex } from './prune-index.ts';
 import { removeFiles } from './remove-files.ts';
 
 /**
  * Removes packs that no index names, as a backup leaves them that filled the disk, before there is a lock. It is safe for the order in which
- * it looks: a pack that was there when nobody was at work, and that the index does not name after that, will never be named.
+ * it looks: a pack that was there when nobody was at work, and that the index does not name after that, will never be named. Only where
+ * listings are of this host: others may lack an index file for a while.
  * @throws `storage-full` when there is nothing of the kind; `locked` when somebody is at work; `damaged`, `storage`.
  */
 export async function makeRoomForLock(repository: Repository, clock: Clock): Promise<void> {
   const { storage } = repository;
+  if (storage.hostFile === undefined) throw noRoomFor(storage);
   const packs: string[] = [];
   for await (const { name } of storage.list('data')) packs.push(name);
   await refuseOthers(repository, clock);
   const index = await PruneIndex.load(repository);
   const unnamed = packs.filter((pack) => index.packNumber(pack) === undefined);
-  if (unnamed.length === 0) {
-    throw new HoldfastError('storage-full', `${storage.location} has no room for a lock, and nothing in it that surely nobody needs`, {
-      remedy: 'forget snapshots first, which needs no room: `holdfast forget --no-lock`; then run this again',
-    });
-  }
+  if (unnamed.length === 0) throw noRoomFor(storage);
+  await refuseNewcomers(storage, 'index', new Set(index.files.map(({ name }) => name)));
   await removeFiles(storage, 'data', unnamed, () => undefined);
 }
+
+const noRoomFor = ({ location }: Storage): HoldfastError =>
+  new HoldfastError('storage-full', `${location} has no room for a lock, and nothing in it that surely nobody needs`, {
+    remedy: 'forget snapshots first, which needs no room: `holdfast forget --no-lock`; then run this again',
+  });
 
 type Replacement = {
   storage: Storage;
