@@ -94,10 +94,8 @@ function findHoldfast({ checkout }: PeerSearch): Peer | string {
     restore: (place, target) => at(place, 'restore', 'corpus', '--at', 'latest', '--to', target, '--quiet'),
     dump: (place) => at(place, 'dump', 'corpus'),
     check: (place) => at(place, 'check', '--read-data', '--quiet'),
-    forget: (place) => ({
-      argv: ['sh', '-c', 'cd "$1/snapshots" && rm -f -- $(ls -t | tail -n +2)', 'sh', place.repository],
-      directory: place.scratch,
-    }),
+    // Backups by hand fall under no rule but their own; the newest stays all the same.
+    forget: (place) => at(place, 'forget', '--keep-manual', '0s', '--quiet'),
     prune: (place) => at(place, 'prune', '--max-unused', '0', '--quiet'),
     help: (place) => at(place, '--help'),
     restoredRoot: (target) => (existsSync(join(target, 'corpus')) ? join(target, 'corpus') : target),
