@@ -98,9 +98,10 @@ test('migrate volume', async (t) => {
     assert.deepEqual(journals(), []);
   });
 
-  for (const [number, step] of volumeSteps.entries()) {
-    if (!['save', 'copy'].includes(step) && process.env.HOLDFAST_TEST_KILLS === undefined) continue;
-    const way = number % 2 === 0 ? 'carried on' : 'undone';
+  // All steps both ways with HOLDFAST_TEST_KILLS.
+  const killed = volumeSteps.flatMap((step) => (['carried on', 'undone'] as const).map((way) => ({ step, way })));
+  for (const { step, way } of killed) {
+    if (!['save carried on', 'copy undone'].includes(`${step} ${way}`) && process.env.HOLDFAST_TEST_KILLS === undefined) continue;
     await t.test(`killed at "${step}", it is ${way}`, async () => {
       docker('volume', 'create', 'full');
       writeFileSync(join(directoryOf('full'), 'own'), 'its own');
@@ -113,8 +114,9 @@ test('migrate volume', async (t) => {
       assert.ok(isRunning('app'));
       assert.deepEqual(journals(), []);
       if (way === 'carried on') assert.equal(differences(rsync, directoryOf('shop_data'), directoryOf(target)), '');
+      else if (target === 'made') assert.equal(docker('volume', 'ls', '--quiet', '--filter', 'name=made'), '');
       else assert.deepEqual(readdirSync(directoryOf('full')), ['own']);
-      docker('volume', 'rm', 'full');
+      docker('volume', 'rm', '--force', 'full', 'made');
     });
   }
 
