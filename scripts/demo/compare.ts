@@ -14,7 +14,7 @@ export type Entry = {
   owner: string;
   /** Nanoseconds since 1970. */
   mtimeNs: bigint;
-  /** SHA-256 of a file's content, or the target of a symbolic link. */
+  /** SHA-256 of a file's content (of an SQLite database's without counters), or the target of a symbolic link. */
   content: string | undefined;
   sizeBytes: number;
   /** The first name of the same file below the root, when it has several. */
@@ -46,10 +46,21 @@ function entryOf(full: string, path: string, stat: BigIntStats, firstNames: Map<
     mode: type === 'symlink' ? undefined : Number(stat.mode & 0o7777n),
     owner: `${stat.uid}:${stat.gid}`,
     mtimeNs: stat.mtimeNs,
-    content: type === 'file' ? hash('sha256', readFileSync(full)) : type === 'symlink' ? readlinkSync(full) : undefined,
+    content: type === 'file' ? hash('sha256', withoutCounters(readFileSync(full))) : type === 'symlink' ? readlinkSync(full) : undefined,
     sizeBytes: type === 'file' ? Number(stat.size) : 0,
     linkedTo: type === 'directory' ? undefined : firstName(path, stat, firstNames),
   };
+}
+
+const sqliteMagic = Buffer.from('SQLite format 3\0');
+/** Change counter, schema cookie, version-valid-for: offsets and length in the header of a database (sqlite.org/fileformat2.html). */
+const [counterOffsets, counterBytes] = [[24, 40, 92], 4];
+
+/** SQLite's online backup, by which a live database is copied, sets these anew; all else stays. */
+function withoutCounters(content: Buffer): Buffer {
+  if (!content.subarray(0, sqliteMagic.length).equals(sqliteMagic)) return content;
+  for (const offset of counterOffsets) content.fill(0, offset, offset + counterBytes);
+  return content;
 }
 
 function firstName(path: string, { dev, ino, nlink }: BigIntStats, firstNames: Map<string, string>): string | undefined {

@@ -91,6 +91,22 @@ test('a byte more is noticed', (t) => {
   assert.deepEqual(found, [{ path: 'folder/file', what: 'content' }]);
 });
 
+test('counters of an SQLite database may differ, nothing else of it', (t) => {
+  const database = Buffer.concat([Buffer.from('SQLite format 3\0'), Buffer.alloc(200)]);
+  const changed = (offset: number) => {
+    const root = scratch(t);
+    writeFileSync(join(root, 'database'), database);
+    utimesSync(join(root, 'database'), time, time);
+    utimesSync(root, time, time);
+    const before = listTree(root);
+    writeFileSync(join(root, 'database'), Buffer.from(database).fill(1, offset, offset + 1));
+    utimesSync(join(root, 'database'), time, time);
+    return differences(before, listTree(root));
+  };
+  for (const counter of [27, 43, 95]) assert.deepEqual(changed(counter), []);
+  for (const other of [28, 96, 150]) assert.deepEqual(changed(other), [{ path: 'database', what: 'content' }]);
+});
+
 test('another mode is noticed, setgid too', (t) => {
   assert.deepEqual(
     after(t, (root) => chmodSync(join(root, 'folder', 'file'), 0o600)),
