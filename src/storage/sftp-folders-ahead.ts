@@ -11,7 +11,7 @@ import { extensions } from './sftp-protocol.ts';
 const longestMs = 1_000;
 
 /** `shows`: a name that the listing must have; else the folder was opened too early. */
-export type OpenedAhead = { handle: Buffer; shows: string | undefined };
+type OpenedAhead = { handle: Buffer; shows: string | undefined };
 
 type Ahead = { client: SftpClient; handle: Promise<Buffer>; shows: string | undefined };
 
