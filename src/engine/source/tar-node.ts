@@ -1,6 +1,6 @@
 /** An entry of a tar archive as a node of a tree. */
-import { createHash } from 'node:crypto';
 import { goModeFromStat } from '../../format/file-mode.ts';
+import { sha256Into } from '../../format/kernel/sha256.ts';
 import { formatTime } from '../../format/time.ts';
 import type { TreeNode } from '../../model/node.ts';
 import { bytesFromRaw, type RawString } from '../../model/raw-bytes.ts';
@@ -43,5 +43,10 @@ export function nodeOfEntry(entry: TarNodeEntry, path: RawString): TreeNode {
   };
 }
 
+const digest = Buffer.alloc(32);
+
 /** 52 bits, never 0: the same in every archive for the same path, so that trees repeat. */
-export const inodeOfPath = (path: RawString): number => createHash('sha256').update(bytesFromRaw(path)).digest().readUIntBE(0, 6) * 16 + 1;
+export function inodeOfPath(path: RawString): number {
+  sha256Into(bytesFromRaw(path), digest);
+  return digest.readUIntBE(0, 6) * 16 + 1;
+}
