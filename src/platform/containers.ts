@@ -33,7 +33,7 @@ export type ServiceDetails = {
   name: string;
   /** How many there are to be; undefined for a service that isn't replicated: it has a task on every node, or is a job. */
   replicas: number | undefined;
-  /** Tasks that run, and are healthy where they have a health check; on all nodes. */
+  /** Tasks that run and are to go on, and are healthy where they have a health check; on all nodes. */
   running: number;
   /** Tasks that run, or are about to, or have not ended yet. */
   alive: number;

@@ -18,12 +18,16 @@ export async function inspectService(engine: DockerEngine, id: string): Promise<
   const tasks = await engine.call(`list the tasks of service ${nameOf(service)}`, (abortSignal) =>
     docker.listTasks({ ...asked, abortSignal } as object),
   );
-  const states = (tasks as { Status?: { State?: string } }[]).map((task) => task.Status?.State ?? '');
+  const states = (tasks as { DesiredState?: string; Status?: { State?: string } }[]).map(({ DesiredState: wanted, Status: status }) => ({
+    wanted,
+    state: status?.State ?? '',
+  }));
   return {
     name: nameOf(service),
     replicas: replicasOf(service),
-    running: states.filter((state) => state === 'running').length,
-    alive: states.filter((state) => !ended.has(state)).length,
+    // Those that are told to end run until they have.
+    running: states.filter(({ wanted, state }) => wanted === 'running' && state === 'running').length,
+    alive: states.filter(({ state }) => !ended.has(state)).length,
   };
 }
 
