@@ -15,6 +15,8 @@ import type { PendingFile, Storage } from '../storage/storage.ts';
 export const packTargetBytes = 16 * 1024 * 1024;
 /** So much is gathered before it is appended to a pack on the storage. */
 const appendBytes = 1024 * 1024;
+/** Headers end at 16 MiB; tiny blobs would reach that before the pack reaches its target. */
+const maxBlobs = 200_000;
 /** Room behind the target for the blob that reaches it; larger blobs (trees of huge directories) make the buffer grow. */
 const spareBytes = 8 * 1024 * 1024 + 256 * 1024;
 
@@ -57,8 +59,8 @@ class OpenPack {
     this.buffer = buffer;
   }
 
-  get sizeBytes(): number {
-    return this.writtenBytes + this.used;
+  get isComplete(): boolean {
+    return this.writtenBytes + this.used >= packTargetBytes || this.header.count >= maxBlobs;
   }
 
   /** Makes room for so many bytes. */
@@ -94,10 +96,10 @@ export class PackWriter {
    * @param id SHA-256 of `plain`, 32 bytes.
    */
   add(kind: BlobKind, id: Buffer, plain: Uint8Array): AddedBlob {
-    const { pack, room } = this.roomFor(kind, compressBound(plain.length));
+    const room = this.room(kind, compressBound(plain.length) + sealOverheadBytes);
     const compressedLength = this.compressInto(plain, room.subarray(ivBytes));
     const content = compressedLength > 0 ? room.subarray(ivBytes, ivBytes + compressedLength) : plain;
-    return this.sealInto(pack, room, id, content, compressedLength > 0 ? plain.length : 0);
+    return this.sealInto(kind, room, id, content, compressedLength > 0 ? plain.length : 0);
   }
 
   /**
@@ -106,21 +108,27 @@ export class PackWriter {
    * @param plainLength length before compression; 0 when it isn't compressed.
    */
   addContent(kind: BlobKind, id: Buffer, content: Uint8Array, plainLength: number): AddedBlob {
-    const { pack, room } = this.roomFor(kind, content.length);
-    return this.sealInto(pack, room, id, content, plainLength);
+    return this.sealInto(kind, this.room(kind, content.length + sealOverheadBytes), id, content, plainLength);
   }
 
-  private roomFor(kind: BlobKind, contentBytes: number): { pack: OpenPack; room: Buffer } {
+  /** Where the next blob of a kind goes, with room for so many bytes. What is put there counts only after `addSealed`. */
+  room(kind: BlobKind, bytes: number): Buffer {
     this.open[kind] ??= new OpenPack(kind, this.takeBuffer());
     const pack = this.open[kind];
-    pack.reserve(contentBytes + sealOverheadBytes);
-    return { pack, room: pack.buffer.subarray(pack.used) };
+    pack.reserve(bytes);
+    return pack.buffer.subarray(pack.used, pack.used + bytes);
   }
 
-  private sealInto(pack: OpenPack, room: Buffer, id: Buffer, content: Uint8Array, plainLength: number): AddedBlob {
+  /** As `add`, for a blob that was put into the `room` as it is to be stored. */
+  addSealed(kind: BlobKind, id: Buffer, sealedLength: number, plainLength: number): void {
+    const pack = this.open[kind] as OpenPack;
+    pack.header.add(kind, id, sealedLength, plainLength);
+    pack.used += sealedLength;
+  }
+
+  private sealInto(kind: BlobKind, room: Buffer, id: Buffer, content: Uint8Array, plainLength: number): AddedBlob {
     const storedBytes = this.options.seal.sealInto(content, room);
-    pack.header.add(pack.kind, id, storedBytes, plainLength);
-    pack.used += storedBytes;
+    this.addSealed(kind, id, storedBytes, plainLength);
     return { plainBytes: plainLength > 0 ? plainLength : content.length, storedBytes };
   }
 
@@ -136,7 +144,7 @@ export class PackWriter {
       const pack = this.open[kind];
       if (pack === undefined || !this.isDue(pack)) continue;
       await this.writeGathered(pack);
-      if (pack.sizeBytes < packTargetBytes) continue;
+      if (!pack.isComplete) continue;
       await this.storing;
       // Only now: while the pack before has failed, `drain` must find this one.
       this.open[kind] = undefined;
@@ -157,8 +165,9 @@ export class PackWriter {
     for (const kind of ['data', 'tree'] as const) {
       const pack = this.open[kind];
       this.open[kind] = undefined;
-      if (pack === undefined) continue;
-      if (pack.file !== undefined) finishing.push(this.finish(pack));
+      if (pack === undefined || pack.header.count === 0) continue;
+      // Handing the blobs of a large part to another thread would cost more memory than it saves packs.
+      if (pack.file !== undefined || pack.used >= appendBytes) finishing.push(this.finish(pack));
       else partial.push({ kind, entries: Buffer.from(pack.header.bytes()), body: Buffer.from(pack.buffer.subarray(0, pack.used)) });
     }
     await Promise.allSettled(finishing);
@@ -167,7 +176,7 @@ export class PackWriter {
   }
 
   private isDue(pack: OpenPack): boolean {
-    return pack.used >= this.gatherBytes || pack.sizeBytes >= packTargetBytes;
+    return pack.used >= this.gatherBytes || pack.isComplete;
   }
 
   /** @returns the compressed length, or 0 when the blob had better be stored as it is. */

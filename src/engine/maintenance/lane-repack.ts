@@ -9,7 +9,7 @@ import { HoldfastError, isOfContent } from '../../model/errors.ts';
 import type { BlobId } from '../../model/ids.ts';
 import type { BlobLocation } from '../../repository/blob-index.ts';
 import { openBlob } from '../../repository/blob-reader.ts';
-import type { SealedPackWriter } from '../../repository/sealed-pack-writer.ts';
+import type { PackWriter } from '../../repository/pack-writer.ts';
 import type { LaneContext } from '../lanes/protocol.ts';
 
 /** Reading on is cheaper than another request, up to here. */
@@ -19,7 +19,7 @@ const maxRangeBytes = 1024 * 1024;
 /** Blobs are this large at most, unless another tool made them. */
 const scratchBytes = 8 * 1024 * 1024;
 /** zstd level of what is compressed anew: that of `backup --compression auto`. */
-const compressionLevel = 2;
+export const compressionLevel = 2;
 
 type Place = BlobLocation & { id: BlobId };
 type Range = { pack: string; offset: number; end: number; places: Place[] };
@@ -33,7 +33,7 @@ export type Repacker = {
 
 export type RepackerOptions = {
   context: LaneContext;
-  writer: SealedPackWriter;
+  writer: PackWriter;
   compressData: boolean;
   /** Told of every blob that is done, with its stored length; throws to stop. */
   onDone: (bytes: number) => void;
@@ -69,11 +69,11 @@ export function createRepacker({ context, writer, compressData, onDone }: Repack
     sealed.copy(room);
     const plain = openBlob(seal, sealed, plainLength, id, scratch);
     idBytes.write(id, 'hex');
-    if (plainLength > 0 || !mustCompress(kind, plain)) return writer.add(kind, idBytes, sealed.length, plainLength);
+    if (plainLength > 0 || !mustCompress(kind, plain)) return writer.addSealed(kind, idBytes, sealed.length, plainLength);
     // Compressed even if it gets larger: else the next prune would do it again.
     const target = writer.room(kind, compressBound(plain.length) + sealOverheadBytes);
     const length = zstd.compress(plain, target.subarray(ivBytes), compressionLevel);
-    writer.add(kind, idBytes, seal.sealInto(target.subarray(ivBytes, ivBytes + length), target), plain.length);
+    writer.addSealed(kind, idBytes, seal.sealInto(target.subarray(ivBytes, ivBytes + length), target), plain.length);
   }
 
   /** Takes the blob from the first of its other places that holds it intact. */

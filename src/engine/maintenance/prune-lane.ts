@@ -1,9 +1,9 @@
 /** A lane of a prune: walks trees and marks what they use, then copies what stays of packs that go. */
 import { HoldfastError } from '../../model/errors.ts';
-import { SealedPackWriter } from '../../repository/sealed-pack-writer.ts';
+import { PackWriter } from '../../repository/pack-writer.ts';
 import type { LaneContext, LaneHandler } from '../lanes/protocol.ts';
 import { progressWords } from './check-messages.ts';
-import { createRepacker, type Repacker } from './lane-repack.ts';
+import { compressionLevel, createRepacker, type Repacker } from './lane-repack.ts';
 import { createTreeChecker } from './lane-trees.ts';
 import { MarkingIndex } from './marking-index.ts';
 import type { PruneCall, PruneLaneSettings, PruneNotice } from './prune-messages.ts';
@@ -13,7 +13,7 @@ export function createLane(context: LaneContext): LaneHandler {
   const stop = new Int32Array(settings.stop);
   const progress = new BigInt64Array(settings.progress);
   const used = new Int32Array(settings.visited);
-  const { storage, seal } = context.repository;
+  const { storage, seal, config } = context.repository;
   const count = (word: number, add: number) => {
     Atomics.add(progress, word, BigInt(add));
     if (Atomics.load(stop, 0) !== 0) throw new HoldfastError('interrupted', 'interrupted');
@@ -22,9 +22,11 @@ export function createLane(context: LaneContext): LaneHandler {
     count(progressWords.treeBytes, bytes);
     count(progressWords.done, 1);
   });
-  const writer = new SealedPackWriter({
+  const writer = new PackWriter({
     storage,
     seal,
+    formatVersion: config.version,
+    level: compressionLevel,
     onStored: (pack) => context.notify({ notice: 'stored', pack } satisfies PruneNotice),
   });
   let made: Repacker | undefined;

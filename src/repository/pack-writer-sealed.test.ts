@@ -7,19 +7,18 @@ import { scratchRepository } from '../../test/scratch-repository.ts';
 import { headerLength, openHeader } from '../format/pack-header.ts';
 import { HoldfastError } from '../model/errors.ts';
 import type { Storage } from '../storage/storage.ts';
-import type { StoredPack } from './pack-writer.ts';
+import { PackWriter, type StoredPack } from './pack-writer.ts';
 import type { Repository } from './repository.ts';
-import { SealedPackWriter } from './sealed-pack-writer.ts';
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest();
 
-async function add(writer: SealedPackWriter, repository: Repository, kind: 'data' | 'tree', plain: Buffer): Promise<void> {
+async function add(writer: PackWriter, repository: Repository, kind: 'data' | 'tree', plain: Buffer): Promise<void> {
   const sealed = repository.seal.seal(plain);
   sealed.copy(writer.room(kind, sealed.length));
   // What was put into the room and not added must leave no trace.
   randomBytes(sealed.length).copy(writer.room(kind, sealed.length));
   sealed.copy(writer.room(kind, sealed.length));
-  writer.add(kind, sha256(plain), sealed.length, 0);
+  writer.addSealed(kind, sha256(plain), sealed.length, 0);
   if (writer.full) await writer.settle();
 }
 
@@ -32,7 +31,7 @@ for (const pieces of [true, false]) {
     const { begin, ...whole } = repository.storage;
     const storage: Storage = pieces ? repository.storage : whole;
     const stored: StoredPack[] = [];
-    const writer = new SealedPackWriter({ storage, seal: repository.seal, onStored: (pack) => stored.push(pack) });
+    const writer = new PackWriter({ storage, seal: repository.seal, formatVersion: 2, level: 2, onStored: (pack) => stored.push(pack) });
     const blobs = Array.from({ length: 30 }, (_, n) => randomBytes(n === 7 ? 11_000_000 : 700_000 + n));
     for (const [n, blob] of blobs.entries()) await add(writer, repository, n % 10 === 0 ? 'tree' : 'data', blob);
     const trees = randomBytes(100);
@@ -79,7 +78,13 @@ test('a pack that fails leaves nothing behind, and is not told as stored', async
       };
     },
   };
-  const writer = new SealedPackWriter({ storage, seal: repository.seal, onStored: () => assert.fail('told as stored') });
+  const writer = new PackWriter({
+    storage,
+    seal: repository.seal,
+    formatVersion: 2,
+    level: 2,
+    onStored: () => assert.fail('told as stored'),
+  });
   for (let n = 0; n < 10; n++) await add(writer, repository, 'data', randomBytes(1_000_000));
   await assert.rejects(writer.drain(), { code: 'storage-full' });
   assert.equal(commits, 1);
