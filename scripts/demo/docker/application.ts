@@ -16,10 +16,14 @@ import { type Programs, type Ran, requireProgram } from './engine.ts';
  */
 const work = [
   'trap exit TERM',
+  // Once, though an answer may be lost; and again when Redis is still loading.
+  "script=\"if redis.call('llen', 'tasks') + 1 == tonumber(ARGV[1]) then redis.call('rpush', 'tasks', ARGV[1]) end return redis.call('llen', 'tasks')\"",
+  'push() { until [ "$$(redis-cli eval "$$script" 0 "$$1" 2>/dev/null)" = "$$1" ]; do usleep 20000; done; }',
   'n=$$(cat /app/.auto-claude/journal 2>/dev/null | wc -l)',
+  // It may have been ended between the two.
+  'if [ "$$n" -gt 0 ]; then push "$$n"; fi',
   'while true; do',
-  '  n=$$((n + 1)); echo "task $$n" >> /app/.auto-claude/journal',
-  '  until redis-cli rpush tasks $$n > /dev/null 2>&1; do usleep 20000; done',
+  '  n=$$((n + 1)); echo "task $$n" >> /app/.auto-claude/journal; push "$$n"',
   '  usleep 2000',
   'done',
 ];
