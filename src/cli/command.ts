@@ -14,6 +14,8 @@ export type CommandContext<Options = Record<string, unknown>> = {
   output: Output;
   /** Aborts at SIGINT, SIGTERM and SIGHUP; its reason is a HoldfastError with the code `interrupted`. */
   signal: AbortSignal;
+  /** Calls a listener at SIGHUP, which then does not interrupt; returns how to end that. Undefined where there are no signals. */
+  onReload?: (listener: () => void) => () => void;
   /** Absolute; relative paths on the command line start here. `--directory` is applied already. */
   cwd: string;
   environment: NodeJS.ProcessEnv;

@@ -11,7 +11,12 @@ export async function runProcess(commands?: readonly CommandEntry[]): Promise<vo
   const interruption = new AbortController();
   let readerGone = false;
 
+  const reloads = new Set<() => void>();
   const onSignal = (signal: NodeJS.Signals): void => {
+    if (signal === 'SIGHUP' && reloads.size > 0) {
+      for (const reload of reloads) reload();
+      return;
+    }
     // The first asks the command to end soundly; whoever asks again does not want to wait.
     if (interruption.signal.aborted) process.exit(exitCodes.interrupted);
     interruption.abort(new HoldfastError('interrupted', `interrupted by ${signal}`));
@@ -41,6 +46,10 @@ export async function runProcess(commands?: readonly CommandEntry[]): Promise<vo
     environment: process.env,
     cwd: process.cwd(),
     signal: interruption.signal,
+    onReload: (listener) => {
+      reloads.add(listener);
+      return () => reloads.delete(listener);
+    },
     ...(commands === undefined ? {} : { commands }),
   });
   process.exitCode = exitCode;

@@ -20,6 +20,8 @@ export type CliEnvironment = {
   /** Absolute. */
   cwd: string;
   signal: AbortSignal;
+  /** As in the context of commands. */
+  onReload?: NonNullable<CommandContext['onReload']>;
   /** Defaults to all commands of this version. */
   commands?: readonly CommandEntry[];
 };
@@ -40,6 +42,7 @@ export async function run(argv: readonly string[], environment: CliEnvironment):
       global,
       output,
       signal: environment.signal,
+      ...(environment.onReload === undefined ? {} : { onReload: environment.onReload }),
       cwd: resolve(environment.cwd, global.directory ?? '.'),
       environment: environment.environment,
       ...(environment.stdin === undefined ? {} : { stdin: environment.stdin }),

@@ -65,6 +65,7 @@ export const catalogue = {
     'a container did not come back as it should after a backup',
     'look at `docker ps -a` and its log, and start it; the snapshots are as good as they say',
   ),
+  'daemon-running': entry('a daemon of this project runs already', 'stop the other one first, or use it: `holdfast status`'),
   deadline: entry('a job took longer than its deadline', 'look at its log for what took so long, or raise `deadline`'),
   'command-failed': entry('a command in a container or a hook failed', 'see its words in the message'),
   'dump-failed': entry(
@@ -77,7 +78,7 @@ export const catalogue = {
   ),
   'migration-unfinished': entry(
     'a migration has begun here and not ended',
-    'run `holdfast migrate bind` to carry it on, or `holdfast migrate bind --undo`',
+    'give the same `holdfast migrate` command again to carry it on, or with --undo to take it back',
   ),
   'restore-unfinished': entry(
     'an interrupted restore left this volume half-written',

@@ -46,7 +46,12 @@ test('the reference deployment: what the example says, as far as it can be guess
   assert.equal(configuration.repositories[0]?.passwordFile, `${found.directory}/holdfast.key`);
   assert.deepEqual(
     configuration.schedules.map((schedule) => [schedule.at, schedule.action]),
-    [[{ kind: 'cron', cron: '0 * * * *', timeZone: undefined }, { kind: 'backup', to: 'local' }]],
+    [
+      [
+        { kind: 'cron', cron: '0 * * * *', timeZone: undefined },
+        { kind: 'backup', to: 'local' },
+      ],
+    ],
   );
   for (const part of ['mounted by app', 'guess', 'Keep a copy of the password file elsewhere']) assert.ok(text.includes(part), part);
 });
