@@ -81,6 +81,27 @@ test('many blobs do not wait', async (t) => {
   assert.equal(await countIndexFiles(repository), 1);
 });
 
+test('what is written at once is spread over files of at most 50,000 blobs; what failed on the way is not written twice', async (t) => {
+  let writes = 0;
+  const repository = await newRepository(t, (storage) => ({
+    ...storage,
+    async write(file, parts) {
+      if (file.kind === 'index' && ++writes === 2) throw new HoldfastError('storage', 'unplugged');
+      await storage.write(file, parts);
+    },
+  }));
+  const writer = createIndexWriter(repository);
+  const packs = [20_000, 20_000, 20_000, 30_000, 60_000, 1].map(packOf);
+  for (const { pack } of packs) writer.add(pack);
+  await assert.rejects(writer.flush(), { code: 'storage' });
+  assert.equal(await countIndexFiles(repository), 1);
+  await writer.flush();
+  assert.equal(await countIndexFiles(repository), 4, '40,000; 50,000; 60,000, as a pack is never divided; 1');
+  const index = await loadIndex(repository);
+  for (const { ids } of packs)
+    for (const id of [ids[0], ids.at(-1)] as Buffer[]) assert.equal(index.locations(id.toString('hex') as never, 'data').length, 1);
+});
+
 test('what could not be written is written by the next attempt, a minute later', async (t) => {
   let failures = 1;
   const repository = await newRepository(t, (storage) => ({

@@ -19,8 +19,10 @@ export type IndexWriter = {
   flush(): Promise<void>;
 };
 
+type Waiting = { fragment: string; blobs: number };
+
 export function createIndexWriter(repository: Repository): IndexWriter {
-  let fragments: string[] = [];
+  let waiting: Waiting[] = [];
   let blobs = 0;
   let oldestMs: number | undefined;
 
@@ -33,18 +35,20 @@ export function createIndexWriter(repository: Repository): IndexWriter {
   }
 
   async function write(): Promise<void> {
-    if (fragments.length === 0) return;
-    const taken = fragments;
-    const takenBlobs = blobs;
+    let taken = waiting;
     const takenSinceMs = oldestMs;
-    fragments = [];
+    waiting = [];
     blobs = 0;
     oldestMs = undefined;
     try {
-      await writeSealedJson(repository, 'index', indexFileFromFragments(taken));
+      while (taken.length > 0) {
+        const packs = packsOfOneFile(taken);
+        await writeSealedJson(repository, 'index', indexFileFromFragments(taken.slice(0, packs).map(({ fragment }) => fragment)));
+        taken = taken.slice(packs);
+      }
     } catch (error) {
-      fragments = [...taken, ...fragments];
-      blobs += takenBlobs;
+      waiting = [...taken, ...waiting];
+      blobs = waiting.reduce((sum, pack) => sum + pack.blobs, 0);
       oldestMs = takenSinceMs;
       throw error;
     }
@@ -52,13 +56,24 @@ export function createIndexWriter(repository: Repository): IndexWriter {
 
   return {
     add(pack) {
-      fragments.push(indexFragment(pack.id, pack.entries));
-      blobs += Math.ceil(pack.entries.length / entryBytes);
+      const count = Math.ceil(pack.entries.length / entryBytes);
+      waiting.push({ fragment: indexFragment(pack.id, pack.entries), blobs: count });
+      blobs += count;
     },
     async writeDue(nowMs) {
-      if (fragments.length > 0) oldestMs ??= nowMs;
+      if (waiting.length > 0) oldestMs ??= nowMs;
       if (blobs >= maxBlobsPerFile || (oldestMs !== undefined && nowMs - oldestMs >= maxAgeMs)) await flush();
     },
     flush,
   };
+}
+
+/** How many of the first packs make one file: at least one, else as many as stay within the bound. */
+function packsOfOneFile(packs: readonly Waiting[]): number {
+  let blobs = 0;
+  for (const [at, pack] of packs.entries()) {
+    blobs += pack.blobs;
+    if (blobs > maxBlobsPerFile) return Math.max(1, at);
+  }
+  return packs.length;
 }
