@@ -67,6 +67,22 @@ export const catalogue = {
   ),
   'daemon-running': entry('a daemon of this project runs already', 'stop the other one first, or use it: `holdfast status`'),
   deadline: entry('a job took longer than its deadline', 'look at its log for what took so long, or raise `deadline`'),
+  'request-invalid': entry('a request to the API is not as it should be', 'see the message, and /api/v1/openapi.json'),
+  'request-conflict': entry('an Idempotency-Key was used before, for another request', 'use a new key for each thing that is asked for'),
+  'request-too-large': entry('a request to the API is too large', 'send less at once'),
+  'too-many-requests': entry(
+    'the daemon is asked too much at once',
+    'wait as long as the answer says, then ask again',
+    exitCodes.failed,
+    true,
+  ),
+  'not-authenticated': entry(
+    'the API needs a token, and this is none that holds',
+    'make one with `holdfast token create`, and give it in HOLDFAST_TOKEN or HOLDFAST_TOKEN_FILE',
+  ),
+  'not-permitted': entry('the role of the token does not allow that', 'use a token of another role: `holdfast token create --role ROLE`'),
+  'resource-missing': entry('the API has nothing of that name', 'look at the list that it should be in'),
+  'daemon-unreachable': entry('the daemon cannot be reached', 'start it with `holdfast up`, or check --server', exitCodes.failed, true),
   'command-failed': entry('a command in a container or a hook failed', 'see its words in the message'),
   'dump-failed': entry(
     "an application's own tool could not write out its data",
