@@ -49,7 +49,10 @@ export function createDockerEngine(endpoint: Endpoint): DockerEngine {
       } catch (error) {
         if (signal?.aborted) throw signal.reason instanceof HoldfastError ? signal.reason : new HoldfastError('interrupted', 'interrupted');
         const timedOut = timeout.signal.aborted ? timeoutMs : undefined;
-        throw engineError(error, { what, location, timedOut, words: (await ssh?.lastWords()) ?? '' });
+        // Where the Engine has answered, ssh has nothing to say, and would be waited for.
+        const answered = error instanceof HoldfastError || (error as { statusCode?: number }).statusCode !== undefined;
+        const words = ssh === undefined || answered ? '' : await ssh.lastWords();
+        throw engineError(error, { what, location, timedOut, words });
       } finally {
         clearTimeout(timer);
         settled.abort();
