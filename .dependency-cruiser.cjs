@@ -129,6 +129,13 @@ module.exports = {
       '^src/engine/transfer/',
       'What leaves the repository for good is encrypted in one place; the repository itself has its own ciphers.',
     ),
+    confined(
+      'metrics-vendor',
+      'prom-client',
+      '^src/control/metrics/',
+      'One folder knows how metrics are written; the rest gives it plain values.',
+    ),
+    confined('log-vendor', 'pino', '^src/control/logging/', 'One folder decides the shape of log lines; the rest says what happened.'),
     confined('command-line-vendor', 'commander', '^src/cli/', 'Only the command line parses a command line.'),
   ],
   options: {

@@ -44,3 +44,11 @@ apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
 
 echo "== newest restic and Compose"
 scripts/newest-peers.sh .cache/peers
+
+echo "== promtool"
+# That program alone: its package brings a server, a user and the scripts of web pages.
+unpacked=$(mktemp -d)
+trap 'rm -rf "$unpacked"; [ -z "$made" ] || rm -f "$policy"' EXIT
+(cd "$unpacked" && apt-get download -q -o APT::Sandbox::User=root prometheus >/dev/null)
+dpkg --fsys-tarfile "$unpacked"/prometheus_*.deb | tar -x -C .cache/peers ./usr/bin/promtool
+.cache/peers/usr/bin/promtool --version | head -n 1

@@ -115,6 +115,13 @@ export function requireNewestCompose(t: TestContext): string | undefined {
   return undefined;
 }
 
+/** Path of Prometheus's promtool; undefined when it is missing, and the test is then marked as skipped: return from it. @throws when it is missing in CI. */
+export function requirePromtool(t: TestContext): string | undefined {
+  const path = [newestPeer('promtool'), '/usr/bin/promtool'].find(isExecutable);
+  if (path === undefined) missing(t, 'promtool is not at hand; get it with: apt-get install prometheus');
+  return path;
+}
+
 /**
  * Whether this process is root. When it is not, the test is marked as skipped, in CI too, which runs once as root and once as an
  * ordinary user: return from it.

@@ -30,10 +30,12 @@ export type ControlPlane = {
   cancel(job: string): Job | undefined;
   /** What comes next. */
   upcoming(): { task: string; spec: JobSpec; dueMs: number }[];
-  evidence: Pick<EvidenceTable, 'list' | 'page'>;
+  evidence: Pick<EvidenceTable, 'list' | 'page' | 'counts'>;
   usage: Pick<UsageTable, 'list'>;
   auditLog: Pick<AuditLog, 'list' | 'add'>;
   facts: Facts;
+  /** Size of the state, without its write-ahead log. */
+  stateBytes(): number;
   /**
    * Runs a reading command of this program (`ls`, `diff`, `dump`), in a process of its own, and gives what it writes to stdout.
    * @throws what the command says went wrong, as an error of the catalogue.

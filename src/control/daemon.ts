@@ -143,6 +143,7 @@ export function createDaemon(options: DaemonOptions): Daemon {
     usage,
     auditLog,
     facts,
+    stateBytes: state.bytes,
     read: (words, signal) => readByProcess(program, words, signal),
     subscribe(listener) {
       listeners.add(listener);

@@ -65,6 +65,14 @@ const offences: Record<string, [from: string, to: string][]> = {
     ['src/cli/a.ts', 'age-encryption'],
     ['src/engine/a.ts', 'age-encryption'],
   ],
+  'metrics-vendor': [
+    ['src/control/a.ts', 'prom-client'],
+    ['src/api/a.ts', 'prom-client'],
+  ],
+  'log-vendor': [
+    ['src/cli/a.ts', 'pino'],
+    ['src/control/a.ts', 'pino'],
+  ],
   'command-line-vendor': [['src/control/a.ts', 'commander']],
 };
 
@@ -87,6 +95,8 @@ const allowed: [from: string, to: string][] = [
   ['src/storage/rest-connections.ts', 'undici'],
   ['src/control/configuration/b.ts', 'zod'],
   ['src/control/discovery/b.ts', 'yaml'],
+  ['src/control/metrics/b.ts', 'prom-client'],
+  ['src/control/logging/b.ts', 'pino'],
   ['src/index.ts', 'src/storage/local.ts'],
   ['web/b.ts', 'src/api/contract.ts'],
 ];

@@ -40,6 +40,8 @@ export type EvidenceTable = {
     page: { limit: number; beforeMs?: number; beforeId?: string },
   ): SnapshotEvidence[];
   ids(repository: string): Set<string>;
+  /** How many there are of each volume in each repository. */
+  counts(): { repository: string; volume: string; snapshots: number }[];
 };
 
 type Row = { document: string };
@@ -54,6 +56,7 @@ export function createEvidenceTable({ database, transaction }: State): EvidenceT
   const page = database.prepare(`SELECT document FROM snapshots
     WHERE (?1 IS NULL OR volume = ?1) AND (?2 IS NULL OR repository = ?2) AND (?3 IS NULL OR document ->> '$.run' = ?3) AND (time_ms, id) < (?4, ?5)
     ORDER BY time_ms DESC, id DESC LIMIT ?6`);
+  const counts = database.prepare('SELECT repository, volume, count(*) AS snapshots FROM snapshots GROUP BY volume, repository');
   const ids = (repository: string) => new Set((idsOf.all(repository) as { id: string }[]).map(({ id }) => id));
   const add = (made: readonly SnapshotEvidence[]) =>
     transaction(() => {
@@ -75,5 +78,6 @@ export function createEvidenceTable({ database, transaction }: State): EvidenceT
         .all(volume ?? null, repository ?? null, run ?? null, beforeMs ?? Number.MAX_SAFE_INTEGER, beforeId ?? '~', limit)
         .map(evidenceOf),
     ids,
+    counts: () => counts.all() as { repository: string; volume: string; snapshots: number }[],
   };
 }

@@ -12,6 +12,8 @@ export type State = {
   replaced: string | undefined;
   /** Does all or nothing of it. */
   transaction<Result>(work: () => Result): Result;
+  /** Its size, without its write-ahead log. */
+  bytes(): number;
   close(): void;
 };
 
@@ -90,7 +92,20 @@ export function openState(path: string, now: () => Date = () => new Date()): Sta
     for (const suffix of ['', '-wal', '-shm']) if (existsSync(path + suffix)) renameSync(path + suffix, replaced + suffix);
     database = openSound(path);
   }
-  return { database, replaced, transaction: (work) => inTransaction(database, work), close: () => database.close() };
+  return {
+    database,
+    replaced,
+    transaction: (work) => inTransaction(database, work),
+    bytes: () => bytesOf(database),
+    close: () => database.close(),
+  };
+}
+
+function bytesOf(database: DatabaseSync): number {
+  const { bytes } = database.prepare('SELECT page_count * page_size AS bytes FROM pragma_page_count, pragma_page_size').get() as {
+    bytes: number;
+  };
+  return bytes;
 }
 
 class NewerState extends Error {}
