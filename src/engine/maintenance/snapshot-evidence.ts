@@ -12,7 +12,10 @@ export type BrakeSettings = {
   enabled: boolean;
   /** Wrong with less than so many percent of the bytes or files of the good ones before (their median). */
   shrinkPercent: number | undefined;
-  /** Wrong when so many percent of a volume that changes little are new at once; so is what follows, until it is confirmed. */
+  /**
+   * Wrong when so many percent of a volume that changes little are new at once; so is what follows, until it is confirmed. Undefined also
+   * switches off what looks encrypted.
+   */
   churnPercent: number | undefined;
   /** Wrong with more files than that that could not be read. */
   unreadable: number | undefined;
@@ -21,8 +24,10 @@ export type BrakeSettings = {
 };
 
 export type Suspicion = {
-  kind: 'future' | 'backdated' | 'empty' | 'shrunken' | 'torn' | 'unreadable' | 'churn';
+  kind: 'future' | 'backdated' | 'empty' | 'shrunken' | 'torn' | 'unreadable' | 'churn' | 'entropy' | 'grown';
   message: string;
+  /** What it has less of, of `shrunken`; else bytes. */
+  of?: 'files';
   /** Those that follow are judged by this one: once it is gone, nobody would know that anything is wrong with them. */
   origin?: true;
 };
@@ -44,69 +49,137 @@ const fewBytes = 64 * 1024;
 /** Clocks of hosts differ by so much without anything being wrong. */
 const toleratedMs = 60 * 60 * 1000;
 
+/** What a snapshot is judged by. What is undefined is not known, and judges nothing. */
+export type SnapshotFacts = {
+  id: string;
+  /** For messages. */
+  time: string;
+  timeMs: number;
+  parent: string | undefined;
+  /** When its backup began; undefined without a summary. */
+  begunMs: number | undefined;
+  files: number | undefined;
+  bytes: number | undefined;
+  filesNew: number;
+  filesChanged: number;
+  /** Bytes of new blobs, and as they are stored. */
+  addedBytes: number;
+  addedPackedBytes: number;
+  unreadable: number;
+  torn: boolean;
+  tags: readonly string[];
+};
+
 /**
  * Judges the snapshots of one group.
  * @param newestFirst as groups hold them.
  * @param now what is taken later was taken by a clock that was wrong, and would be the newest for as long.
  */
 export function judgeSnapshots(newestFirst: readonly StoredSnapshot[], settings: BrakeSettings, now: Date): Map<StoredSnapshot, Suspicion> {
-  const suspicions = new Map<StoredSnapshot, Suspicion>();
-  const times = new Map(newestFirst.map(({ id, time }) => [id, msOf(time)]));
-  const usual = { files: [] as number[], bytes: [] as number[], churn: [] as number[] };
-  let unconfirmedChurn: StoredSnapshot | undefined;
-  for (const snapshot of newestFirst.toReversed()) {
-    const files = snapshot.summary?.totalFilesProcessed;
-    const bytes = snapshot.summary?.totalBytesProcessed;
-    const churn = churnOf(snapshot);
+  const facts = new Map(newestFirst.toReversed().map((snapshot) => [factsOf(snapshot), snapshot]));
+  const judged = judgeHistory([...facts.keys()], settings, now.getTime());
+  return new Map([...judged].map(([fact, suspicion]) => [facts.get(fact) as StoredSnapshot, suspicion]));
+}
+
+const factsOf = ({ id, time, parent, summary, problems, tags }: StoredSnapshot): SnapshotFacts => ({
+  id,
+  time,
+  timeMs: msOf(time),
+  parent,
+  begunMs: summary && msOf(summary.backupStart),
+  files: summary?.totalFilesProcessed,
+  bytes: summary?.totalBytesProcessed,
+  filesNew: summary?.filesNew ?? 0,
+  filesChanged: summary?.filesChanged ?? 0,
+  addedBytes: summary?.dataAdded ?? 0,
+  addedPackedBytes: summary?.dataAddedPacked ?? 0,
+  unreadable: problems ?? 0,
+  torn: identityFromTags(tags)?.consistency === 'torn',
+  tags,
+});
+
+/**
+ * The one judgement, by which retention holds and the control plane warns. Few snapshots before: it is silent.
+ * @returns what looks wrong; those that look good are missing.
+ */
+export function judgeHistory<Facts extends SnapshotFacts>(
+  oldestFirst: readonly Facts[],
+  settings: BrakeSettings,
+  nowMs: number,
+): Map<Facts, Suspicion> {
+  const suspicions = new Map<Facts, Suspicion>();
+  const times = new Map(oldestFirst.map(({ id, timeMs }) => [id, timeMs]));
+  const usual: Usual = { files: [], bytes: [], churn: [], compression: [], growth: [] };
+  /** What was overwritten stays wrong, though what comes after changes nothing. */
+  let lasting: Facts | undefined;
+  let bytesBefore: number | undefined;
+  for (const snapshot of oldestFirst) {
+    const { files, bytes } = snapshot;
+    const change = changeOf(snapshot, bytesBefore);
     const confirmed = snapshot.tags.includes(confirmedTag);
     if (confirmed) {
-      unconfirmedChurn = undefined;
+      lasting = undefined;
       usual.files = [];
       usual.bytes = [];
     }
     const suspicion = confirmed ? undefined : judge();
-    if (suspicion?.kind === 'churn') unconfirmedChurn ??= snapshot;
+    if (suspicion?.kind === 'churn' || suspicion?.kind === 'entropy') lasting ??= snapshot;
     if (suspicion !== undefined) suspicions.set(snapshot, suspicion);
     // What stands in the history where it was not taken (a wrong clock, an imported archive) says nothing of what came after it there.
     if (isMisplaced(snapshot, suspicion)) continue;
+    bytesBefore = bytes ?? bytesBefore;
     // What is usual is learned from good ones only; how much changes, from all but the implausible one.
     if (suspicion === undefined && files !== undefined) remember(usual.files, files);
     if (suspicion === undefined && bytes !== undefined) remember(usual.bytes, bytes);
-    if (suspicion?.kind !== 'churn' && churn !== undefined) remember(usual.churn, churn);
+    if (suspicion === undefined && change.compression !== undefined) remember(usual.compression, change.compression);
+    if (suspicion === undefined && change.grownBytes !== undefined) remember(usual.growth, change.grownBytes);
+    if (suspicion?.kind !== 'churn' && change.churn !== undefined) remember(usual.churn, change.churn);
 
     function judge(): Suspicion | undefined {
-      const timeMs = times.get(snapshot.id) as number;
-      if (timeMs > now.getTime() + toleratedMs) return { kind: 'future', message: 'of the future' };
-      const parentMs = (snapshot.parent && times.get(snapshot.parent)) ?? Number.NEGATIVE_INFINITY;
+      const { timeMs, unreadable } = snapshot;
+      if (timeMs > nowMs + toleratedMs) return { kind: 'future', message: 'of the future' };
+      const parentMs = times.get(snapshot.parent ?? '') ?? Number.NEGATIVE_INFINITY;
       // A parent of the future proves nothing about its children's clock.
-      if (parentMs <= now.getTime() && timeMs < parentMs - toleratedMs) return { kind: 'backdated', message: 'older than its parent' };
+      if (parentMs <= nowMs && timeMs < parentMs - toleratedMs) return { kind: 'backdated', message: 'older than its parent' };
       if (!settings.enabled) return undefined;
       if (files === 0) return { kind: 'empty', message: 'empty' };
       const shrunken = shrinkage(usual.files, files, usual.bytes, bytes, settings.shrinkPercent);
-      if (shrunken !== undefined) return { kind: 'shrunken', message: shrunken };
-      const problems = snapshot.problems ?? 0;
-      if (settings.unreadable !== undefined && problems > settings.unreadable) {
-        return { kind: 'unreadable', message: `${problems} ${problems === 1 ? 'file' : 'files'} could not be read` };
+      if (shrunken !== undefined) return { kind: 'shrunken', ...shrunken };
+      if (settings.unreadable !== undefined && unreadable > settings.unreadable) {
+        return { kind: 'unreadable', message: `${unreadable} ${unreadable === 1 ? 'file' : 'files'} could not be read` };
       }
-      if (settings.torn && identityFromTags(snapshot.tags)?.consistency === 'torn') {
+      if (settings.torn && snapshot.torn) {
         return { kind: 'torn', message: 'torn: files changed while they were read' };
       }
-      if (unconfirmedChurn !== undefined) return { kind: 'churn', message: `after nearly everything changed in ${unconfirmedChurn.time}` };
-      if (churn === undefined || !isImplausible(churn, usual.churn, settings.churnPercent)) return undefined;
-      return { kind: 'churn', message: `${Math.floor(churn)}% of it are new, of a volume that changes little` };
+      if (lasting !== undefined) {
+        const { kind } = suspicions.get(lasting) as Suspicion;
+        const what = kind === 'churn' ? 'nearly everything changed' : 'much became data that does not compress';
+        return { kind, message: `after ${what} in ${lasting.time}` };
+      }
+      if (change.churn !== undefined && isImplausible(change.churn, usual.churn, settings.churnPercent))
+        return { kind: 'churn', message: `${Math.floor(change.churn)}% of it are new, of a volume that changes little` };
+      if (settings.churnPercent !== undefined && isEncrypted(change, usual.compression)) {
+        const percent = Math.round(change.replacedPercent ?? 0);
+        return { kind: 'entropy', message: `${percent}% of it became data that does not compress, of a volume that does (encrypted?)` };
+      }
+      const grown = change.grownBytes !== undefined && isRunaway(change.grownBytes, usual);
+      return grown ? { kind: 'grown', message: `grown by ${formatSize(change.grownBytes as number)} at once` } : undefined;
     }
   }
-  const origin = unconfirmedChurn && suspicions.get(unconfirmedChurn);
-  if (unconfirmedChurn && origin) suspicions.set(unconfirmedChurn, { ...origin, origin: true });
+  const origin = lasting && suspicions.get(lasting);
+  if (lasting && origin) suspicions.set(lasting, { ...origin, origin: true });
   return suspicions;
 }
+
+/** What the last good ones were like; the newest last. */
+type Usual = { files: number[]; bytes: number[]; churn: number[]; compression: number[]; growth: number[] };
 
 const msOf = (time: string): number => parseTime(time).sec * 1000;
 
 /** What was stored long after the time that it has is an archive that was imported, or was made with another time on purpose. */
-function isMisplaced({ time, summary, tags }: StoredSnapshot, suspicion: Suspicion | undefined): boolean {
+function isMisplaced({ timeMs, begunMs, tags }: SnapshotFacts, suspicion: Suspicion | undefined): boolean {
   if (suspicion !== undefined && isOfClock(suspicion)) return true;
-  return !tags.includes(confirmedTag) && summary !== undefined && msOf(time) < msOf(summary.backupStart) - toleratedMs;
+  return !tags.includes(confirmedTag) && begunMs !== undefined && timeMs < begunMs - toleratedMs;
 }
 
 function remember(values: number[], value: number): void {
@@ -124,29 +197,70 @@ function shrinkage(
   usualBytes: readonly number[],
   bytes: number | undefined,
   percent: number | undefined,
-): string | undefined {
+): Pick<Suspicion, 'message' | 'of'> | undefined {
   if (percent === undefined) return undefined;
   const isLess = (usual: number | undefined, value: number | undefined, few: number): usual is number =>
     usual !== undefined && value !== undefined && usual >= few && value * 100 < usual * percent;
   const [byFiles, byBytes] = [median(usualFiles), median(usualBytes)];
-  if (isLess(byBytes, bytes, fewBytes)) return `shrunken to ${formatSize(bytes as number)} from ${formatSize(byBytes)}`;
-  if (isLess(byFiles, files, fewFiles)) return `shrunken to ${files} files from ${byFiles}`;
+  if (isLess(byBytes, bytes, fewBytes)) return { message: `shrunken to ${formatSize(bytes as number)} from ${formatSize(byBytes)}` };
+  if (isLess(byFiles, files, fewFiles)) return { message: `shrunken to ${files} files from ${byFiles}`, of: 'files' };
   return undefined;
+}
+
+type Change = {
+  churn: number | undefined;
+  /** Stored bytes for a byte that is new; undefined when too little is. */
+  compression: number | undefined;
+  /** How much of the volume is new and doesn't come of its growth. */
+  replacedPercent: number | undefined;
+  grownBytes: number | undefined;
+};
+
+function changeOf(snapshot: SnapshotFacts, bytesBefore: number | undefined): Change {
+  const { bytes, addedBytes, addedPackedBytes } = snapshot;
+  const grownBytes = bytes === undefined || bytesBefore === undefined ? undefined : bytes - bytesBefore;
+  return {
+    churn: churnOf(snapshot),
+    compression: addedBytes < fewBytes ? undefined : addedPackedBytes / addedBytes,
+    replacedPercent: grownBytes === undefined || !bytes ? undefined : (100 * (addedBytes - Math.max(0, grownBytes))) / bytes,
+    grownBytes,
+  };
 }
 
 /**
  * How much of a snapshot is new against its parent, in percent: of the files and of the bytes, whichever is less. A backup that reads
  * everything anew finds that all files are new, and stores none of their bytes. Undefined for first and for small ones.
  */
-function churnOf({ parent, summary }: StoredSnapshot): number | undefined {
-  if (parent === undefined || summary === undefined) return undefined;
-  const { totalFilesProcessed, totalBytesProcessed, filesNew, filesChanged, dataAdded } = summary;
-  if (totalFilesProcessed < fewFiles || totalBytesProcessed < fewBytes) return undefined;
-  return 100 * Math.min((filesNew + filesChanged) / totalFilesProcessed, dataAdded / totalBytesProcessed, 1);
+function churnOf({ parent, files, bytes, filesNew, filesChanged, addedBytes }: SnapshotFacts): number | undefined {
+  if (parent === undefined || files === undefined || bytes === undefined) return undefined;
+  if (files < fewFiles || bytes < fewBytes) return undefined;
+  return 100 * Math.min((filesNew + filesChanged) / files, addedBytes / bytes, 1);
 }
 
 /** Only where little changes as a rule: what is written anew every day (a folder of dumps) churns by nature. */
 function isImplausible(churn: number, usual: readonly number[], percent: number | undefined): boolean {
   const habit = median(usual);
   return percent !== undefined && habit !== undefined && habit < percent / 2 && churn >= percent;
+}
+
+/** So many are a history, where one snapshot alone says too little. */
+const leastHistory = 5;
+const suspiciousReplacedPercent = 20;
+
+/** A good part of the volume was overwritten, by what does not compress, where all that was new before did. */
+function isEncrypted({ compression, replacedPercent }: Change, usual: readonly number[]): boolean {
+  if (compression === undefined || replacedPercent === undefined || usual.length < leastHistory) return false;
+  return compression > 0.95 && Math.max(...usual) < 0.8 && replacedPercent >= suspiciousReplacedPercent;
+}
+
+/** Growth of less is nobody's trouble. */
+const fewGrownBytes = 64 * 1024 * 1024;
+
+/** By more than half of the volume at once, and by far more than ever of late. */
+function isRunaway(grownBytes: number, { growth, bytes }: Usual): boolean {
+  const size = median(bytes);
+  if (size === undefined || growth.length < leastHistory || grownBytes < Math.max(fewGrownBytes, size / 2)) return false;
+  const usual = median(growth) as number;
+  const deviation = median(growth.map((value) => Math.abs(value - usual))) as number;
+  return grownBytes > Math.max(usual + 12 * deviation, 3 * Math.max(...growth));
 }
