@@ -22,6 +22,7 @@ export type Configuration = {
   /** Undefined when drills are switched off. */
   drills: DrillConfiguration | undefined;
   maintenance: MaintenanceConfiguration;
+  notifications: NotificationConfiguration[];
   daemon: DaemonConfiguration;
 };
 
@@ -166,3 +167,50 @@ export type Objectives = {
 };
 
 export type DrillConfiguration = When & Effort;
+
+export const notificationKinds = ['webhook', 'slack', 'discord', 'teams', 'ntfy', 'gotify', 'email', 'command', 'healthchecks'] as const;
+export type NotificationKind = (typeof notificationKinds)[number];
+
+/** What can be told. `recovered`: that something told before is over. */
+export const notificationEvents = ['broken', 'at-risk', 'recovered', 'job-failed', 'configuration', 'digest'] as const;
+export type NotificationEvent = (typeof notificationEvents)[number];
+
+/** Where a secret is found, when it is needed. */
+export type SecretSource = { kind: 'environment'; variable: string } | { kind: 'file' /** Absolute. */; path: string };
+
+/** Where messages go. */
+export type Destination =
+  | { kind: 'webhook'; url: UrlSource; token: SecretSource | undefined; body: string | undefined; contentType: string }
+  | { kind: 'slack' | 'discord' | 'teams'; url: UrlSource }
+  | { kind: 'ntfy'; url: UrlSource; topic: string; token: SecretSource | undefined }
+  | { kind: 'gotify'; url: UrlSource; token: SecretSource }
+  | {
+      kind: 'email';
+      host: string;
+      port: number;
+      security: 'tls' | 'starttls' | 'none';
+      /** Absolute path, PEM. */
+      ca: string | undefined;
+      login: { user: string; password: SecretSource } | undefined;
+      from: string;
+      to: string[];
+    }
+  | { kind: 'command'; command: string[] }
+  /** Is pinged, and gets no messages. */
+  | { kind: 'healthchecks'; url: UrlSource; watch: 'daemon' | 'backup' | 'forget' | 'check' | 'copy' | 'drill' | 'usage'; everyMs: number };
+export type UrlSource = { kind: 'plain'; url: string } | SecretSource;
+
+/** Who is told of what is wrong, and how. */
+export type NotificationConfiguration = {
+  name: string;
+  destination: Destination;
+  on: NotificationEvent[];
+  /** Of what concerns single volumes, only these; undefined: all. */
+  volumes: string[] | undefined;
+  criticality: Criticality[] | undefined;
+  /** When nothing is sent. */
+  quiet: QuietHours | undefined;
+  digest: { cron: string; timeZone: string | undefined };
+  /** How long an attempt may take. */
+  timeoutMs: number;
+};

@@ -88,7 +88,7 @@ export const drills = z.strictObject(
   mapping('`enabled`, and `cron` or `every`'),
 );
 
-const clock = () => {
+export const clock = () => {
   const expected = 'a time of day such as `08:30`';
   return z.string({ error: expected }).check(z.regex(/^(?:[01]\d|2[0-3]):[0-5]\d$/, expected));
 };

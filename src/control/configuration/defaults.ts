@@ -20,5 +20,14 @@ export const defaults = {
   job: { deadline: '12h', attempts: 3 },
   /** What waits with a higher number goes first. */
   priorities: { backup: 6, copy: 5, usage: 7, drill: 3, forget: 4, check: 2 },
+  notification: {
+    on: ['broken', 'at-risk', 'recovered', 'job-failed', 'configuration'],
+    digest: '0 8 * * *',
+    timeout: '15s',
+    contentType: 'application/json',
+    security: 'starttls',
+    watch: 'daemon',
+    every: '5m',
+  },
   daemon: { listen: '127.0.0.1:7468', behindProxy: false, jobs: 2, history: '180d' },
 } as const;

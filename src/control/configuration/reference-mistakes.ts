@@ -3,9 +3,9 @@ import { countRules, spanRules } from '../../engine/maintenance/retention.ts';
 import { defaults } from './defaults.ts';
 import { parseListen } from './listen.ts';
 import { type Mistake, quoted, suggestion } from './mistakes.ts';
+import { notificationMistakes } from './notification-mistakes.ts';
 import { remoteSchemes, repositoryPlace, resolvePath } from './repository-url.ts';
-import { weekdays } from './resolve-daemon.ts';
-import { nameExpectation, namePattern } from './schema-parts.ts';
+import { nameExpectation, namePattern, weekdays } from './schema-parts.ts';
 import type { Path, SourceDocument } from './yaml-document.ts';
 
 type Mapping = Record<string, unknown>;
@@ -30,6 +30,7 @@ export function referenceMistakes(document: SourceDocument, file: string): Mista
     ...repositories(document, mapping(root.repositories)),
     ...schedules(document, root),
     ...running(document, root),
+    ...notificationMistakes(document, root),
     ...retention(document, root),
     ...sources(document, mapping(root.volumes)),
     ...repositoriesInVolumes(document, root, dirname(file)),
@@ -40,7 +41,7 @@ const at = (document: SourceDocument, path: Path, text: string): Mistake => ({ o
 const atKey = (document: SourceDocument, path: Path, text: string): Mistake => ({ offset: document.offsetOfKey(path), text });
 
 function names(document: SourceDocument, root: Mapping): Mistake[] {
-  return ['volumes', 'repositories', 'schedules'].flatMap((section) =>
+  return ['volumes', 'repositories', 'schedules', 'notifications'].flatMap((section) =>
     Object.keys(mapping(root[section]))
       .filter((name) => !namePattern.test(name))
       .map((name) => atKey(document, [section, name], `in \`${section}\`: expected ${nameExpectation}, found ${quoted(name)}`)),

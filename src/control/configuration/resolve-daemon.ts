@@ -3,6 +3,7 @@ import type { DaemonConfiguration, Effort, MaintenanceConfiguration, QuietHours,
 import { defaults } from './defaults.ts';
 import { resolvePath } from './repository-url.ts';
 import type { ConfigurationFile } from './schema.ts';
+import { weekdays } from './schema-parts.ts';
 
 /** What `holdfast up` reads, with units and defaults. The file must have passed all checks. */
 
@@ -65,9 +66,13 @@ export function resolveDaemon(given: DaemonInFile, directory: string): DaemonCon
   };
 }
 
-export const weekdays = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'] as const;
-
-function resolveQuietHours({ from, to, days, timeZone, backups = true }: NonNullable<DaemonInFile['quietHours']>[number]): QuietHours {
+export function resolveQuietHours({
+  from,
+  to,
+  days,
+  timeZone,
+  backups = true,
+}: NonNullable<DaemonInFile['quietHours']>[number]): QuietHours {
   const minute = (time: string) => Number(time.slice(0, 2)) * 60 + Number(time.slice(3));
   return {
     fromMinute: minute(from),

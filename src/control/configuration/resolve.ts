@@ -17,6 +17,7 @@ import type {
 import { defaults } from './defaults.ts';
 import { repositoryPlace, resolvePath } from './repository-url.ts';
 import { resolveDaemon, resolveEffort, resolveMaintenance, resolveSchedule, resolveWhen } from './resolve-daemon.ts';
+import { resolveNotification } from './resolve-notification.ts';
 import type { ConfigurationFile } from './schema.ts';
 
 type VolumeInFile = NonNullable<ConfigurationFile['volumes'][string]>;
@@ -45,6 +46,7 @@ export function resolveConfiguration(parsed: ConfigurationFile, file: string): C
     objectives: resolveObjectives(parsed.objectives ?? {}),
     drills: resolveDrills(parsed.drills ?? {}),
     maintenance: resolveMaintenance(parsed.maintenance ?? {}),
+    notifications: Object.entries(parsed.notifications ?? {}).map(([name, given]) => resolveNotification(name, given, directory)),
     daemon: resolveDaemon(parsed.daemon ?? {}, directory),
   };
 }

@@ -20,7 +20,11 @@ const secretKey = /^(pass(word|phrase|wd)?|secret|token|credentials?|(secret)?ac
 function unknownKey(document: SourceDocument, path: Path, key: string): Mistake {
   const offset = document.offsetOfKey([...path, key]);
   if (secretKey.test(key.toLowerCase().replace(/[-_]/g, ''))) {
-    const text = `a secret does not belong here (\`${key}\`), for this file is copied and committed: write the password to a file that only you can read, and name that with \`passwordFile\``;
+    const where =
+      path[0] === 'notifications'
+        ? 'put it into the environment or a file, and name that with `passwordFrom` or `tokenFrom`'
+        : 'write the password to a file that only you can read, and name that with `passwordFile`';
+    const text = `a secret does not belong here (\`${key}\`), for this file is copied and committed: ${where}`;
     return { offset, text };
   }
   return { offset, text: `unknown key ${quoted(key)}${suggestion(key, knownKeys(path))}` };
@@ -54,7 +58,7 @@ function label(path: Path): string {
 }
 
 /** Keys whose values may hold a secret, be it by mistake. */
-const confidential = new Set(['url', 'passwordFile', 'passwordCommand', 'options']);
+const confidential = new Set(['url', 'urlFrom', 'tokenFrom', 'passwordFrom', 'body', 'passwordFile', 'passwordCommand', 'options']);
 
 function found(path: Path, value: unknown, issue: z.core.$ZodIssue): string {
   if (value === null || value === undefined) return 'nothing';

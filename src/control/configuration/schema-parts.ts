@@ -50,6 +50,8 @@ export const size = () =>
     { error: sizeExpectation },
   );
 
+export const weekdays = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'] as const;
+
 const cronExpectation = 'a cron expression of five fields: minute hour day-of-month month day-of-week';
 export const cron = () =>
   z.string({ error: cronExpectation }).check(

@@ -2,6 +2,7 @@ import * as z from 'zod/mini';
 import { knownApps } from './configuration.ts';
 import { daemon, drills, maintenance, schedule } from './daemon-schema.ts';
 import { defaults } from './defaults.ts';
+import { notification } from './notifications-schema.ts';
 import { duration, key, mapping, name, named, rate, required, size, span, text, texts, truth } from './schema-parts.ts';
 
 /**
@@ -223,6 +224,9 @@ export const fileSchema = z.strictObject(
     drills: key(drills, { description: 'Rehearsed restores.' }),
     maintenance: key(maintenance, {
       description: 'What `holdfast up` does for the repositories and knows of the volumes, beside backups.',
+    }),
+    notifications: key(named(notification, 'a mapping of names to how somebody is told'), {
+      description: 'Who is told of what is wrong, and how.',
     }),
     daemon: key(daemon, { description: 'How `holdfast up` runs.' }),
     ...exclusion,
