@@ -6,6 +6,7 @@ import type { EvidenceTable, SnapshotEvidence } from '../state/evidence-table.ts
 export type SnapshotLine = {
   id: string;
   time: string;
+  parent?: string;
   project?: string;
   volume?: string;
   run?: string;
@@ -59,6 +60,8 @@ function evidenceOf(line: SnapshotLine, repository: string): SnapshotEvidence | 
     volume,
     run,
     timeMs: Date.parse(time),
+    ...(line.parent === undefined ? {} : { parent: line.parent }),
+    ...(summary === undefined ? {} : { begunMs: Date.parse(summary.backupStart) }),
     class: snapshotClass ?? 'manual',
     consistency: consistency ?? 'crash',
     repaired: tags.includes(repairedTag),

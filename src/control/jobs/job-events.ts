@@ -1,5 +1,5 @@
 import type { ErrorDocument } from '../../model/errors.ts';
-import type { EngineEvent } from '../../model/events.ts';
+import type { CheckFinding, EngineEvent } from '../../model/events.ts';
 import type { JobProgress, JobResult } from './job.ts';
 
 /** What a job's lines add up to. */
@@ -77,8 +77,7 @@ export function account(into: JobAccount, text: string, atMs: number): void {
       return;
     }
     case 'finding':
-      if (line.finding.severity === 'error')
-        result.findings = { ...result.findings, [line.finding.kind]: (result.findings?.[line.finding.kind] ?? 0) + 1 };
+      if (line.finding.severity === 'error') addFinding(result, line.finding);
       return;
     case 'warning':
       result.warnings += line.count;
@@ -91,4 +90,18 @@ export function account(into: JobAccount, text: string, atMs: number): void {
       return;
     default:
   }
+}
+
+/** A check tells of at most so many that are affected; beyond, all count as such. */
+const mostAffected = 10_000;
+
+function addFinding(result: JobResult, { kind, affects }: CheckFinding): void {
+  const isFirst = result.findings === undefined;
+  result.findings = { ...result.findings, [kind]: (result.findings?.[kind] ?? 0) + 1 };
+  const before = isFirst ? [] : result.affected;
+  // One that does not say what it affects may affect anything.
+  const affected =
+    before === undefined || affects.length === 0 ? undefined : [...new Set([...before, ...affects.map(({ snapshot }) => snapshot)])];
+  if (affected !== undefined && affected.length <= mostAffected) result.affected = affected;
+  else delete result.affected;
 }

@@ -79,6 +79,8 @@ export type JobResult = {
   drilled?: { volume: string; snapshot: string; bytes: number; files: number; durationMs: number; verified: boolean }[];
   /** Kinds of damage and how often, of a check. */
   findings?: Record<string, number>;
+  /** Ids of snapshots that the damage affects; undefined where a check does not know of all. */
+  affected?: readonly string[];
   warnings: number;
 };
 

@@ -10,6 +10,10 @@ export type SnapshotEvidence = {
   volume: string;
   run: string;
   timeMs: number;
+  /** The snapshot before, as far as the backup knew one. */
+  parent?: string;
+  /** When its backup began; undefined without a summary, where sizes and counts are not known. */
+  begunMs?: number;
   class: SnapshotClass;
   consistency: Consistency;
   /** Whether a repair has written it anew without what was lost. */
@@ -32,7 +36,7 @@ export type EvidenceTable = {
   replace(repository: string, found: readonly SnapshotEvidence[]): { added: number; removed: number };
   /** Adds those that a job has just made. */
   add(made: readonly SnapshotEvidence[]): void;
-  /** Of one volume, or all; oldest first. */
+  /** Of one volume, or all; oldest first. Not to be changed: it is the same list until something changes. */
   list(volume?: string): SnapshotEvidence[];
   /** Newest first, from a page on. */
   page(
@@ -57,10 +61,22 @@ export function createEvidenceTable({ database, transaction }: State): EvidenceT
     WHERE (?1 IS NULL OR volume = ?1) AND (?2 IS NULL OR repository = ?2) AND (?3 IS NULL OR document ->> '$.run' = ?3) AND (time_ms, id) < (?4, ?5)
     ORDER BY time_ms DESC, id DESC LIMIT ?6`);
   const counts = database.prepare('SELECT repository, volume, count(*) AS snapshots FROM snapshots GROUP BY volume, repository');
+  /** Read once: they are looked at again and again. */
+  const lists = new Map<string | undefined, SnapshotEvidence[]>();
+  const list = (volume?: string) => {
+    let known = lists.get(volume);
+    if (known === undefined) {
+      known = (volume === undefined ? all.all() : ofVolume.all(volume)).map(evidenceOf);
+      // All of them together are rarely asked for.
+      if (volume !== undefined && known.length > 0) lists.set(volume, known);
+    }
+    return known;
+  };
   const ids = (repository: string) => new Set((idsOf.all(repository) as { id: string }[]).map(({ id }) => id));
   const add = (made: readonly SnapshotEvidence[]) =>
     transaction(() => {
       for (const one of made) insert.run(one.repository, one.id, one.project, one.volume, one.timeMs, JSON.stringify(one));
+      for (const { volume } of made) lists.delete(volume);
     });
   return {
     replace: (repository, found) =>
@@ -69,10 +85,11 @@ export function createEvidenceTable({ database, transaction }: State): EvidenceT
         const fresh = found.filter(({ id }) => !gone.delete(id));
         add(fresh);
         for (const id of gone) remove.run(repository, id);
+        if (gone.size > 0) lists.clear();
         return { added: fresh.length, removed: gone.size };
       }),
     add,
-    list: (volume) => (volume === undefined ? all.all() : ofVolume.all(volume)).map(evidenceOf),
+    list,
     page: ({ volume, repository, run }, { limit, beforeMs, beforeId }) =>
       page
         .all(volume ?? null, repository ?? null, run ?? null, beforeMs ?? Number.MAX_SAFE_INTEGER, beforeId ?? '~', limit)

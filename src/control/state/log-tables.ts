@@ -13,6 +13,7 @@ export type UsageTable = {
   add(measured: readonly UsageMeasurement[]): void;
   /** Oldest first. */
   list(volume: string, sinceMs: number): UsageMeasurement[];
+  newest(volume: string): UsageMeasurement | undefined;
   /** Of measurements before, keeps the last of each day, so that years of history stay small. */
   thin(beforeMs: number): void;
 };
@@ -22,21 +23,26 @@ export function createUsageTable({ database, transaction }: State): UsageTable {
   const select = database.prepare('SELECT * FROM usage WHERE volume = ? AND at_ms >= ? ORDER BY at_ms');
   const thin = database.prepare(`DELETE FROM usage WHERE at_ms < ?1 AND (volume, at_ms) NOT IN
     (SELECT volume, max(at_ms) FROM usage WHERE at_ms < ?1 GROUP BY volume, at_ms / 86400000)`);
+  const last = database.prepare('SELECT * FROM usage WHERE volume = ? ORDER BY at_ms DESC LIMIT 1');
   type Row = { volume: string; at_ms: number; bytes: number; files: number | null; capacity_bytes: number | null };
+  const measurementOf = ({ volume, at_ms: atMs, bytes, files, capacity_bytes: capacityBytes }: Row): UsageMeasurement => ({
+    volume,
+    atMs,
+    bytes,
+    files: files ?? undefined,
+    capacityBytes: capacityBytes ?? undefined,
+  });
   return {
     add: (measured) =>
       transaction(() => {
         for (const { volume, atMs, bytes, files, capacityBytes } of measured)
           insert.run(volume, atMs, bytes, files ?? null, capacityBytes ?? null);
       }),
-    list: (volume, sinceMs) =>
-      (select.all(volume, sinceMs) as Row[]).map(({ at_ms: atMs, bytes, files, capacity_bytes: capacityBytes }) => ({
-        volume,
-        atMs,
-        bytes,
-        files: files ?? undefined,
-        capacityBytes: capacityBytes ?? undefined,
-      })),
+    list: (volume, sinceMs) => (select.all(volume, sinceMs) as Row[]).map(measurementOf),
+    newest(volume) {
+      const row = last.get(volume) as Row | undefined;
+      return row && measurementOf(row);
+    },
     thin: (beforeMs) => void thin.run(beforeMs),
   };
 }

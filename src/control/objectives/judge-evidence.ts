@@ -1,0 +1,90 @@
+import type { BrakeSettings, SnapshotFacts, Suspicion } from '../../engine/maintenance/snapshot-evidence.ts';
+import { judgeHistory } from '../../engine/maintenance/snapshot-evidence.ts';
+import type { VolumeConfiguration } from '../configuration/configuration.ts';
+import type { SnapshotEvidence } from '../state/evidence-table.ts';
+import type { Anomaly, AnomalyKind } from './assessment.ts';
+import type { Damage } from './damage.ts';
+
+/** A snapshot, and why it does not count; undefined when it is good. */
+export type Judged = { snapshot: SnapshotEvidence; suspicion: Suspicion | undefined; fault: string | undefined };
+
+type Known = { settings: BrakeSettings; suspicions: ReadonlyMap<string, Suspicion> };
+/** What lists were judged to be: a list that has not changed is judged once. */
+const judgedLists = new WeakMap<readonly SnapshotEvidence[], Known>();
+
+/**
+ * Which snapshots of a volume are good: complete, consistent as promised, nothing out of the ordinary (as retention's brake judges), and not
+ * found damaged. `crash` is good where the configuration asks for nothing better; where `cut` names `pause`, `stop` or `dump`, it is not.
+ * @param oldestFirst of all repositories; not to be changed afterwards.
+ */
+export function judgeEvidence(
+  oldestFirst: readonly SnapshotEvidence[],
+  volume: Pick<VolumeConfiguration, 'cut' | 'source' | 'retention'>,
+  damage: ReadonlyMap<string, Damage>,
+  nowMs: number,
+): Judged[] {
+  const suspicions = suspicionsOf(oldestFirst, volume.retention.brake, nowMs);
+  const promisesMore = volume.cut !== 'auto' && volume.cut !== 'live' && volume.source.kind !== 'directory';
+  return oldestFirst.map((snapshot) => {
+    const suspicion = suspicions.get(keyOf(snapshot));
+    return { snapshot, suspicion, fault: faultOf(snapshot, suspicion) };
+  });
+
+  function faultOf(snapshot: SnapshotEvidence, suspicion: Suspicion | undefined): string | undefined {
+    if (suspicion !== undefined) return suspicion.message;
+    if (snapshot.consistency === 'torn') return 'torn: files changed while they were read';
+    if (promisesMore && snapshot.consistency === 'crash') return `taken while everything ran, though \`cut: ${volume.cut}\` promises more`;
+    if (snapshot.repaired) return 'repaired: parts of it may be lost';
+    if (damage.get(snapshot.repository)?.affects(snapshot)) return `damaged in repository ${snapshot.repository}`;
+    return undefined;
+  }
+}
+
+const keyOf = ({ repository, id }: Pick<SnapshotEvidence, 'repository' | 'id'>): string => `${repository} ${id}`;
+
+function suspicionsOf(list: readonly SnapshotEvidence[], settings: BrakeSettings, nowMs: number): ReadonlyMap<string, Suspicion> {
+  const known = judgedLists.get(list);
+  if (known?.settings === settings) return known.suspicions;
+  const suspicions = new Map<string, Suspicion>();
+  // As retention does: repository by repository.
+  for (const [repository, ofRepository] of Map.groupBy(list, (snapshot) => snapshot.repository))
+    for (const [{ id }, suspicion] of judgeHistory(ofRepository.map(factsOf), settings, nowMs))
+      suspicions.set(keyOf({ repository, id }), suspicion);
+  // What is of the future today is not tomorrow.
+  if (list.every(({ timeMs }) => timeMs <= nowMs)) judgedLists.set(list, { settings, suspicions });
+  return suspicions;
+}
+
+function factsOf(snapshot: SnapshotEvidence): SnapshotFacts {
+  const { id, timeMs, parent, begunMs, files, bytes } = snapshot;
+  const isKnown = begunMs !== undefined || files > 0 || bytes > 0;
+  return {
+    ...snapshot,
+    id,
+    time: new Date(timeMs).toISOString(),
+    parent,
+    begunMs,
+    files: isKnown ? files : undefined,
+    bytes: isKnown ? bytes : undefined,
+    torn: snapshot.consistency === 'torn',
+  };
+}
+
+const anomalyOfKind = {
+  empty: 'emptied',
+  shrunken: 'shrunken',
+  unreadable: 'unreadable',
+  churn: 'churn',
+  entropy: 'entropy',
+  grown: 'grown',
+  torn: undefined,
+  future: undefined,
+  backdated: undefined,
+} as const satisfies Record<Suspicion['kind'], AnomalyKind | undefined>;
+
+/** What is out of the ordinary about a snapshot; undefined of what looks good, or wrong in another way. */
+export function anomalyOf({ snapshot, suspicion }: Judged): Anomaly | undefined {
+  const kind = suspicion && (suspicion.of === 'files' ? 'files-lost' : anomalyOfKind[suspicion.kind]);
+  if (suspicion === undefined || kind === undefined) return undefined;
+  return { kind, volume: snapshot.volume, snapshot: snapshot.id, timeMs: snapshot.timeMs, message: suspicion.message };
+}
