@@ -98,7 +98,7 @@ export type LockKind = 'none' | 'shared' | 'exclusive';
 
 type Opening = Pick<RepositoryPlace, 'freshCache'> & {
   /** Tries to make room when the storage is too full for a lock, which is then tried once more. */
-  makeRoom?: (repository: Repository) => Promise<void>;
+  makeRoom?: (session: Session) => Promise<void>;
   /** What to do where no lock can be written; by default, of commands with the option, `--no-lock`. */
   lockRemedy?: string;
 };
@@ -202,7 +202,7 @@ async function withLock<Result>(
   const held = await take()
     .catch(async (error: unknown) => {
       if (makeRoom === undefined || !(error instanceof HoldfastError) || error.code !== 'storage-full') throw error;
-      await makeRoom(session.repository);
+      await makeRoom(session);
       return take();
     })
     .catch((error: unknown) => {

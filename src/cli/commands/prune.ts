@@ -12,7 +12,6 @@ import { makeRoomForLock } from '../../engine/maintenance/recover-space.ts';
 import { exitCodes, HoldfastError } from '../../model/errors.ts';
 import { shortId } from '../../model/ids.ts';
 import { formatDuration, formatSize, parseSize } from '../../model/quantities.ts';
-import type { Repository } from '../../repository/repository.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { configureLanes, type LaneOptions, parseLanes } from '../lane-options.ts';
 import type { Output } from '../output/output.ts';
@@ -114,17 +113,21 @@ async function pruneWith(context: CommandContext<Options>, limits: PruneLimits, 
     showResult(output, result);
     await renewLocks(address, output, signal);
   };
-  await withRepository(context, configuration, lock, work, dryRun ? {} : waysToLock(recoverNoSpace));
+  await withRepository(context, configuration, lock, work, dryRun ? {} : waysToLock(context, lanes));
 }
 
 /** What is done, and else said, when the storage is too full for a lock. */
-const waysToLock = (recoverNoSpace: string | undefined) =>
-  recoverNoSpace === undefined
-    ? { lockRemedy: 'or, on a full disk, give --recover-no-space DIRECTORY, a folder on another disk' }
-    : {
-        makeRoom: (repository: Repository) => makeRoomForLock(repository, systemClock),
-        lockRemedy: 'see docs/operations.md, "A full disk"',
-      };
+function waysToLock({ options, output }: CommandContext<Options>, lanes: number) {
+  if (options.recoverNoSpace === undefined) {
+    return { lockRemedy: 'or, on a full disk, give --recover-no-space DIRECTORY, a folder on another disk' };
+  }
+  return {
+    // The lanes that are warm are those of the prune itself.
+    makeRoom: (session: Session) =>
+      withWarmLanes('prune', lanes, (warm) => makeRoomForLock({ ...session, warmLanes: warm, report: output.report, clock: systemClock })),
+    lockRemedy: 'see docs/operations.md, "A full disk"',
+  };
+}
 
 function showPlan(output: Output, plan: PrunePlanSummary, packs: Iterable<PlannedPack>, dryRun: boolean): void {
   output.document({ event: 'prune-plan', dryRun, plan });

@@ -9,12 +9,11 @@ import type { StoredSnapshot } from '../../model/snapshot.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { listSnapshots } from '../../repository/snapshots.ts';
 import type { Storage, StorageAddress } from '../../storage/storage.ts';
-import { type LanePool, type WarmLanes, warmLanes } from '../lanes/pool.ts';
-import { progressWords } from './check-messages.ts';
+import { type WarmLanes, warmLanes } from '../lanes/pool.ts';
 import { findUsedBlobs } from './find-used.ts';
 import { refuseNewcomers, refuseVanished } from './listing-guards.ts';
 import { PruneIndex } from './prune-index.ts';
-import type { PruneLaneSettings, PruneNotice } from './prune-messages.ts';
+import { type PruneLanes, startPruneLanes } from './prune-lanes.ts';
 import {
   type PlannedPack,
   type PruneLimits,
@@ -68,7 +67,6 @@ export type PruneResult = {
   durationMs: number;
 };
 
-const progressEveryMs = 200;
 /** No file takes so long to write: what is older and unfinished was left behind. */
 const leftoverMs = 24 * 60 * 60 * 1000;
 
@@ -95,7 +93,7 @@ export async function prune(options: PruneOptions): Promise<PruneResult> {
     const snapshots = await listSnapshots(repository, undefined, refuseVanished);
     const index = await PruneIndex.load(repository);
     checkStopped();
-    const work = startLanes(options, warm, index);
+    const work = startPruneLanes({ ...options, compressData: limits.repackUncompressed }, warm, index);
     try {
       await findUsedBlobs({ repository, index, snapshots, lanes: work.pool.lanes, used: work.used, checkStopped });
       checkStopped();
@@ -130,60 +128,12 @@ async function listPacks(storage: Storage, index: PruneIndex): Promise<StoredPac
   return { sizes, unreferenced };
 }
 
-type Work = {
-  pool: LanePool;
-  /** A bit an entry of the index: blobs that are needed. */
-  used: Int32Array;
-  /** Takes packs that lanes have stored. */
-  onStored: (pack: PruneNotice['pack']) => void;
-  /** From now on, progress is of so many bytes. */
-  expect(totalBytes: number): void;
-  end(): void;
-};
-
-function startLanes({ repository, address, limits, signal, report }: PruneOptions, warm: WarmLanes, { blobs }: PruneIndex): Work {
-  const { config, masterKey } = repository;
-  const settings: PruneLaneSettings = {
-    visited: new SharedArrayBuffer(Math.ceil(blobs.size / 32) * 4),
-    progress: new SharedArrayBuffer(Object.keys(progressWords).length * 8),
-    stop: new SharedArrayBuffer(4),
-    compressData: limits.repackUncompressed,
-  };
-  const pool = warm.start({ job: 'prune', address, config, masterKey, index: blobs.memory, settings }, (notice) =>
-    work.onStored((notice as PruneNotice).pack),
-  );
-  const stop = () => Atomics.store(new Int32Array(settings.stop), 0, 1);
-  signal.addEventListener('abort', stop);
-  if (signal.aborted) stop();
-  const progress = new BigInt64Array(settings.progress);
-  const count = (word: number) => Number(Atomics.load(progress, word));
-  let totalBytes: number | undefined;
-  const timer = setInterval(() => {
-    const [treeBytes, packBytes] = [count(progressWords.treeBytes), count(progressWords.packBytes)];
-    const amount = totalBytes === undefined ? { bytesDone: treeBytes } : { bytesDone: packBytes, bytesTotal: totalBytes };
-    report({ event: 'progress', volume: '', filesDone: count(progressWords.done), ...amount });
-  }, progressEveryMs);
-  const work: Work = {
-    pool,
-    used: new Int32Array(settings.visited),
-    onStored: () => undefined,
-    expect(bytes) {
-      totalBytes = bytes;
-    },
-    end() {
-      clearInterval(timer);
-      signal.removeEventListener('abort', stop);
-    },
-  };
-  return work;
-}
-
 type Execution = PruneOptions & {
   snapshots: readonly StoredSnapshot[];
   index: PruneIndex;
   plan: PrunePlan;
   stored: StoredPacks;
-  work: Work;
+  work: PruneLanes;
   checkStopped: () => void;
 };
 type Done = Omit<PruneResult, 'plan' | 'durationMs'>;

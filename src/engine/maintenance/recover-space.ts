@@ -2,31 +2,69 @@
 import { rm } from 'node:fs/promises';
 import type { Clock } from '../../model/clock.ts';
 import { HoldfastError } from '../../model/errors.ts';
+import type { StoredSnapshot } from '../../model/snapshot.ts';
 import { refuseOthers } from '../../repository/locks.ts';
-import type { Repository } from '../../repository/repository.ts';
+import { listSnapshots } from '../../repository/snapshots.ts';
 import type { Storage } from '../../storage/storage.ts';
+import type { WarmLanes } from '../lanes/pool.ts';
+import { findUsedBlobs } from './find-used.ts';
 import { keepAside } from './keep-aside.ts';
-import { refuseNewcomers } from './listing-guards.ts';
+import { refuseNewcomers, refuseVanished } from './listing-guards.ts';
 import { PruneIndex } from './prune-index.ts';
+import { type PruneLanesOptions, startPruneLanes } from './prune-lanes.ts';
 import { removeFiles } from './remove-files.ts';
 
+export type RoomOptions = Omit<PruneLanesOptions, 'compressData'> & {
+  /** Started for job `prune`. The caller closes them. */
+  warmLanes: WarmLanes;
+  clock: Clock;
+};
+
 /**
- * Removes packs that no index names, as a backup leaves them that filled the disk, before there is a lock. It is safe for the order in which
- * it looks: a pack that was there when nobody was at work, and that the index does not name after that, will never be named. Only where
- * listings are of this host: others may lack an index file for a while.
- * @throws `storage-full` when there is nothing of the kind; `locked` when somebody is at work; `damaged`, `storage`.
+ * Removes packs that no index names, as a backup leaves them that filled the disk, before there is a lock. It is safe for two reasons: the index
+ * names all that snapshots need, else nothing goes (a prune that was killed between the old index and the new one leaves packs that nobody
+ * names and everybody needs); and a pack that was there when nobody was at work, and that the index does not name after that, will
+ * never be named. Only where listings are of this host: others may lack an index file for a while.
+ * @throws `storage-full` when there is nothing of the kind; `locked` when somebody is at work; `damaged` when something is missing that snapshots
+ * need; `storage`.
  */
-export async function makeRoomForLock(repository: Repository, clock: Clock): Promise<void> {
+export async function makeRoomForLock(options: RoomOptions): Promise<void> {
+  const { repository, clock } = options;
   const { storage } = repository;
   if (storage.hostFile === undefined) throw noRoomFor(storage);
   const packs: string[] = [];
   for await (const { name } of storage.list('data')) packs.push(name);
   await refuseOthers(repository, clock);
+  const snapshots = await listSnapshots(repository, undefined, refuseVanished);
   const index = await PruneIndex.load(repository);
   const unnamed = packs.filter((pack) => index.packNumber(pack) === undefined);
   if (unnamed.length === 0) throw noRoomFor(storage);
+  await refuseIncompleteIndex(options, index, snapshots);
   await refuseNewcomers(storage, 'index', new Set(index.files.map(({ name }) => name)));
-  await removeFiles(storage, 'data', unnamed, () => undefined);
+  await refuseNewcomers(storage, 'snapshots', new Set(snapshots.map(({ id }) => id)));
+  // The walk may have taken long.
+  await refuseOthers(repository, clock);
+  await removeFiles(storage, 'data', unnamed, () => options.signal.throwIfAborted());
+}
+
+/** @throws `damaged` when the index lacks something that snapshots need; `storage`. */
+async function refuseIncompleteIndex(options: RoomOptions, index: PruneIndex, snapshots: readonly StoredSnapshot[]): Promise<void> {
+  const { repository, signal, warmLanes } = options;
+  const work = startPruneLanes({ ...options, compressData: false }, warmLanes, index);
+  const checkStopped = () => signal.throwIfAborted();
+  try {
+    await findUsedBlobs({ repository, index, snapshots, lanes: work.pool.lanes, used: work.used, checkStopped });
+  } catch (error) {
+    if (!(error instanceof HoldfastError) || error.code !== 'damaged') throw error;
+    const { message, file } = error;
+    throw new HoldfastError('damaged', message, {
+      remedy: 'make room by other means, then run `holdfast repair index`, which finds everything in the packs, and `holdfast check`',
+      ...(file === undefined ? {} : { file }),
+      cause: error,
+    });
+  } finally {
+    work.end();
+  }
 }
 
 const noRoomFor = ({ location }: Storage): HoldfastError =>
@@ -56,6 +94,7 @@ export async function replaceIndexInFullStorage(replacement: Replacement): Promi
     checkStopped();
     copies.push(await keepAside(storage, { kind: 'index', name }, folder, `index-${name}`));
   }
+  checkStopped();
   const goOn = () => undefined;
   try {
     await removeOld(goOn);
