@@ -38,9 +38,9 @@ export type EvidenceTable = {
   add(made: readonly SnapshotEvidence[]): void;
   /** Of one volume, or all; oldest first. Not to be changed: it is the same list until something changes. */
   list(volume?: string): SnapshotEvidence[];
-  /** Newest first, from a page on. */
+  /** Newest first, from a page on. `id`: or its beginning. */
   page(
-    filter: { volume?: string; repository?: string; run?: string },
+    filter: { volume?: string; repository?: string; run?: string; id?: string },
     page: { limit: number; beforeMs?: number; beforeId?: string },
   ): SnapshotEvidence[];
   ids(repository: string): Set<string>;
@@ -59,6 +59,7 @@ export function createEvidenceTable({ database, transaction }: State): EvidenceT
   const ofVolume = database.prepare('SELECT document FROM snapshots WHERE volume = ? ORDER BY time_ms, id');
   const page = database.prepare(`SELECT document FROM snapshots
     WHERE (?1 IS NULL OR volume = ?1) AND (?2 IS NULL OR repository = ?2) AND (?3 IS NULL OR document ->> '$.run' = ?3) AND (time_ms, id) < (?4, ?5)
+      AND (?7 IS NULL OR substr(id, 1, length(?7)) = ?7)
     ORDER BY time_ms DESC, id DESC LIMIT ?6`);
   const counts = database.prepare('SELECT repository, volume, count(*) AS snapshots FROM snapshots GROUP BY volume, repository');
   /** Read once: they are looked at again and again. */
@@ -90,9 +91,9 @@ export function createEvidenceTable({ database, transaction }: State): EvidenceT
       }),
     add,
     list,
-    page: ({ volume, repository, run }, { limit, beforeMs, beforeId }) =>
+    page: ({ volume, repository, run, id }, { limit, beforeMs, beforeId }) =>
       page
-        .all(volume ?? null, repository ?? null, run ?? null, beforeMs ?? Number.MAX_SAFE_INTEGER, beforeId ?? '~', limit)
+        .all(volume ?? null, repository ?? null, run ?? null, beforeMs ?? Number.MAX_SAFE_INTEGER, beforeId ?? '~', limit, id ?? null)
         .map(evidenceOf),
     ids,
     counts: () => counts.all() as { repository: string; volume: string; snapshots: number }[],
