@@ -7,7 +7,7 @@ import { openBlob } from '../../repository/blob-reader.ts';
 import type { LaneContext } from '../lanes/protocol.ts';
 import { firstDifference } from './compare-header.ts';
 import { type Damage, type DamageKind, kindOfFailure } from './damage.ts';
-import { createPackBuffers, pieceBytesOf } from './pack-buffers.ts';
+import { createPackBuffers } from './pack-buffers.ts';
 import { type Piece, type PlacedBlob, planPieces } from './pack-pieces.ts';
 
 export type PackToRead = { pack: string; sizeBytes: number; entries: Uint32Array };
@@ -20,7 +20,7 @@ export type PackChecker = (pack: PackToRead) => Promise<Damage[]>;
 export function createPackChecker(context: LaneContext, work: Buffer, onRead: (bytes: number) => void): PackChecker {
   const { index, repository } = context;
   const { storage, seal } = repository;
-  const { own, pieceBytes, bufferFor } = createPackBuffers(pieceBytesOf(storage));
+  const { own, pieceBytes, ahead, bufferFor } = createPackBuffers(storage);
   const readRange = (pack: string, offset: number, length: number, into?: Buffer) =>
     storage.read({ kind: 'data', name: pack }, { offset, length, into });
 
@@ -56,21 +56,25 @@ export function createPackChecker(context: LaneContext, work: Buffer, onRead: (b
     damages: Damage[],
   ): Promise<Buffer> {
     const plan = planPieces(blobs, sizeBytes, pieceBytes);
-    const start = (i: number) => {
-      const piece = plan.pieces[i] as Piece;
-      const reading = readRange(pack, piece.offset, piece.length, bufferFor(piece, (i % 2) as 0 | 1));
+    const underWay: Promise<Buffer>[] = [];
+    let started = 0;
+    const start = () => {
+      const piece = plan.pieces[started] as Piece;
+      const reading = readRange(pack, piece.offset, piece.length, bufferFor(piece, started++));
       // Its failure is reported when it is awaited; it must not count as unhandled until then.
       reading.catch(() => undefined);
-      return reading;
+      underWay.push(reading);
     };
-    let next: Promise<Buffer> | undefined;
+    /** The buffer for large blobs exists once: only what fits the small ones is fetched ahead. */
+    const mayStart = (i: number) => {
+      const next = plan.pieces[started];
+      return next !== undefined && (started === i || (started <= i + ahead && next.length <= pieceBytes));
+    };
     let last: Buffer = Buffer.alloc(0);
     try {
       for (const [i, piece] of plan.pieces.entries()) {
-        const bytes = await (next ?? start(i));
-        // The buffer for large blobs exists once: only what fits the small ones is fetched ahead.
-        const following = plan.pieces[i + 1];
-        next = following !== undefined && following.length <= pieceBytes ? start(i + 1) : undefined;
+        while (mayStart(i)) start();
+        const bytes = await (underWay.shift() as Promise<Buffer>);
         onRead(bytes.length);
         hash.update(bytes);
         for (const blob of piece.blobs) {
@@ -80,7 +84,7 @@ export function createPackChecker(context: LaneContext, work: Buffer, onRead: (b
         last = bytes;
       }
     } finally {
-      await next?.catch(() => undefined);
+      await Promise.allSettled(underWay);
     }
     for (const blob of plan.strays) await checkStray(pack, blob, sizeBytes, damages);
     return Buffer.from(last.subarray(Math.max(0, last.length - pieceBytes)));

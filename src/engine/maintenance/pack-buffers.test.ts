@@ -14,7 +14,7 @@ function halfNoise(length: number): Buffer {
 }
 
 test('a large blob can be inflated over itself, where its piece is read to', () => {
-  const { own, bufferFor } = createPackBuffers(pieceBytes);
+  const { own, bufferFor } = createPackBuffers({});
   for (const length of [1_500_000, 3_000_000, 8 * 1024 * 1024]) {
     const plain = halfNoise(length);
     const compressed = Buffer.alloc(compressBound(length));
@@ -30,11 +30,15 @@ test('a large blob can be inflated over itself, where its piece is read to', () 
   }
 });
 
-test('small pieces have two places in turn; what is larger than any blob has memory of its own', () => {
-  const { own, bufferFor } = createPackBuffers(pieceBytes);
-  const piece = { offset: 0, length: 100, blobs: [] };
-  assert.notEqual(bufferFor(piece, 0), bufferFor(piece, 1));
-  assert.equal(bufferFor(piece, 0), bufferFor(piece, 0));
+test('small pieces have places in turn, more over a network; what is larger than any blob has memory of its own', () => {
+  for (const remote of [false, true]) {
+    const { ahead, bufferFor } = createPackBuffers({ remote });
+    const places = Array.from({ length: ahead + 2 }, (_, i) => bufferFor({ offset: 0, length: 100, blobs: [] }, i));
+    assert.equal(new Set(places).size, ahead + 1);
+    assert.equal(places.at(-1), places[0]);
+    assert.equal(ahead > 1, remote);
+  }
+  const { own, bufferFor } = createPackBuffers({});
   const length = 100 * 1024 * 1024;
   const huge = bufferFor({ offset: 0, length, blobs: [{ entry: 0, offset: 0, length, plainLength: 0 }] }, 0);
   assert.equal(huge.length, length);

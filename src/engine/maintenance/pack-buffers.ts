@@ -6,7 +6,9 @@ import type { Piece } from './pack-pieces.ts';
  * How much of a pack is read at once: small enough to stay in a processor's cache from reading through hashing to opening, and larger where
  * every read costs a round trip.
  */
-export const pieceBytesOf = ({ remote = false }: Storage): number => (remote ? 2 * 1024 * 1024 : 512 * 1024);
+const pieceBytesOf = ({ remote = false }: Pick<Storage, 'remote'>): number => (remote ? 2 * 1024 * 1024 : 512 * 1024);
+/** Over a network the next piece must be asked for before this one is here. */
+const piecesAhead = ({ remote = false }: Pick<Storage, 'remote'>): number => (remote ? 2 : 1);
 /** Blobs are this large at most, unless another tool made them. */
 const workBytes = 8 * 1024 * 1024 + 512 * 1024;
 
@@ -22,21 +24,26 @@ export const createWork = (): Buffer => Buffer.allocUnsafeSlow(workBytes);
 export type PackBuffers = {
   /** What the blob of a large piece is inflated into; it may lie there already. */
   own: Buffer;
+  /** Of small pieces; larger ones hold one blob each. */
   pieceBytes: number;
-  /** Where to read a piece to. Small pieces have two places in turn, so that one can be read while the other is worked on. */
-  bufferFor(piece: Piece, slot: 0 | 1): Buffer;
+  /** How many pieces there is room for beside the one that is worked on. */
+  ahead: number;
+  /** Where to read the `i`th piece of a pack to. Small pieces have some places in turn, so that the next can be read while one is worked on. */
+  bufferFor(piece: Piece, i: number): Buffer;
 };
 
-/** @param pieceBytes of small pieces; larger ones hold one blob each. */
-export function createPackBuffers(pieceBytes: number): PackBuffers {
-  const small = [Buffer.allocUnsafeSlow(pieceBytes), Buffer.allocUnsafeSlow(pieceBytes)] as const;
+export function createPackBuffers(storage: Pick<Storage, 'remote'>): PackBuffers {
+  const pieceBytes = pieceBytesOf(storage);
+  const ahead = piecesAhead(storage);
+  const small = Array.from({ length: ahead + 1 }, () => Buffer.allocUnsafeSlow(pieceBytes));
   const own = createWork();
   return {
     own,
     pieceBytes,
+    ahead,
     /** A larger piece is one blob: it goes to the end of what it will be inflated into. */
-    bufferFor({ length, blobs }, slot) {
-      if (length <= pieceBytes) return small[slot];
+    bufferFor({ length, blobs }, i) {
+      if (length <= pieceBytes) return small[i % small.length] as Buffer;
       const plainLength = blobs[0]?.plainLength ?? 0;
       const end = plainLength === 0 ? length : Math.max(length, plainLength + inPlaceMarginBytes(plainLength));
       return end <= own.length ? own.subarray(end - length, end) : Buffer.allocUnsafeSlow(length);

@@ -3,12 +3,17 @@ import { sealOverheadBytes } from '../../format/seal.ts';
 import { HoldfastError, isOfContent, isOfMedium } from '../../model/errors.ts';
 import type { BlobId } from '../../model/ids.ts';
 import { openBlob, readAnyCopy } from '../../repository/blob-reader.ts';
+import type { Storage } from '../../storage/storage.ts';
 import type { LaneContext } from '../lanes/protocol.ts';
 
 /** Reading on is cheaper than another request, up to here. */
 const maxGapBytes = 512 * 1024;
-/** Bounds the memory of a lane: it holds the range that it works on and the one that it fetches ahead. */
+/** Bounds the memory of a lane: it holds the range that it works on and those that it fetches ahead. */
 const maxRangeBytes = 2 * 1024 * 1024;
+/** Of ranges that are fetched ahead; one is always. */
+const maxAheadBytes = 2 * maxRangeBytes;
+/** How many ranges are fetched ahead: over a network the next must be asked for before this one is here. */
+const rangesAhead = ({ remote = false }: Storage): number => (remote ? 2 : 1);
 /** Blobs are this large at most, unless another tool made them. */
 const scratchBytes = 8 * 1024 * 1024;
 
@@ -38,8 +43,9 @@ export function createBlobFetcher({ repository: { storage, seal }, index }: Lane
     return places.sort((a, b) => (a.pack === b.pack ? a.offset - b.offset : a.pack < b.pack ? -1 : 1));
   }
 
-  /** The range that is worked on and the one that is fetched ahead: fresh memory for each would cost more than reading it. */
-  const lent: (Buffer | undefined)[] = [undefined, undefined];
+  const ahead = rangesAhead(storage);
+  /** For the range that is worked on and those that are fetched ahead: fresh memory for each would cost more than reading it. */
+  const lent = new Array<Buffer | undefined>(ahead + 1);
 
   function bufferFor(length: number, turn: number): { into?: Buffer } {
     if (length > maxRangeBytes) return {};
@@ -48,13 +54,39 @@ export function createBlobFetcher({ repository: { storage, seal }, index }: Lane
     return { into };
   }
 
-  const read = ({ pack, offset, end }: PackRange, turn: number): Promise<Buffer | HoldfastError> =>
-    storage
-      .read({ kind: 'data', name: pack }, { offset, length: end - offset, ...bufferFor(end - offset, turn) })
+  const read = (range: PackRange, turn: number): Promise<Buffer | HoldfastError> => {
+    const length = lengthOf(range);
+    return storage
+      .read({ kind: 'data', name: range.pack }, { offset: range.offset, length, ...bufferFor(length, turn) })
       .catch((error: unknown) => {
         if (error instanceof HoldfastError) return error;
         throw error;
       });
+  };
+
+  /** Reads ranges in their order, the next ones while one is worked on. When it ends, nothing is read any more. */
+  async function* readInOrder(ranges: readonly PackRange[]): AsyncGenerator<{ range: PackRange; bytes: Buffer | HoldfastError }> {
+    const underWay: Promise<Buffer | HoldfastError>[] = [];
+    let started = 0;
+    let aheadBytes = 0;
+    try {
+      for (const [i, range] of ranges.entries()) {
+        while (started < ranges.length && started <= i + ahead && (started <= i + 1 || aheadBytes < maxAheadBytes)) {
+          const next = ranges[started] as PackRange;
+          if (started > i) aheadBytes += lengthOf(next);
+          const reading = read(next, started++);
+          // Whoever awaits it is told.
+          reading.catch(() => undefined);
+          underWay.push(reading);
+        }
+        yield { range, bytes: await (underWay.shift() as Promise<Buffer | HoldfastError>) };
+        const following = ranges[i + 1];
+        if (following !== undefined) aheadBytes -= lengthOf(following);
+      }
+    } finally {
+      await Promise.allSettled(underWay);
+    }
+  }
 
   /** Whoever waited between opening a blob and using it would find another fetcher's in the scratch. */
   function openNow(place: Place, bytes: Buffer | HoldfastError, from: number): Buffer | undefined {
@@ -69,12 +101,7 @@ export function createBlobFetcher({ repository: { storage, seal }, index }: Lane
   }
 
   return async (entries, onBlob, onDamaged) => {
-    const ranges = mergePlaces(placesOf(entries, onDamaged));
-    let next = ranges[0] === undefined ? undefined : read(ranges[0], 0);
-    for (let i = 0; i < ranges.length; i++) {
-      const range = ranges[i] as PackRange;
-      const bytes = (await next) as Buffer | HoldfastError;
-      next = ranges[i + 1] === undefined ? undefined : read(ranges[i + 1] as PackRange, i + 1);
+    for await (const { range, bytes } of readInOrder(mergePlaces(placesOf(entries, onDamaged)))) {
       for (const place of range.places) {
         let plain: Buffer;
         try {
@@ -90,6 +117,8 @@ export function createBlobFetcher({ repository: { storage, seal }, index }: Lane
     }
   };
 }
+
+const lengthOf = ({ offset, end }: PackRange): number => end - offset;
 
 /** Gives a range's memory back at once: garbage collection would let many of them pile up. Blobs are opened in it, so it is nobody else's. */
 function free(bytes: Buffer): void {
