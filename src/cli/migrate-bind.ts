@@ -17,7 +17,7 @@ import {
 import { type HostBind, type MigrationPlan, planMigration } from '../control/migration/plan-migration.ts';
 import { replaceFile } from '../control/restoring/journal-file.ts';
 import { composeVolumeLabels } from '../control/restoring/plan-restore.ts';
-import { awaitHealth, type ContainerStep, refuseTransient, startAll, stopAll } from '../control/restoring/start-again.ts';
+import { awaitHealth, type ContainerStep, oneByOne, refuseTransient, startAll, stopAll } from '../control/restoring/start-again.ts';
 import { HoldfastError } from '../model/errors.ts';
 import { formatSize } from '../model/quantities.ts';
 import type { Inventory, PlatformContainer } from '../platform/platform.ts';
@@ -132,7 +132,7 @@ export async function beginMigration(
       },
     );
   }
-  await refuseTransient(access.containers, users);
+  await refuseTransient(access.containers, inventory, users);
   const stopped = haltGroups(users, inventory.containers)
     .flat()
     .map(({ id, name }) => ({ id, name }));
@@ -172,7 +172,7 @@ export async function continueMigration(
     const onContainer = ({ step, container }: ContainerStep) => output.note(`${container}: ${step}`);
     const steps = {
       async stop({ stopped }: MigrationJournal) {
-        await stopAll({ containers, signal, onStep: onContainer }, stopped);
+        await stopAll({ containers, signal, onStep: onContainer }, oneByOne(stopped));
         return {};
       },
       async guard({ project, volumes: migrated }: MigrationJournal) {
@@ -280,7 +280,7 @@ export async function undoMigration(
     const inventory = await containers.inventory();
     const users = inventory.containers.filter(({ mounts }) => mounts.some(({ kind, from }) => kind === 'volume' && names.includes(from)));
     onStep('stop');
-    await stopAll(options, haltGroups(users, inventory.containers).flat());
+    await stopAll(options, haltGroups(users, inventory.containers));
     const used = isDone(journal, 'rewrite');
     if (used) await copyBack(context, session, access, journal, onStep);
     onStep('rewrite');

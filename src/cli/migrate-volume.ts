@@ -13,7 +13,7 @@ import {
   writeVolumeJournal,
 } from '../control/migration/volume-journal.ts';
 import { refuseTooLittleSpace } from '../control/restoring/plan-restore.ts';
-import { type ContainerStep, refuseTransient, startAll, stopAll } from '../control/restoring/start-again.ts';
+import { type ContainerStep, oneByOne, refuseTransient, startAll, stopAll } from '../control/restoring/start-again.ts';
 import { restoreMarkerName } from '../engine/restore/marker.ts';
 import { HoldfastError } from '../model/errors.ts';
 import type { PlatformVolume } from '../platform/platform.ts';
@@ -104,7 +104,7 @@ export async function findVolumeMigration({ signal }: Context, ends: Ends, optio
   const inventory = await ends.from.containers.inventory(signal);
   const targetInventory = ends.to === ends.from ? inventory : await ends.to.containers.inventory(signal);
   const plan = planVolumeMigration({ ...options, inventory, targetInventory });
-  if (options.way === 'stop') await refuseTransient(ends.from.containers, plan.halt);
+  if (options.way === 'stop') await refuseTransient(ends.from.containers, inventory, plan.halt);
   const holdsSomething = plan.target !== undefined && !(await isEmpty(await reach(ends.to, plan.target), options.target, signal));
   if (holdsSomething && !options.replace) throw notEmpty(options.target);
   return { ...plan, holdsSomething };
@@ -177,7 +177,7 @@ function actionsOf({ context, ends, session, healthTimeoutMs }: Work): StepActio
   return {
     async halt({ way, halted }) {
       const { containers } = ends.from;
-      if (way === 'stop') await stopAll({ containers, signal, onStep: tellContainer(context) }, halted);
+      if (way === 'stop') await stopAll({ containers, signal, onStep: tellContainer(context) }, oneByOne(halted));
       for (const { id, name } of way === 'pause' ? halted : []) {
         await containers.pause(id);
         context.output.note(`${name}: paused`);

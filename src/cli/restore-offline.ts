@@ -22,21 +22,22 @@ export type OfflineWork = {
  */
 export async function whileStopped(
   context: CommandContext<unknown>,
-  { access, plan }: InDocker,
+  { access, plan, inventory }: InDocker,
   volumes: readonly string[],
   work: OfflineWork,
   { signal, healthTimeoutMs }: { signal: AbortSignal; healthTimeoutMs: number },
 ): Promise<number> {
   const { output } = context;
   const { containers } = access;
-  await refuseTransient(containers, plan.stop);
+  const planned = plan.stop.flat();
+  await refuseTransient(containers, inventory, planned);
   const place = { folder: join(stateFolder(context.environment), 'restores'), engine: await access.identity() };
   const journal = await openRestoreJournal(place, volumes, systemClock.now());
   const onStep = ({ step, container }: ContainerStep) => {
     output.note(`${container}: ${step}`);
     output.document({ event: 'container', step, container });
   };
-  const stopped = union(plan.stop, journal.inherited.stopped);
+  const stopped = union(planned, journal.inherited.stopped);
   // What is to be started must start also when the restore itself was interrupted.
   const startOptions = { containers, signal: new AbortController().signal, onStep };
   let touched = journal.inherited.stopped.length > 0 || journal.inherited.guard !== undefined;

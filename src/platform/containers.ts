@@ -45,6 +45,8 @@ export type ContainerDetails = {
   health: 'starting' | 'healthy' | 'unhealthy' | undefined;
   /** It is removed when it stops. */
   removedWhenStopped: boolean;
+  /** How long it wants to be given to end; undefined when it doesn't say. */
+  stopTimeoutMs?: number | undefined;
 };
 
 export type ExecOptions = {

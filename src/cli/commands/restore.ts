@@ -1,5 +1,6 @@
 import type { Configuration } from '../../control/configuration/configuration.ts';
 import { refuseTooLittleSpace } from '../../control/restoring/plan-restore.ts';
+import { refuseTransient } from '../../control/restoring/start-again.ts';
 import type { WarmLanes } from '../../engine/lanes/pool.ts';
 import type { Overwrite } from '../../engine/restore/options.ts';
 import { HoldfastError } from '../../model/errors.ts';
@@ -166,7 +167,9 @@ async function restoreTo(
   tellOfStreams(context, targets, settings);
   if (options.dryRun) {
     for (const { name } of docker?.plan.create ?? []) output.line(`would make the Docker volume ${name}`);
-    for (const { name } of docker?.plan.stop ?? []) output.line(`would stop container ${name}, and start it again`);
+    const stop = docker?.plan.stop.flat() ?? [];
+    if (docker !== undefined) await refuseTransient(docker.access.containers, docker.inventory, stop);
+    for (const { name } of stop) output.line(`would stop container ${name}, and start it again`);
     return restoreAll(context, session, { ...found, targets: targets.filter(({ directory }) => directory !== undefined) }, settings, warm);
   }
   // An Engine that refuses the means does so before anything is stopped.

@@ -20,16 +20,10 @@ export async function askHalting(
   const read = new Set(volumes.map(({ engineVolume }) => engineVolume));
   const unstoppable = new Map<string, string>();
   for (const container of writers.values()) {
-    const reason = lossOf(container, inventory, read);
+    const reason = lossOf(container, inventory) ?? mountOf(container, inventory, read);
     if (reason !== undefined) unstoppable.set(container.id, reason);
   }
-  for (let first = 0; first < plain.length; first += atOnce) {
-    const some = plain.slice(first, first + atOnce);
-    const details = await Promise.all(some.map(({ id }) => containers.inspect(id)));
-    for (const [i, { id }] of some.entries()) {
-      if (details[i]?.removedWhenStopped === true) unstoppable.set(id, 'would be removed when it stops (--rm)');
-    }
-  }
+  for (const id of await removedWhenStopped(plain, containers)) unstoppable.set(id, 'would be removed when it stops (--rm)');
   const services = new Map<string, SwarmService>();
   for (const id of new Set([...writers.values()].map(serviceIdOf))) {
     const service = id === undefined ? undefined : await readService(containers, id);
@@ -38,13 +32,34 @@ export async function askHalting(
   return { unstoppable, services };
 }
 
-/** What is in memory is lost with the last container that uses it; what is mounted for containers would be gone when it is to be read. */
-function lossOf({ mounts }: PlatformContainer, { volumes }: Inventory, read: ReadonlySet<string | undefined>): string | undefined {
+/** Ids of those that the engine removes when they end. @throws as `Containers.inspect`. */
+export async function removedWhenStopped(
+  some: readonly { id: string }[],
+  containers: Pick<Containers, 'inspect'>,
+): Promise<readonly string[]> {
+  const removed: string[] = [];
+  for (let first = 0; first < some.length; first += atOnce) {
+    const ids = some.slice(first, first + atOnce).map(({ id }) => id);
+    const details = await Promise.all(ids.map((id) => containers.inspect(id)));
+    removed.push(...ids.filter((_, i) => details[i]?.removedWhenStopped === true));
+  }
+  return removed;
+}
+
+const usedBy = ({ mounts }: PlatformContainer, { volumes }: Pick<Inventory, 'volumes'>) => {
   const names = new Set(mounts.flatMap(({ kind, from }) => (kind === 'volume' ? [from] : [])));
-  const used = volumes.filter(({ name }) => names.has(name));
-  const inMemory = used.find(isInMemory);
-  if (inMemory !== undefined) return `holds the volume ${inMemory.name} in memory (tmpfs), and would lose it when it stops`;
-  const mounted = used.find((volume) => read.has(volume.name) && isMountedOnDemand(volume));
+  return volumes.filter(({ name }) => names.has(name));
+};
+
+/** Why a container would lose data when it stops: what is in memory is gone with the last container that uses it. Completes "container x ...". */
+export function lossOf(container: PlatformContainer, inventory: Pick<Inventory, 'volumes'>): string | undefined {
+  const inMemory = usedBy(container, inventory).find(isInMemory);
+  return inMemory && `holds the volume ${inMemory.name} in memory (tmpfs), and would lose it when it stops`;
+}
+
+/** What is mounted for containers would be gone when it is to be read. */
+function mountOf(container: PlatformContainer, inventory: Inventory, read: ReadonlySet<string | undefined>): string | undefined {
+  const mounted = usedBy(container, inventory).find((volume) => read.has(volume.name) && isMountedOnDemand(volume));
   return mounted && `has the volume ${mounted.name}, which is mounted only while it runs`;
 }
 

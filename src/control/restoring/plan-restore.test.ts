@@ -29,8 +29,8 @@ test('containers stop each once, dependents first, those of other volumes not at
   const found = inventory([volume('a', [db, app]), volume('b', [app]), volume('c', [container('bystander')])]);
   const { stop, create, notes } = planRestore(found, [target('a'), target('b')]);
   assert.deepEqual(
-    stop.map(({ name }) => name),
-    ['app', 'db'],
+    stop.map((group) => group.map(({ name }) => name)),
+    [['app'], ['db']],
   );
   assert.deepEqual([create, notes], [[], []]);
 });

@@ -1,6 +1,7 @@
 /** What a restore into an engine's volumes needs: volumes to make, containers to stop, and what speaks against it. Pure. */
 import { HoldfastError } from '../../model/errors.ts';
 import { formatSize } from '../../model/quantities.ts';
+import { isInMemory } from '../../platform/mounted-on-demand.ts';
 import type { Inventory, PlatformContainer, PlatformVolume } from '../../platform/platform.ts';
 import type { NewVolume } from '../../platform/volume-keeper.ts';
 import { haltGroups } from '../cut/order.ts';
@@ -19,8 +20,8 @@ export type VolumeTarget = {
 
 export type RestorePlan = {
   create: NewVolume[];
-  /** Containers that run and mount one of the targets, in the order in which they are stopped; they start in the reverse. */
-  stop: PlatformContainer[];
+  /** Containers that run and mount one of the targets, in groups and the order in which they are stopped; they start in the reverse. */
+  stop: PlatformContainer[][];
   /** What people should know before: a sentence each. */
   notes: string[];
 };
@@ -54,7 +55,7 @@ export function planRestore({ volumes, containers }: Inventory, targets: readonl
       }
     }
   }
-  return { create, stop: haltGroups([...stop.values()], containers).flat(), notes: [...new Set(notes)] };
+  return { create, stop: haltGroups([...stop.values()], containers), notes: [...new Set(notes)] };
 }
 
 const isStopped = ({ state }: PlatformContainer) => state === 'exited' || state === 'created' || state === 'dead' || state === 'removing';
@@ -95,10 +96,10 @@ export function copyLike(volume: PlatformVolume | undefined): Pick<NewVolume, 'd
 
 /** @throws `unsupported` for a volume in memory: what is written while no container runs is gone when it is written. */
 export function refuseInMemory({ name, driver, driverOptions }: PlatformVolume, volume: string): void {
-  if (driver !== 'local' || driverOptions.type !== 'tmpfs') return;
+  if (!isInMemory({ driver, driverOptions })) return;
   throw new HoldfastError('unsupported', `volume ${volume}: ${name} is in memory (tmpfs), and holds nothing while no container uses it`, {
     volume,
-    remedy: 'restore to a directory with --to, and copy it in while a container runs',
+    remedy: 'name the other volumes to restore only those; this one to a directory with --to, and copy it in while a container runs',
   });
 }
 

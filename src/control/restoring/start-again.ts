@@ -2,6 +2,8 @@
 import { setTimeout } from 'node:timers/promises';
 import { HoldfastError } from '../../model/errors.ts';
 import type { Containers } from '../../platform/containers.ts';
+import type { Inventory } from '../../platform/platform.ts';
+import { lossOf, removedWhenStopped } from '../cut/halting.ts';
 
 export type ContainerName = { id: string; name: string };
 
@@ -14,31 +16,50 @@ export type StopOptions = {
   onStep: (step: ContainerStep) => void;
 };
 
-/** How long a container has to end before it is killed. Databases may take long to write what they hold. */
+/** How long a container has to end before it is killed, if it doesn't say so itself. Databases may take long to write what they hold. */
 const stopTimeoutMs = 30_000;
 const pollMs = 250;
 /** How long one without a health check must run to count as started: one that cannot start ends at once. */
 const steadyMs = 1000;
 
-/** Refuses before anything is stopped what would be gone once it is. @throws `volume-in-use`. */
-export async function refuseTransient(containers: Pick<Containers, 'inspect'>, stop: readonly ContainerName[]): Promise<void> {
+/** Refuses before anything is stopped what would be gone once it is: containers, and what they hold in memory. @throws `volume-in-use`. */
+export async function refuseTransient(
+  containers: Pick<Containers, 'inspect'>,
+  inventory: Inventory,
+  stop: readonly ContainerName[],
+): Promise<void> {
+  const removed = new Set(await removedWhenStopped(stop, containers));
   for (const { id, name } of stop) {
-    const details = await containers.inspect(id);
-    if (details?.removedWhenStopped !== true) continue;
-    throw new HoldfastError('volume-in-use', `container ${name} mounts the volume, and would be removed when it stops (--rm)`, {
-      remedy: `end it yourself: docker stop ${name}`,
+    const container = inventory.containers.find((known) => known.id === id);
+    const reason = removed.has(id) ? 'would be removed when it stops (--rm)' : container && lossOf(container, inventory);
+    if (reason === undefined) continue;
+    throw new HoldfastError('volume-in-use', `container ${name} mounts the volume, and ${reason}`, {
+      remedy: `if that may go, end it yourself, then run again: docker stop ${name}`,
     });
   }
 }
 
-/** One after the other, in the order given. Harmless for those that don't run. */
-export async function stopAll({ containers, signal, onStep }: StopOptions, stop: readonly ContainerName[]): Promise<void> {
-  for (const { id, name } of stop) {
-    if (signal.aborted) throw interruption(signal);
-    await containers.stop(id, { timeoutMs: stopTimeoutMs });
+/**
+ * One group after the other, those of a group together. A container has as long as it says itself (`stop_grace_period`), else 30 s. Harmless for
+ * those that don't run.
+ * @throws the first error, when all of the group have ended or failed.
+ */
+export async function stopAll({ containers, signal, onStep }: StopOptions, groups: readonly (readonly ContainerName[])[]): Promise<void> {
+  const stop = async ({ id, name }: ContainerName) => {
+    const details = await containers.inspect(id);
+    await containers.stop(id, { timeoutMs: details?.stopTimeoutMs ?? stopTimeoutMs });
     onStep({ step: 'stopped', container: name });
+  };
+  for (const group of groups) {
+    if (signal.aborted) throw interruption(signal);
+    const stopping = group.map(stop);
+    await Promise.allSettled(stopping);
+    await Promise.all(stopping);
   }
 }
+
+/** For containers that are noted in their order only. */
+export const oneByOne = (stop: readonly ContainerName[]): ContainerName[][] => stop.map((container) => [container]);
 
 /**
  * Starts containers in the reverse of the order in which they were stopped. Each must be well before the next one starts: healthy where it

@@ -69,12 +69,15 @@ type Wanted = { states: readonly ContainerDetails['state'][]; timeoutMs?: number
 
 const shortOf = (id: string): string => id.slice(0, 12);
 
-function detailsOf({ State: state, HostConfig: host }: Docker.ContainerInspectInfo): ContainerDetails {
+function detailsOf({ State: state, HostConfig: host, Config: config }: Docker.ContainerInspectInfo): ContainerDetails {
+  const { StopTimeout: stopTimeout } = config as { StopTimeout?: number | null };
   const health = state.Health?.Status;
   return {
     state: state.Paused ? 'paused' : state.Restarting ? 'restarting' : state.Running ? 'running' : 'stopped',
     health: health === 'starting' || health === 'healthy' || health === 'unhealthy' ? health : undefined,
     removedWhenStopped: host.AutoRemove === true,
+    // Below 0 is forever: a container that never ends is not waited for.
+    ...(typeof stopTimeout === 'number' && stopTimeout >= 0 ? { stopTimeoutMs: stopTimeout * 1000 } : {}),
   };
 }
 
