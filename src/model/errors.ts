@@ -83,6 +83,12 @@ export const catalogue = {
   'not-permitted': entry('the role of the token does not allow that', 'use a token of another role: `holdfast token create --role ROLE`'),
   'resource-missing': entry('the API has nothing of that name', 'look at the list that it should be in'),
   'daemon-unreachable': entry('the daemon cannot be reached', 'start it with `holdfast up`, or check --server', exitCodes.failed, true),
+  'notification-failed': entry(
+    'a notification could not be delivered',
+    'see its words in the message, correct the section of `notifications`, then run `holdfast notify test`',
+    exitCodes.failed,
+    true,
+  ),
   'command-failed': entry('a command in a container or a hook failed', 'see its words in the message'),
   'dump-failed': entry(
     "an application's own tool could not write out its data",

@@ -1,4 +1,5 @@
 import type { Configuration } from '../configuration/configuration.ts';
+import { undelivered } from '../notify/undelivered.ts';
 import { type Instants, instantsOf } from '../scheduling/instants.ts';
 import { type Task, tasksOf } from '../scheduling/tasks.ts';
 import type { EvidenceTable } from '../state/evidence-table.ts';
@@ -68,8 +69,9 @@ export function assess(inputs: AssessmentInputs): ProjectAssessment {
       }),
     }),
   );
-  const condition = worst([...volumes, ...repositories].map((one) => one.condition));
-  return { project: configuration.project, atMs: nowMs, condition, volumes, repositories, reasons: [] };
+  const reasons = undelivered(configuration, inputs.facts).map(({ reason }) => reason);
+  const condition = worst([...volumes, ...repositories, ...reasons].map((one) => one.condition));
+  return { project: configuration.project, atMs: nowMs, condition, volumes, repositories, reasons };
 }
 
 function damagesOf(history: JobHistory, ids: ReadonlyMap<string, ReadonlySet<string>>): Map<string, Damage> {

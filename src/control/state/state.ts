@@ -73,6 +73,16 @@ const migrations: readonly string[] = [
   ) STRICT;
   CREATE TABLE facts (name TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;
   `,
+  `
+  CREATE TABLE outbox (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    notification TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    news TEXT NOT NULL,
+    document TEXT NOT NULL,
+    UNIQUE (notification, news)
+  ) STRICT;
+  `,
 ];
 
 /**
