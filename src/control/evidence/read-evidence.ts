@@ -50,7 +50,7 @@ export async function refreshEvidence(
 }
 
 /** Undefined for snapshots that Holdfast did not make. */
-function evidenceOf(line: SnapshotLine, repository: string): SnapshotEvidence | undefined {
+export function evidenceOf(line: SnapshotLine, repository: string): SnapshotEvidence | undefined {
   const { id, time, project, volume, run, class: snapshotClass, consistency, tags, summary } = line;
   if (project === undefined || volume === undefined || run === undefined) return undefined;
   return {

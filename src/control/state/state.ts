@@ -85,6 +85,9 @@ const migrations: readonly string[] = [
   `,
 ];
 
+/** The version of a state that has all of them. */
+export const migrationCount = migrations.length;
+
 /**
  * Opens the state, and makes it when it isn't there. A file that is damaged, or of a newer version, is put aside as `NAME.damaged-TIME`, and a
  * new one made: to run is worth more than history.
@@ -111,7 +114,7 @@ export function openState(path: string, now: () => Date = () => new Date()): Sta
   };
 }
 
-function bytesOf(database: DatabaseSync): number {
+export function bytesOf(database: DatabaseSync): number {
   const { bytes } = database.prepare('SELECT page_count * page_size AS bytes FROM pragma_page_count, pragma_page_size').get() as {
     bytes: number;
   };

@@ -1,0 +1,112 @@
+/** What is known of a project: by its daemon when one runs, else by looking into the repositories. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import type { Configuration } from '../control/configuration/configuration.ts';
+import type { Job } from '../control/jobs/job.ts';
+import { type AssessmentInputs, assess } from '../control/objectives/assess.ts';
+import type { ProjectAssessment } from '../control/objectives/assessment.ts';
+import { createEvidenceTable, type SnapshotEvidence } from '../control/state/evidence-table.ts';
+import { createJobTable } from '../control/state/job-table.ts';
+import { createFacts, createUsageTable } from '../control/state/log-tables.ts';
+import { readState } from '../control/state/read-state.ts';
+import type { State } from '../control/state/state.ts';
+import { listSnapshots } from '../repository/snapshots.ts';
+import type { CommandContext } from './command.ts';
+import { daemonFolder } from './daemon-place.ts';
+import { displayText } from './output/text.ts';
+import { evidenceOfSnapshots } from './repository-evidence.ts';
+import { systemClock, withRepository } from './session.ts';
+
+export type Known = {
+  assessment: ProjectAssessment;
+  /** Whether a daemon runs on this host, which knows it. */
+  daemon: boolean;
+  /** Queued and running. */
+  open: Job[];
+};
+
+type Sources = Omit<AssessmentInputs, 'configuration' | 'nowMs' | 'scheduled'>;
+
+/** Judges the project as it is now. */
+export async function judgeProject(context: CommandContext<unknown>, configuration: Configuration): Promise<Known> {
+  const folder = daemonFolder(configuration, context.environment);
+  const daemon = isTaken(join(folder, 'running'));
+  const state = readState(join(folder, 'state.sqlite'));
+  try {
+    const told = state && sourcesOf(state);
+    const sources = daemon && told !== undefined ? told : { ...(told ?? nothing), ...(await lookInto(context, configuration)) };
+    const nowMs = systemClock.now().getTime();
+    const assessment = assess({ configuration, nowMs, scheduled: daemon, ...sources });
+    return { assessment, daemon, open: daemon ? sources.jobs.open() : [] };
+  } finally {
+    state?.close();
+  }
+}
+
+/** Whether a daemon holds its place: the lock of a database (daemon-place.ts). */
+function isTaken(lock: string): boolean {
+  if (!existsSync(lock)) return false;
+  let database: DatabaseSync | undefined;
+  try {
+    database = new DatabaseSync(lock, { readOnly: true, timeout: 0 });
+    database.prepare('SELECT count(*) FROM sqlite_schema').get();
+    return false;
+  } catch (error) {
+    // SQLITE_BUSY (https://www.sqlite.org/rescode.html).
+    return (error as { errcode?: number }).errcode === 5;
+  } finally {
+    database?.close();
+  }
+}
+
+function sourcesOf(state: State): Sources {
+  const { since } = state.database.prepare('SELECT min(queued_ms) AS since FROM jobs').get() as { since: number | null };
+  return {
+    startedMs: since ?? Number.POSITIVE_INFINITY,
+    evidence: createEvidenceTable(state),
+    jobs: createJobTable(state),
+    usage: createUsageTable(state),
+    facts: createFacts(state),
+  };
+}
+
+/** What a project tells that no daemon ever watched. */
+const nothing: Sources = {
+  startedMs: 0,
+  evidence: { list: () => [] },
+  jobs: { open: () => [], list: () => [], lastEnded: () => undefined },
+  usage: { newest: () => undefined },
+  facts: { get: () => undefined },
+};
+
+/** Lists the snapshots of the repository that is named, or of all. What cannot be reached is a fact like any other. */
+async function lookInto(context: CommandContext<unknown>, configuration: Configuration): Promise<Pick<Sources, 'evidence' | 'facts'>> {
+  const { global, output, signal } = context;
+  const found: SnapshotEvidence[] = [];
+  const facts = new Map<string, unknown>();
+  for (const { name } of configuration.repositories) {
+    if (global.repository !== undefined && global.repository !== name) continue;
+    const warn = (file: string) => output.warning(`the snapshot file ${file} is damaged; run \`holdfast check\``);
+    try {
+      const snapshots = await withRepository(
+        { ...context, global: { ...global, repository: name } },
+        configuration,
+        'none',
+        ({ repository }) => listSnapshots(repository, warn),
+      );
+      for (const one of evidenceOfSnapshots(snapshots, name, configuration.project)) found.push(one);
+      facts.set(`seen ${name}`, { atMs: systemClock.now().getTime() });
+    } catch (error) {
+      if (signal.aborted) throw error;
+      const message = displayText(error instanceof Error ? error.message : String(error));
+      facts.set(`unseen ${name}`, { atMs: systemClock.now().getTime(), message });
+    }
+  }
+  const byVolume = Map.groupBy(
+    found.sort((a, b) => a.timeMs - b.timeMs || (a.id < b.id ? -1 : 1)),
+    ({ volume }) => volume,
+  );
+  const get = <Value>(name: string) => facts.get(name) as Value | undefined;
+  return { evidence: { list: (volume) => (volume === undefined ? found : (byVolume.get(volume) ?? [])) }, facts: { get } };
+}
