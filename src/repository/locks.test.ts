@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -373,4 +373,33 @@ test('when the lock of another cannot be read for a failure of the storage, noth
     await assert.rejects(lockRepository(unreadable, { exclusive, clock }), { code: 'storage' });
   }
   assert.equal((await listLocks(repository, clock)).length, 1);
+});
+
+/** Shows the first lock that is written half, as servers do that write in place, until locks were listed and read. */
+function writingInPlace(folder: string, storage: Storage): Storage {
+  const shown = Promise.withResolvers<void>();
+  const seen = Promise.withResolvers<void>();
+  return {
+    ...storage,
+    async write(file, parts) {
+      const path = join(folder, file.kind, file.name);
+      writeFileSync(path, Buffer.concat(parts).subarray(0, 20));
+      shown.resolve();
+      await seen.promise;
+      await storage.write(file, parts);
+    },
+    async *list(kind) {
+      await shown.promise;
+      yield* storage.list(kind);
+      // After who has listed it, and reads it at once.
+      setImmediate(seen.resolve);
+    },
+    read: async (file) => readFileSync(join(folder, file.kind, file.name)),
+  };
+}
+
+test('a lock of ours that shows half-written is not taken for a damaged one', async (t) => {
+  const { repository, folder, clock } = await setUp(t);
+  const held = await lockRepository({ ...repository, storage: writingInPlace(folder, repository.storage) }, { exclusive: false, clock });
+  await held.release();
 });

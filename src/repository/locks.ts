@@ -61,15 +61,14 @@ export type LockOptions = {
 export async function lockRepository(repository: Repository, { exclusive, clock, onKept }: LockOptions): Promise<HeldLock> {
   const { storage } = repository;
   let told = false;
-  const refused = refuseConflicts(repository, exclusive, clock, undefined);
   // A shared lock that is there for a moment before it is found to be refused bothers nobody, and saves a round trip.
-  if (exclusive) await refused;
+  const removedBefore = exclusive ? await refuseConflicts(repository, exclusive, clock, undefined) : undefined;
   // Before there is a lock that could be taken for one of a process that is dead.
   const beacon = storage.hostFile === undefined ? undefined : lightBeacon(storage.hostFile);
   const held = { exclusive, clock, ...evidenceWith(beacon) };
   let first: string;
   try {
-    first = await lockOnce(repository, held, refused);
+    first = await lockOnce(repository, held, removedBefore);
   } catch (error) {
     beacon?.end();
     throw error;
@@ -126,7 +125,9 @@ export async function lockRepository(repository: Repository, { exclusive, clock,
 
   /** Writes the lock anew before the old file is removed, so that there is always one. */
   async function renew(): Promise<void> {
-    const fresh = await writeLock(repository, held);
+    const lock = sealLock(repository, held);
+    const fresh = lock.name;
+    await storeLock(repository, lock);
     try {
       // Whoever took it for stale (this machine slept, say) may have begun to work as if we were dead.
       await storage.sizeOf({ kind: 'locks', name: names.at(-1) as string });
@@ -191,34 +192,42 @@ async function removeQuietly(storage: Storage, name: string): Promise<void> {
 
 type NewLock = { exclusive: boolean; clock: Clock; evidence?: LockEvidence };
 
-/** @param free rejects when the repository is locked already; resolves to the number of stale locks that were removed. */
-async function lockOnce(repository: Repository, held: NewLock, free: Promise<number>): Promise<string> {
-  free.catch(() => undefined);
-  const name = await writeLock(repository, held);
+/** @param removedBefore how many stale locks were removed before; undefined when nobody has looked whether it is locked already. */
+async function lockOnce(repository: Repository, held: NewLock, removedBefore: number | undefined): Promise<string> {
+  const { exclusive, clock } = held;
+  const lock = sealLock(repository, held);
+  // Not ours, which may show half-written meanwhile: not all servers hide what is on its way.
+  const free = removedBefore ?? refuseConflicts(repository, exclusive, clock, lock.name);
+  Promise.resolve(free).catch(() => undefined);
+  await storeLock(repository, lock);
   try {
     if ((await free) > 0) await repository.storage.removeLeftovers?.(leftoverMs);
     // Who else locked in the same moment either sees this lock or is seen now.
-    await refuseConflicts(repository, held.exclusive, held.clock, name);
-    return name;
+    await refuseConflicts(repository, exclusive, clock, lock.name);
+    return lock.name;
   } catch (error) {
-    await removeQuietly(repository.storage, name);
+    await removeQuietly(repository.storage, lock.name);
     throw error;
   }
 }
 
-async function writeLock(repository: Repository, { exclusive, clock, evidence }: NewLock): Promise<string> {
+type SealedLock = { name: string; sealed: Buffer };
+
+function sealLock(repository: Repository, { exclusive, clock, evidence }: NewLock): SealedLock {
   const nowMs = clock.now().getTime();
   const time = formatTime(Math.floor(nowMs / 1000), (nowMs % 1000) * 1e6);
   const lock = { time, exclusive, pid: process.pid, ...processOwner(), ...(evidence === undefined ? {} : { evidence }) };
-  const file = sealJsonFile(repository, encodeLock(lock));
+  return sealJsonFile(repository, encodeLock(lock));
+}
+
+async function storeLock({ storage }: Repository, { name, sealed }: SealedLock): Promise<void> {
   try {
-    await repository.storage.write({ kind: 'locks', name: file.name }, [file.sealed]);
+    await storage.write({ kind: 'locks', name }, [sealed]);
   } catch (error) {
     // It may be there all the same: a reply can be lost on its way.
-    await removeQuietly(repository.storage, file.name);
+    await removeQuietly(storage, name);
     throw error;
   }
-  return file.name;
 }
 
 /** Told of a lock file that is damaged: nobody knows whose it is, nor how old. */
