@@ -35,9 +35,9 @@ const namesOf = (files: { name: string }[]) => files.map(({ name }) => name);
 test('a folder that was opened ahead is listed at once, and what comes next is opened after that was asked for', async () => {
   const { client, folders, asked } = snapshotServer();
   const ahead = new FoldersAhead();
-  folders.set('/locks', [mine, other]);
+  folders.set('/locks', [mine]);
   ahead.open(client, '/locks', mine);
-  assert.deepEqual(namesOf(await filesAhead(client, ahead, '/locks', ['/index'])), [mine, other]);
+  assert.deepEqual(namesOf(await filesAhead(client, ahead, '/locks', ['/index'])), [mine]);
   folders.set('/index', [other]);
   await filesAhead(client, ahead, '/index', []);
   assert.deepEqual(asked, ['open /locks', 'list /locks', 'open /index', 'list /index']);
@@ -53,6 +53,16 @@ test('a folder that was opened before the new name was there is opened anew', as
   assert.equal(await ahead.take(client, '/index'), undefined);
   assert.deepEqual(asked.slice(0, 4), ['open /locks', 'list /locks', 'open /index', 'open /locks']);
   assert.ok(asked.includes('close /index'));
+});
+
+test("beside another's lock, nothing is opened ahead: it may be gone when it is read, and what its holder wrote last must be seen", async () => {
+  const { client, folders } = snapshotServer();
+  const ahead = new FoldersAhead();
+  folders.set('/locks', [mine, other]);
+  ahead.open(client, '/locks', mine);
+  assert.deepEqual(namesOf(await filesAhead(client, ahead, '/locks', ['/snapshots'])), [mine, other]);
+  folders.set('/snapshots', [other]);
+  assert.deepEqual(namesOf(await filesAhead(client, ahead, '/snapshots', [])), [other]);
 });
 
 test('a listing in several parts makes what was opened during it useless', async () => {

@@ -53,8 +53,10 @@ export async function filesAhead(client: SftpClient, ahead: FoldersAhead, folder
   for (const path of next) ahead.open(client, path);
   const { entries, roundTrips } = await listing;
   const tooEarly = opened.shows !== undefined && !entries.some(({ name }) => name === opened.shows);
+  // What else is here may be removed before it is read (a lock), and its owner has written there until then.
+  const others = entries.some(({ name }) => name !== opened.shows && namePattern.test(name));
   // They are to be as they were after this folder was listed, not before it or in the middle of it.
-  if (tooEarly || roundTrips > 1) for (const path of next) ahead.forget(path);
+  if (tooEarly || others || roundTrips > 1) for (const path of next) ahead.forget(path);
   if (tooEarly) return filesIn(client, folder);
   return filesOf(client, folder, entries);
 }
