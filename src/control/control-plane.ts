@@ -3,7 +3,7 @@ import type { Job, JobProgress, JobSpec } from './jobs/job.ts';
 import type { ProjectAssessment } from './objectives/assessment.ts';
 import type { EvidenceTable } from './state/evidence-table.ts';
 import type { JobTable } from './state/job-table.ts';
-import type { AuditLog, Facts, UsageTable } from './state/log-tables.ts';
+import type { AuditEntry, AuditLog, Facts, UsageTable } from './state/log-tables.ts';
 
 /** What happens in the control plane, as it happens. */
 export type ControlEvent =
@@ -13,6 +13,8 @@ export type ControlEvent =
   /** Snapshots came or went. */
   | { event: 'evidence'; repository: string; added: number; removed: number }
   | { event: 'assessment'; assessment: ProjectAssessment }
+  /** Somebody did something: a new entry of the audit log. */
+  | { event: 'audit'; entry: Omit<AuditEntry, 'number'> }
   | { event: 'configuration'; accepted: boolean; message: string };
 
 /** A running daemon, as the API, metrics and notifications see it: queries on what is known, and the few things that can be asked of it. */
