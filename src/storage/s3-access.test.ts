@@ -79,6 +79,12 @@ test('directory buckets are refused', async (t) => {
   await assert.rejects(found(t, 's3://name--use1-az4--x-s3/p', { ...noFiles, ...keys }), { code: 'unsupported' });
 });
 
+test("a configuration that cannot be looked for is none: the environment's credentials do", async (t) => {
+  // A name that is too long fails, whoever asks, as a home that others may not enter fails for all but root.
+  const unreadable = { ...keys, AWS_CONFIG_FILE: `/${'x'.repeat(300)}` };
+  assert.equal((await found(t, 's3:http://127.0.0.1:1/bucket', unreadable)).credentials?.accessKeyId, 'AKID');
+});
+
 function profiles(t: TestContext, content: string): Record<string, string> {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-'));
   t.after(() => rmSync(folder, { recursive: true }));

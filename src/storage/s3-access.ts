@@ -46,11 +46,15 @@ function accessByEnvironment(settings: S3Settings, environment: NodeJS.ProcessEn
 
 /** Files of AWS's tools may name a region, an endpoint and more. */
 function hasConfiguration({ AWS_CONFIG_FILE, AWS_SHARED_CREDENTIALS_FILE }: NodeJS.ProcessEnv): boolean {
-  const files = [
-    AWS_CONFIG_FILE || join(homedir(), '.aws', 'config'),
-    AWS_SHARED_CREDENTIALS_FILE || join(homedir(), '.aws', 'credentials'),
-  ];
-  return files.some((file) => (statSync(file, { throwIfNoEntry: false })?.size ?? 0) > 0);
+  const isThere = (named: string | undefined, usual: string): boolean => {
+    try {
+      return (statSync(named || join(homedir(), '.aws', usual), { throwIfNoEntry: false })?.size ?? 0) > 0;
+    } catch {
+      // In containers, a user may have no home, or one that only root may enter: the SDK could not read it either.
+      return false;
+    }
+  };
+  return isThere(AWS_CONFIG_FILE, 'config') || isThere(AWS_SHARED_CREDENTIALS_FILE, 'credentials');
 }
 
 /** Variables that change how AWS's hosts are called. */

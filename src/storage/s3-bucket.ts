@@ -63,8 +63,9 @@ export async function* listObjects({ perform }: S3Connection, settings: S3Settin
       }
     });
     if (page === undefined) return;
-    // What answers 200 and speaks of something else must not look like an empty repository.
-    if (!page.includes('<ListBucketResult')) throw new HoldfastError('storage', `cannot list ${location}/${kind}: the answer is no list`);
+    // What answers 200 and speaks of something else, or is cut off, must not look like a smaller repository.
+    if (!page.includes('<ListBucketResult') || !page.trimEnd().endsWith('</ListBucketResult>'))
+      throw new HoldfastError('storage', `cannot list ${location}/${kind}: the answer is no list, or not all of it`);
     yield elementsOf(page, 'Contents').map((object) => objectIn(object, `${location}/${kind}`));
     const next = textOf(page, 'IsTruncated') === 'true' ? (textOf(page, 'NextContinuationToken') ?? '') : undefined;
     if (next === '' || (next !== undefined && next === token))

@@ -52,6 +52,8 @@ export function connectS3(settings: S3Settings): S3Connection {
   const { connections, connectTimeoutMs, idleTimeoutMs } = settings;
   const inTurn = takeTurns(connections);
   let opened: Promise<Open> | undefined;
+  /** Where the bucket was not: requests may still be under way there. */
+  const left: RestTransport[] = [];
   /** How much later it is at the server than here, once it has complained. */
   let skewMs = 0;
 
@@ -100,9 +102,12 @@ export function connectS3(settings: S3Settings): S3Connection {
     let answer = await send(at, subject, request, read);
     const actual = answer.refusal?.bucketRegion;
     if (actual !== undefined && settings.endpoint === undefined && actual !== at.region) {
-      opened = openAt(at.access, actual);
-      // What is under way elsewhere comes to the same end.
-      answer = await send(await opened, subject, request, read);
+      // Another request may have found out before.
+      if ((await open()) === at) {
+        left.push(at.transport);
+        opened = openAt(at.access, actual);
+      }
+      answer = await send(await open(), subject, request, read);
     }
     if (answer.refusal === undefined) return answer.result as Result;
     const { name, serverTime } = answer.refusal;
@@ -134,7 +139,7 @@ export function connectS3(settings: S3Settings): S3Connection {
       opened = undefined;
       const at = await closing?.catch(() => undefined);
       at?.access.close();
-      await at?.transport.close();
+      await Promise.all([at?.transport, ...left.splice(0)].map((transport) => transport?.close()));
     },
   };
 }

@@ -17,7 +17,8 @@ const partsAtOnce = 3;
 type Target = {
   key: string;
   subject: string;
-  headers: ObjectHeaders /** SHA-256 of all, hexadecimal, where it is known. */;
+  headers: ObjectHeaders;
+  /** SHA-256 of all, hexadecimal, where it is known. */
   hash?: string;
 };
 type Body = readonly Uint8Array[] | FileSource;
@@ -32,7 +33,10 @@ export function createUpload({ perform }: S3Connection): Upload {
   let modern = true;
 
   async function checked(body: Body, hash?: string): Promise<Checked> {
-    if (!modern) return { body, headers: { 'content-md5': (await digestOf('md5', body)).toString('base64') } };
+    if (!modern) {
+      const headers = { 'content-md5': (await digestOf('md5', body)).toString('base64') };
+      return { body, headers, ...(hash !== undefined && { bodyHash: hash }) };
+    }
     const digest = hash === undefined ? await digestOf('sha256', body) : Buffer.from(hash, 'hex');
     return { body, headers: { [sumHeader]: digest.toString('base64') }, bodyHash: digest.toString('hex') };
   }
@@ -103,6 +107,7 @@ export function createUpload({ perform }: S3Connection): Upload {
           // The server may have said 200 before it knew.
           const code = textOf(text, 'Code');
           if (code !== undefined) throw Object.assign(new Error(textOf(text, 'Message') ?? ''), { name: code });
+          if (!text.includes('<CompleteMultipartUploadResult')) throw new Error('the server does not say that the upload is complete');
         } catch (error) {
           if (asked === 1 || detailsOf(error).name !== 'NoSuchUpload') throw error;
           await ask({ method: 'HEAD', key });

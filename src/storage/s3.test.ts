@@ -116,6 +116,20 @@ test('a server that knows no SHA-256 checksums gets MD5, from the first refusal 
   }
 });
 
+test('a pack that is not as it was when it was hashed is told by its hash, also with MD5', async (t) => {
+  const { requests, storage } = await recorder(t, ({ headers }) =>
+    headers['x-amz-checksum-sha256'] === undefined ? undefined : failure('NotImplemented', 501),
+  );
+  const source = {
+    sizeBytes: 5,
+    async *pieces() {
+      yield Buffer.from('wrong');
+    },
+  };
+  await storage().writeFrom?.(pack, source);
+  assert.equal(requests.at(-1)?.headers['x-amz-content-sha256'], name);
+});
+
 test('the region comes from the URL, the environment, or is us-east-1', async (t) => {
   const { requests, storage } = await recorder(t);
   await storage({ region: 'mars-1' }).remove(pack);
@@ -158,6 +172,17 @@ test('a clock that is wrong here is put right after the first refusal', async (t
 
 test('a list that is none is no empty list', async (t) => {
   const { storage } = await recorder(t, () => ({ body: '<html>please log in</html>' }));
+  await assert.rejects(Array.fromAsync(storage().list('data')), { code: 'storage' });
+});
+
+test('a list that was cut off is no short list', async (t) => {
+  const page = `<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>p/data/ab/${name}</Key><Size>1</Size></Contents>`;
+  const { storage } = await recorder(t, (_, response) => {
+    // What a proxy of HTTP/1.0 sends ends with the connection, wherever that is.
+    response.useChunkedEncodingByDefault = false;
+    response.writeHead(200, { connection: 'close' }).end(`${page}<Contents><Key>p/da`);
+    return undefined;
+  });
   await assert.rejects(Array.fromAsync(storage().list('data')), { code: 'storage' });
 });
 
@@ -325,6 +350,18 @@ test('an upload that fails for good is abandoned, so that nothing lingers', asyn
   );
   await assert.rejects(storage().write(pack, [long]), { code: 'storage-denied' });
   assert.deepEqual([requests.at(-1)?.method, requests.at(-1)?.query.get('uploadId')], ['DELETE', 'id']);
+});
+
+test('a completion that is answered with something else has not happened', async (t) => {
+  let completions = 0;
+  const { storage } = await recorder(
+    t,
+    multipart(({ method, query }) =>
+      method === 'POST' && query.has('uploadId') && completions++ === 0 ? { body: '<html>please wait</html>' } : undefined,
+    ),
+  );
+  await storage().write(pack, [long]);
+  assert.equal(completions, 2);
 });
 
 test('a completion whose answer was lost counts when the object is there', async (t) => {
