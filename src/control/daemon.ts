@@ -1,27 +1,24 @@
 import type { Clock } from '../model/clock.ts';
-import { HoldfastError } from '../model/errors.ts';
 import type { Configuration } from './configuration/configuration.ts';
-import { defaults } from './configuration/defaults.ts';
 import type { ControlEvent, ControlPlane } from './control-plane.ts';
+import { effortOf, planOf, requireKnown, upcoming, urgent } from './daemon-plan.ts';
 import { createEvidenceKeeper } from './evidence/keep-evidence.ts';
 import { listByProcess } from './evidence/list-by-process.ts';
 import type { ListSnapshots } from './evidence/read-evidence.ts';
 import { usageOf } from './evidence/read-usage.ts';
 import { commandLines } from './jobs/arguments.ts';
-import { type Job, type JobSpec, repositoriesOf } from './jobs/job.ts';
-import { createJobRunner, type RunnerPlan } from './jobs/job-runner.ts';
+import { type Job, repositoriesOf } from './jobs/job.ts';
+import { createJobRunner } from './jobs/job-runner.ts';
 import { readByProcess } from './jobs/read-by-process.ts';
 import { recoverJobs } from './jobs/recover-jobs.ts';
 import { type Program, runCommands, type Watch } from './jobs/run-job.ts';
+import { steadyJobTable } from './jobs/steady-job-table.ts';
 import type { AssessmentInputs } from './objectives/assess.ts';
 import type { ProjectAssessment } from './objectives/assessment.ts';
 import { createRedactor } from './redact-lines.ts';
-import { instantsOf } from './scheduling/instants.ts';
-import { quietAt } from './scheduling/quiet-hours.ts';
-import { tasksOf } from './scheduling/tasks.ts';
 import { createEvidenceTable } from './state/evidence-table.ts';
 import { allLines, createJobTable } from './state/job-table.ts';
-import { createAuditLog, createFacts, createUsageTable } from './state/log-tables.ts';
+import { type AuditLog, createAuditLog, createFacts, createUsageTable, type Facts } from './state/log-tables.ts';
 import type { State } from './state/state.ts';
 
 export type DaemonOptions = {
@@ -33,6 +30,8 @@ export type DaemonOptions = {
   clock: Clock;
   program: Program;
   assess(inputs: AssessmentInputs): ProjectAssessment;
+  /** Told of what goes wrong inside, such as a state that cannot be written; work goes on. */
+  onFailure?: (error: unknown) => void;
   /** Instead of child processes: a test's own. */
   execute?: (job: Job, watch: Watch, signal: AbortSignal) => Promise<number>;
   /** Instead of `holdfast snapshots`: a test's own. */
@@ -60,19 +59,17 @@ export function createDaemon(options: DaemonOptions): Daemon {
   const { state, clock, program } = options;
   let { configuration } = options;
   let plan = planOf(configuration);
-  const [jobs, evidence, usage] = [createJobTable(state), createEvidenceTable(state), createUsageTable(state)];
-  const [auditLog, facts] = [createAuditLog(state), createFacts(state)];
-  const listeners = new Set<(event: ControlEvent) => void>();
-  const emit = (event: ControlEvent) => {
-    for (const listener of listeners) listener(event);
-  };
+  const failed = (error: unknown) => options.onFailure?.(error);
+  const { emit, subscribe } = createListeners(failed);
+  const tables = tablesOf(state, emit, failed);
+  const { jobs, evidence, usage, auditLog, facts } = tables;
   const now = () => clock.now().getTime();
   const startedMs = now();
-  let assessed: ProjectAssessment | undefined;
+  let stopping: AbortSignal | undefined;
 
   /** What is thought of the project may be another thing now. */
   const changed = (event?: ControlEvent) => {
-    assessed = undefined;
+    assessor.forget();
     if (event) emit(event);
   };
 
@@ -82,54 +79,53 @@ export function createDaemon(options: DaemonOptions): Daemon {
     list: options.listSnapshots ?? listByProcess(program, options.folder),
     configuration: () => configuration,
     now,
+    onFailure: failed,
     onChange: (repository, change) => changed({ event: 'evidence', repository, ...change }),
   });
 
-  const assess = (): ProjectAssessment => {
-    if (assessed !== undefined && now() - assessed.atMs < assessmentMs && now() >= assessed.atMs) return assessed;
-    assessed = options.assess({ configuration, nowMs: now(), startedMs, evidence, jobs, usage, facts });
-    return assessed;
-  };
+  const assessor = createAssessor(() => options.assess({ configuration, nowMs: now(), startedMs, evidence, jobs, usage, facts }), now);
 
   const runner = createJobRunner({
     jobs,
     clock,
     plan: () => plan,
-    past: { doneUntilMs: (spec) => (spec.kind === 'backup' ? keeper.backedUpUntilMs(spec) : startedMs) },
-    execute: options.execute ?? ((job, watch, signal) => runCommands(program, commandLines(job.spec, configuration.daemon), watch, signal)),
+    past: {
+      doneUntilMs: (task, spec) => (spec.kind === 'backup' ? keeper.backedUpUntilMs(spec) : knownSinceMs(facts, task.name, now(), failed)),
+    },
+    execute: executor(options, () => configuration),
     redact: createRedactor(program.environment),
     onEnded: ended,
-    onChange: (job) => emit({ event: 'job', job, progress: runner.progress(job.id) }),
+    onChange,
     onLog: (job) => emit({ event: 'job-log', job }),
+    onFailure: failed,
   });
 
+  function onChange(job: Job): void {
+    emit({ event: 'job', job, progress: runner.progress(job.id) });
+  }
+
   async function ended(job: Job): Promise<void> {
-    if (job.spec.kind === 'usage') usage.add(usageOf(allLines(jobs, job.id), job.endedMs ?? now()));
-    else if (job.spec.kind !== 'check' && job.spec.kind !== 'drill')
+    if (job.spec.kind === 'usage') tryTo(() => usage.add(usageOf(allLines(jobs, job.id), job.endedMs ?? now())), failed);
+    else if (job.spec.kind !== 'check' && job.spec.kind !== 'drill' && !stopping?.aborted)
       for (const { name } of repositoriesOf(job.spec)) await keeper.refresh(name);
-    changed();
-    emit({ event: 'assessment', assessment: assess() });
+    assessAnew();
   }
 
   async function refreshAll(): Promise<void> {
     await keeper.refreshAll();
-    changed();
-    emit({ event: 'assessment', assessment: assess() });
+    assessAnew();
   }
 
-  function upkeep(): void {
-    const beforeMs = now() - configuration.daemon.historyMs;
-    jobs.removeOlder(beforeMs, keptJobs);
-    auditLog.removeOlder(beforeMs);
-    usage.thin(now() - usageInFullMs);
-    state.database.exec('PRAGMA incremental_vacuum');
+  function assessAnew(): void {
+    changed();
+    tryTo(() => emit({ event: 'assessment', assessment: assessor.current() }), failed);
   }
 
   return {
     version: options.version,
     startedMs,
     configuration: () => configuration,
-    assess,
+    assess: assessor.current,
     jobs,
     progress: (job) => runner.progress(job),
     start(spec, startedBy, priority) {
@@ -145,22 +141,17 @@ export function createDaemon(options: DaemonOptions): Daemon {
     facts,
     stateBytes: state.bytes,
     read: (words, signal) => readByProcess(program, words, signal),
-    subscribe(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
+    subscribe,
     async run(signal) {
-      const snapshotsOfRun = async (repository: string, run: string) => {
-        await keeper.refresh(repository);
-        return evidence.page({ repository, run }, { limit: 10_000 });
-      };
-      for (const job of await recoverJobs({ jobs, clock, snapshotsOfRun })) emit({ event: 'job', job, progress: undefined });
+      stopping = signal;
+      const allVolumes = configuration.volumes.map(({ name }) => name);
+      for (const job of await recoverJobs({ jobs, clock, snapshotsSince: keeper.since, allVolumes, signal })) onChange(job);
       // What is there decides on what is due.
-      if (evidence.list().length === 0) await refreshAll();
+      if (evidence.list().length === 0 && !signal.aborted) await refreshAll();
       await Promise.all([
         runner.run(signal),
         every(clock, refreshEveryMs, refreshAll, signal),
-        every(clock, upkeepEveryMs, upkeep, signal),
+        every(clock, upkeepEveryMs, () => tryTo(() => keepSmall(tables, configuration.daemon.historyMs, now()), failed), signal),
       ]);
     },
     configure(next) {
@@ -173,6 +164,14 @@ export function createDaemon(options: DaemonOptions): Daemon {
   };
 }
 
+function executor({ execute, program }: DaemonOptions, configuration: () => Configuration): NonNullable<DaemonOptions['execute']> {
+  return (job, watch, signal) => {
+    // It may have waited while the configuration changed.
+    requireKnown(job.spec, configuration());
+    return execute?.(job, watch, signal) ?? runCommands(program, commandLines(job.spec, configuration().daemon), watch, signal);
+  };
+}
+
 /** Until the abort, at once and then every so often. */
 async function every(clock: Clock, intervalMs: number, work: () => Promise<void> | void, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
@@ -181,38 +180,72 @@ async function every(clock: Clock, intervalMs: number, work: () => Promise<void>
   }
 }
 
-/** Before all that comes by itself. */
-const urgent = 8;
+function tryTo(work: () => void, onFailure: (error: unknown) => void): void {
+  try {
+    work();
+  } catch (error) {
+    onFailure(error);
+  }
+}
 
-function planOf(configuration: Configuration): RunnerPlan {
-  const { quietHours, jobs } = configuration.daemon;
-  const mayBegin = (job: Job, nowMs: number): boolean => {
-    // What somebody asked for is not kept waiting.
-    if (job.schedule === undefined) return true;
-    const quiet = quietAt(quietHours, nowMs);
-    return quiet === undefined || job.spec.kind === 'usage' || (quiet.backups && job.spec.kind === 'backup');
+function tablesOf(state: State, emit: (event: ControlEvent) => void, onFailure: (error: unknown) => void) {
+  const auditLog = createAuditLog(state);
+  return {
+    state,
+    jobs: steadyJobTable(createJobTable(state), onFailure),
+    evidence: createEvidenceTable(state),
+    usage: createUsageTable(state),
+    auditLog: {
+      ...auditLog,
+      add(entry: Parameters<AuditLog['add']>[0]) {
+        auditLog.add(entry);
+        emit({ event: 'audit', entry });
+      },
+    },
+    facts: createFacts(state),
   };
-  return { tasks: tasksOf(configuration), rules: { jobs, mayBegin } };
 }
 
-function upcoming({ tasks }: RunnerPlan, nowMs: number): { task: string; spec: JobSpec; dueMs: number }[] {
-  return tasks
-    .flatMap((task) => {
-      const dueMs = instantsOf(task.at).after(nowMs);
-      return dueMs === undefined ? [] : [{ task: task.name, spec: task.specAt(dueMs), dueMs }];
-    })
-    .sort((a, b) => a.dueMs - b.dueMs);
+/** History doesn't grow without bounds. */
+function keepSmall({ state, jobs, auditLog, usage }: ReturnType<typeof tablesOf>, historyMs: number, nowMs: number): void {
+  jobs.removeOlder(nowMs - historyMs, keptJobs);
+  auditLog.removeOlder(nowMs - historyMs);
+  usage.thin(nowMs - usageInFullMs);
+  state.database.exec('PRAGMA incremental_vacuum');
 }
 
-/** The deadline and attempts of the like that is scheduled. */
-function effortOf(spec: JobSpec, configuration: Configuration): { deadlineMs: number; attempts: number } {
-  const like = tasksOf(configuration).find((task) => task.specAt(0).kind === spec.kind);
-  return { deadlineMs: like?.deadlineMs ?? 12 * 3_600_000, attempts: like?.attempts ?? defaults.job.attempts };
+function createAssessor(assess: () => ProjectAssessment, now: () => number): { current(): ProjectAssessment; forget(): void } {
+  let known: ProjectAssessment | undefined;
+  return {
+    current() {
+      if (known === undefined || now() - known.atMs >= assessmentMs || now() < known.atMs) known = assess();
+      return known;
+    },
+    forget() {
+      known = undefined;
+    },
+  };
 }
 
-function requireKnown(spec: JobSpec, { volumes, repositories }: Configuration): void {
-  const unknownRepository = repositoriesOf(spec).find(({ name }) => !repositories.some((repository) => repository.name === name));
-  if (unknownRepository) throw new HoldfastError('usage', `there is no repository ${JSON.stringify(unknownRepository.name)}`);
-  const unknownVolume = 'volumes' in spec ? spec.volumes?.find((name) => !volumes.some((volume) => volume.name === name)) : undefined;
-  if (unknownVolume !== undefined) throw new HoldfastError('unknown-volume', `there is no volume ${JSON.stringify(unknownVolume)}`);
+function createListeners(onFailure: (error: unknown) => void): Pick<ControlPlane, 'subscribe'> & { emit(event: ControlEvent): void } {
+  const listeners = new Set<(event: ControlEvent) => void>();
+  return {
+    emit(event) {
+      for (const listener of listeners) tryTo(() => listener(event), onFailure);
+    },
+    subscribe(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+}
+
+/** When a task was first seen: what was due before is not made up for, and what comes later is, also by a host that is often off. */
+function knownSinceMs(facts: Facts, task: string, nowMs: number, onFailure: (error: unknown) => void): number {
+  const fact = `task ${task}`;
+  const known = facts.get<{ atMs: number }>(fact)?.atMs;
+  // One of a clock that was wrong counts no longer.
+  if (known !== undefined && known <= nowMs) return known;
+  tryTo(() => facts.set(fact, { atMs: nowMs }), onFailure);
+  return nowMs;
 }

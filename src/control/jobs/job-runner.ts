@@ -1,34 +1,20 @@
-import { randomBytes, randomInt } from 'node:crypto';
-import type { Clock } from '../../model/clock.ts';
-import { type ErrorDocument, errorDocument, exitCodes, HoldfastError } from '../../model/errors.ts';
+import { randomBytes } from 'node:crypto';
 import type { Effort } from '../configuration/configuration.ts';
 import { createScheduler, type Past } from '../scheduling/scheduler.ts';
 import type { Task } from '../scheduling/tasks.ts';
-import type { JobTable } from '../state/job-table.ts';
-import type { Job, JobProgress, JobSpec, JobState } from './job.ts';
-import { account, emptyAccount, isProgress, type JobAccount } from './job-events.ts';
-import { createLogBuffer } from './log-buffer.ts';
+import { type CarryOutOptions, carryOut, type Underway } from './carry-out.ts';
+import type { Job, JobProgress, JobSpec } from './job.ts';
+import { emptyAccount } from './job-events.ts';
 import { chooseJobs, type QueueRules } from './queue.ts';
-import type { Watch } from './run-job.ts';
 
 /** What may change while the runner runs: a new configuration takes effect at the next look. */
 export type RunnerPlan = { tasks: readonly Task[]; rules: QueueRules };
 
-export type JobRunnerOptions = {
-  jobs: JobTable;
-  clock: Clock;
+export type JobRunnerOptions = Omit<CarryOutOptions, 'now' | 'save'> & {
   plan(): RunnerPlan;
   past: Pick<Past, 'doneUntilMs'>;
-  /** Does a job's work; returns the exit code. Ends soon after the abort. */
-  execute(job: Job, watch: Watch, signal: AbortSignal): Promise<number>;
-  /** Takes secrets out of a line. */
-  redact(line: string): string;
-  /** Told when a job has ended for good, before the next one begins. */
-  onEnded(job: Job): Promise<void>;
-  /** Told of every change of a job, and of its progress. */
-  onChange(job: Job): void;
-  /** A new line in a job's log. */
-  onLog(job: string): void;
+  /** What should not have failed: it concerns no job. */
+  onFailure(error: unknown): void;
 };
 
 export type JobRequest = Pick<Effort, 'priority' | 'deadlineMs' | 'attempts'> & { spec: JobSpec; startedBy: string };
@@ -47,15 +33,13 @@ export type JobRunner = {
 
 /** Clocks are put right, hosts sleep: it is looked at least so often. */
 const longestSleepMs = 60_000;
-/** Failures that trying again doesn't mend. */
-const lasting: readonly number[] = [exitCodes.usage, exitCodes.noRepository, exitCodes.wrongPassword];
-
-type Running = { controller: AbortController; account: JobAccount; why: 'cancelled' | 'deadline' | undefined; done: Promise<void> };
+type Running = Underway & { done: Promise<void> };
 
 export function createJobRunner(options: JobRunnerOptions): JobRunner {
-  const { jobs, clock, plan, redact, onChange } = options;
+  const { jobs, clock, plan, onChange } = options;
   const running = new Map<string, Running>();
   let wakeUp = () => {};
+  let lookedMs = Number.NEGATIVE_INFINITY;
   let looked = { tasks: plan().tasks, scheduler: createScheduler(plan().tasks) };
 
   const now = () => clock.now().getTime();
@@ -64,10 +48,12 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
     onChange(job);
   };
 
-  function makeDueJobs(): void {
+  function makeDueJobs(nowMs: number): void {
     const { tasks } = plan();
-    if (tasks !== looked.tasks) looked = { tasks, scheduler: createScheduler(tasks) };
-    const nowMs = now();
+    if (tasks !== looked.tasks) {
+      looked = { tasks, scheduler: createScheduler(tasks) };
+      dropForeign(tasks);
+    }
     const past: Past = { ...options.past, lastDueMs: (task) => jobs.lastDueMs(task, nowMs) };
     for (const { task, spec, dueMs, notBeforeMs } of looked.scheduler.due(nowMs, jobs.open(), past)) {
       const job = newJob({ spec, startedBy: 'schedule', ...task }, nowMs, { schedule: task.name, dueMs, notBeforeMs });
@@ -75,50 +61,36 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
     }
   }
 
+  /** What waits for a schedule that is not there any more is not done. */
+  function dropForeign(tasks: readonly Task[]): void {
+    const names = new Set(tasks.map(({ name }) => name));
+    for (const job of jobs.open())
+      if (job.state === 'queued' && job.schedule !== undefined && !names.has(job.schedule))
+        save({ ...job, state: 'cancelled', endedMs: now() });
+  }
+
+  /** When the clock is put back, waits don't become longer. */
+  function followClock(nowMs: number): void {
+    const backMs = lookedMs - nowMs;
+    lookedMs = nowMs;
+    if (backMs <= 0) return;
+    for (const job of jobs.open())
+      if (job.state === 'queued' && job.notBeforeMs > nowMs) save({ ...job, notBeforeMs: Math.max(nowMs, job.notBeforeMs - backMs) });
+  }
+
   function beginJobs(stopping: AbortSignal): void {
     for (const job of chooseJobs(jobs.open(), now(), plan().rules)) {
       const begun: Job = { ...job, state: 'running', startedMs: now() };
-      save(begun);
       const entry: Running = { controller: new AbortController(), account: emptyAccount(), why: undefined, done: Promise.resolve() };
       running.set(job.id, entry);
-      entry.done = carryOut(begun, entry, stopping).finally(() => {
-        running.delete(job.id);
-        wakeUp();
-      });
+      save(begun);
+      entry.done = carryOut(begun, entry, { ...options, now, save }, stopping)
+        .catch(options.onFailure)
+        .finally(() => {
+          running.delete(job.id);
+          wakeUp();
+        });
     }
-  }
-
-  async function carryOut(job: Job, entry: Running, stopping: AbortSignal): Promise<void> {
-    let current = job;
-    const log = createLogBuffer(jobs, job.id, now, () => options.onLog(job.id));
-    const deadline = new AbortController();
-    void clock.sleep(job.deadlineMs, AbortSignal.any([deadline.signal, stopping])).then(() => {
-      if (deadline.signal.aborted || stopping.aborted) return;
-      entry.why ??= 'deadline';
-      entry.controller.abort();
-    });
-    const watch: Watch = {
-      onStart: (process) => {
-        current = { ...current, process };
-        save(current);
-      },
-      onLine: (text) => {
-        const line = redact(text);
-        account(entry.account, line, now());
-        if (isProgress(line)) onChange(current);
-        else log.add(line);
-      },
-    };
-    let failure: unknown;
-    const exitCode = await options.execute(job, watch, AbortSignal.any([entry.controller.signal, stopping])).catch((error: unknown) => {
-      failure = error;
-      return exitCodes.failed;
-    });
-    deadline.abort();
-    log.flush();
-    const ended = judge(current, exitCode, entry, stopping.aborted, failure, now());
-    save(ended);
-    if (ended.state !== 'queued') await options.onEnded(ended);
   }
 
   async function sleep(signal: AbortSignal): Promise<void> {
@@ -134,8 +106,12 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
 
   return {
     async run(signal) {
+      // What the last plan of an earlier time had, this one may not have.
+      dropForeign(looked.tasks);
       while (!signal.aborted) {
-        makeDueJobs();
+        const nowMs = now();
+        followClock(nowMs);
+        makeDueJobs(nowMs);
         beginJobs(signal);
         await sleep(signal);
       }
@@ -185,34 +161,3 @@ function newJob(request: JobRequest, nowMs: number, when: Pick<Job, 'schedule' |
     result: undefined,
   };
 }
-
-/** What has become of a job when its process has ended. */
-function judge(job: Job, exitCode: number, { account: told, why }: Running, stopping: boolean, failure: unknown, nowMs: number): Job {
-  const ended: Job = { ...job, process: undefined, exitCode, endedMs: nowMs, result: told.result, error: told.error };
-  if (exitCode === exitCodes.done) return { ...ended, state: 'succeeded', error: undefined };
-  if (exitCode === exitCodes.incomplete) return { ...ended, state: 'incomplete' };
-  if (why === 'cancelled') return { ...ended, state: 'cancelled' };
-  if (stopping) return queuedAgain(job, 0);
-  if (why === 'deadline') {
-    const late = new HoldfastError('deadline', `the job took longer than its deadline allows, and was ended`);
-    return { ...ended, state: 'failed', error: errorDocument(late) };
-  }
-  if (job.attempt < job.attempts && !lasting.includes(exitCode))
-    return { ...queuedAgain(job, 1), notBeforeMs: nowMs + waitBefore(job.attempt + 1) };
-  return { ...ended, state: 'failed', error: ended.error ?? errorOf(failure, exitCode) };
-}
-
-const errorOf = (failure: unknown, exitCode: number): ErrorDocument =>
-  errorDocument(failure ?? new HoldfastError('command-failed', `the job's process ended with ${exitCode} and said nothing of why`));
-
-/** As it was before it began. */
-export const queuedAgain = (job: Job, moreAttempts: number): Job => ({
-  ...job,
-  state: 'queued' satisfies JobState,
-  attempt: job.attempt + moreAttempts,
-  startedMs: undefined,
-  process: undefined,
-});
-
-/** 1, 4, 16 and then 30 minutes, and up to a fifth more, in milliseconds. */
-const waitBefore = (attempt: number): number => Math.min(30, 4 ** (attempt - 2)) * (60_000 + randomInt(12_000));

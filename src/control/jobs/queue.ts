@@ -8,25 +8,29 @@ export type QueueRules = {
   mayBegin(job: Job, nowMs: number): boolean;
 };
 
+/** After so long, a job that waits counts as one of the next higher priority: nothing waits for ever. */
+const olderEveryMs = 3_600_000;
+const highest = 9;
+
 /**
  * Which of the queued jobs begin now, best first. At most `rules.jobs` run; a job that needs a repository for itself shares it with none; no
- * volume is in two backups or drills at a time. What cannot begin because of a repository keeps it free of those after it, so that a
- * prune gets its turn among backups.
+ * volume is in two backups at a time. What cannot begin keeps what it needs free of those after it, so that a prune gets its turn among
+ * backups.
  */
 export function chooseJobs(open: readonly Job[], nowMs: number, rules: QueueRules): Job[] {
   const running = open.filter(({ state }) => state === 'running');
+  const rank = ({ priority, notBeforeMs }: Job) =>
+    Math.min(highest, priority + Math.floor(Math.max(0, nowMs - notBeforeMs) / olderEveryMs));
   const waiting = open
     .filter((job) => job.state === 'queued' && job.notBeforeMs <= nowMs && rules.mayBegin(job, nowMs))
-    .sort((a, b) => b.priority - a.priority || (a.dueMs ?? a.queuedMs) - (b.dueMs ?? b.queuedMs) || (a.id < b.id ? -1 : 1));
-  const reserved = new Set<string>();
+    .map((job) => ({ job, rank: rank(job) }))
+    .sort((a, b) => b.rank - a.rank || (a.job.dueMs ?? a.job.queuedMs) - (b.job.dueMs ?? b.job.queuedMs) || (a.job.id < b.job.id ? -1 : 1));
+  const taken = [...running];
   const chosen: Job[] = [];
-  for (const job of waiting) {
-    const busy = [...running, ...chosen];
-    if (busy.length >= rules.jobs) break;
-    const repositories = repositoriesOf(job.spec);
-    if (repositories.some(({ name }) => reserved.has(name)) || busy.some((other) => clash(job, other))) {
-      for (const { name } of repositories) reserved.add(name);
-    } else chosen.push(job);
+  for (const { job } of waiting) {
+    if (running.length + chosen.length >= rules.jobs) break;
+    if (!taken.some((other) => clash(job, other))) chosen.push(job);
+    taken.push(job);
   }
   return chosen;
 }

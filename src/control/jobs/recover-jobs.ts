@@ -1,20 +1,28 @@
 import type { Clock } from '../../model/clock.ts';
 import type { SnapshotEvidence } from '../state/evidence-table.ts';
 import { allLines, type JobTable } from '../state/job-table.ts';
-import type { Job, JobResult } from './job.ts';
+import { queuedAgain } from './carry-out.ts';
+import type { Job, JobResult, JobSpec } from './job.ts';
 import { account, emptyAccount } from './job-events.ts';
-import { queuedAgain } from './job-runner.ts';
 import { isAlive, type ProcessIdentity } from './process-identity.ts';
 
-/** How long what is left of a job has to end soundly, and how often it is looked at. */
+/**
+ * How long what is left of a job has to end soundly: at first by itself, since nobody reads its output any more, then because it is asked to;
+ * and how often it is looked at.
+ */
+const patienceMs = 10_000;
 const graceMs = 180_000;
-const lookMs = 100;
+const lookMs = 50;
 
 export type Recovery = {
   jobs: JobTable;
   clock: Clock;
-  /** What the repository holds of a run, read anew. */
-  snapshotsOfRun(repository: string, run: string): Promise<readonly SnapshotEvidence[]>;
+  /** Scheduled and manual snapshots that a repository holds of runs since an instant, read anew. */
+  snapshotsSince(repository: string, sinceMs: number): Promise<readonly SnapshotEvidence[]>;
+  /** What a backup that names no volumes is of. */
+  allVolumes: readonly string[];
+  /** What is not settled at the abort stays for the next time. */
+  signal: AbortSignal;
 };
 
 /**
@@ -23,37 +31,49 @@ export type Recovery = {
  * and does not count as an attempt, since it did not fail; but not for ever.
  */
 export async function recoverJobs(recovery: Recovery): Promise<Job[]> {
-  const left = recovery.jobs.open().filter(({ state }) => state === 'running');
-  await Promise.all(left.map(({ process }) => (process === undefined ? undefined : endProcess(process, recovery.clock))));
+  const { jobs, clock, signal } = recovery;
+  const left = jobs.open().filter(({ state }) => state === 'running');
+  await Promise.all(left.map(({ process }) => (process === undefined ? undefined : endProcess(process, clock, signal))));
   const settled: Job[] = [];
   for (const job of left) {
+    if (signal.aborted) break;
     const now = await settle(job, recovery);
-    recovery.jobs.update(now);
+    jobs.update(now);
     settled.push(now);
   }
   return settled;
 }
 
-async function endProcess(identity: ProcessIdentity, clock: Clock): Promise<void> {
-  const send = (signal: NodeJS.Signals) => {
-    try {
-      if (isAlive(identity)) process.kill(identity.pid, signal);
-    } catch {
-      // It has ended meanwhile.
-    }
+async function endProcess(identity: ProcessIdentity, clock: Clock, signal: AbortSignal): Promise<void> {
+  const goneIn = async (mostMs: number) => {
+    for (let waitedMs = 0; isAlive(identity) && waitedMs < mostMs && !signal.aborted; waitedMs += lookMs) await clock.sleep(lookMs, signal);
+    return !isAlive(identity) || signal.aborted;
   };
-  send('SIGTERM');
-  for (let waitedMs = 0; isAlive(identity) && waitedMs < graceMs; waitedMs += lookMs) await clock.sleep(lookMs);
-  send('SIGKILL');
+  if (await goneIn(patienceMs)) return;
+  send(identity.pid, 'SIGTERM');
+  if (await goneIn(graceMs)) return;
+  // With what it has started: it leads a group.
+  send(-identity.pid, 'SIGKILL');
+  await goneIn(patienceMs);
+}
+
+function send(target: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(target, signal);
+  } catch {
+    // It has ended meanwhile.
+  }
 }
 
 /** So often a job may take the control plane along before it is given up. */
 const mostLosses = 5;
 
-async function settle(job: Job, { jobs, clock, snapshotsOfRun }: Recovery): Promise<Job> {
-  const told = emptyAccount();
+async function settle(job: Job, { jobs, clock, snapshotsSince, allVolumes }: Recovery): Promise<Job> {
+  let told = emptyAccount();
   let exitCode: number | undefined;
   for (const { line, atMs } of allLines(jobs, job.id)) {
+    // Of several attempts, the last counts.
+    if (line.startsWith('{"event":"run-started"')) [told, exitCode] = [emptyAccount(), undefined];
     account(told, line, atMs);
     exitCode = finishedWith(line) ?? exitCode;
   }
@@ -67,10 +87,9 @@ async function settle(job: Job, { jobs, clock, snapshotsOfRun }: Recovery): Prom
     exitCode: state === 'succeeded' ? 0 : 3,
   });
   if (exitCode === 0 || exitCode === 3) return done(exitCode === 0 ? 'succeeded' : 'incomplete', told.result);
-  if (job.spec.kind === 'backup' && told.run !== undefined) {
-    const made = await snapshotsOfRun(job.spec.repository, told.run);
-    // Snapshots are written when all is stored: all of a run, or, for an instant, some.
-    if (made.length > 0 && (job.spec.volumes ?? []).every((volume) => made.some((snapshot) => snapshot.volume === volume)))
+  if (job.spec.kind === 'backup') {
+    const made = wholeRun(await snapshotsSince(job.spec.repository, job.startedMs ?? endedMs), job.spec, allVolumes);
+    if (made !== undefined)
       return done(made.some(({ unreadable }) => unreadable > 0) ? 'incomplete' : 'succeeded', {
         ...told.result,
         snapshots: made.map(summaryOf),
@@ -79,6 +98,23 @@ async function settle(job: Job, { jobs, clock, snapshotsOfRun }: Recovery): Prom
   const losses = (job.losses ?? 0) + 1;
   if (losses >= mostLosses) return { ...job, state: 'lost', endedMs, process: undefined, losses };
   return { ...queuedAgain(job, 0), losses };
+}
+
+/**
+ * The snapshots of a run of this class that has all volumes: a run's are written one after the other when all is stored, so that a killed one
+ * may have some. Its name may not have come through before the control plane died; since no two backups of a volume run at a time, one that
+ * began after the job did is its.
+ */
+function wholeRun(
+  snapshots: readonly SnapshotEvidence[],
+  { volumes, class: wanted }: Extract<JobSpec, { kind: 'backup' }>,
+  allVolumes: readonly string[],
+): SnapshotEvidence[] | undefined {
+  const runs = Map.groupBy(
+    snapshots.filter((snapshot) => snapshot.class === wanted),
+    ({ run }) => run,
+  );
+  return [...runs.values()].find((made) => (volumes ?? allVolumes).every((name) => made.some(({ volume }) => volume === name)));
 }
 
 function finishedWith(line: string): number | undefined {

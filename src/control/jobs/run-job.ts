@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { exitCodes } from '../../model/errors.ts';
+import { boundedLines } from './bounded-lines.ts';
 import { identityOf, type ProcessIdentity } from './process-identity.ts';
 
 /** How a job's child processes are started. */
@@ -23,6 +23,7 @@ export type Watch = {
 const graceMs = 180_000;
 /** Longer ones are cut: a log must not grow without bounds. */
 const longestLine = 256 * 1024;
+const longestMessage = 16 * 1024;
 
 /**
  * Carries out command lines one after the other, until one fails. An abort asks the one at work to end (SIGTERM), and kills it when it
@@ -52,17 +53,19 @@ async function runCommand(program: Program, words: readonly string[], watch: Wat
     cwd: program.directory,
     env: program.environment,
     stdio: ['ignore', 'pipe', 'pipe'],
+    // A group of its own: Ctrl-C at a terminal reaches the daemon alone, and a command that is asked twice to end does so at once.
+    detached: true,
   });
   const ended = endOf(child);
-  watch.onStart(child.pid === undefined ? undefined : identityOf(child.pid));
   let killer: NodeJS.Timeout | undefined;
   const stop = () => {
     child.kill('SIGTERM');
-    killer = setTimeout(() => child.kill('SIGKILL'), graceMs);
+    killer = setTimeout(() => killGroup(child), graceMs);
   };
   if (signal.aborted) stop();
   else signal.addEventListener('abort', stop, { once: true });
   try {
+    watch.onStart(child.pid === undefined ? undefined : identityOf(child.pid));
     const [code] = await Promise.all([ended, readLines(child.stdout, watch), readLines(child.stderr, watch)]);
     return code;
   } finally {
@@ -71,20 +74,46 @@ async function runCommand(program: Program, words: readonly string[], watch: Wat
   }
 }
 
+/** With what it has started (`ssh`, `rclone`), which would hold its output open. */
+function killGroup(child: ChildProcess): void {
+  try {
+    if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+  } catch {
+    // It has ended meanwhile.
+  }
+}
+
 /** Numbers of the signals that end processes (signal(7)). */
 const signalNumbers: Readonly<Record<string, number>> = { SIGHUP: 1, SIGINT: 2, SIGABRT: 6, SIGKILL: 9, SIGSEGV: 11, SIGTERM: 15 };
 
+/** What is still on its way when a process has ended; whatever it leaves behind with its output open is not waited for longer. */
+const lastWordsMs = 5_000;
+
 function endOf(child: ChildProcess): Promise<number> {
   return new Promise((resolve, reject) => {
+    let late: NodeJS.Timeout | undefined;
     child.once('error', reject);
-    child.once('close', (code, signal) => resolve(code ?? 128 + (signalNumbers[signal ?? ''] ?? 0)));
+    child.once('exit', () => {
+      late = setTimeout(() => {
+        child.stdout?.destroy();
+        child.stderr?.destroy();
+      }, lastWordsMs);
+    });
+    child.once('close', (code, signal) => {
+      clearTimeout(late);
+      resolve(code ?? 128 + (signalNumbers[signal ?? ''] ?? 0));
+    });
   });
 }
 
 async function readLines(stream: Readable, { onLine }: Watch): Promise<void> {
-  for await (const line of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
-    if (line === '') continue;
-    const isJson = line.startsWith('{') && line.length <= longestLine;
-    onLine(isJson ? line : JSON.stringify({ event: 'message', level: 'warning', message: line.slice(0, longestLine) }));
+  try {
+    for await (const line of boundedLines(stream, longestLine)) {
+      const isJson = line.startsWith('{') && line.endsWith('}');
+      onLine(isJson ? line : JSON.stringify({ event: 'message', level: 'warning', message: line.slice(0, longestMessage) }));
+    }
+  } catch (error) {
+    // Output that was given up is no failure of the command.
+    if (!stream.destroyed) throw error;
   }
 }

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import type { Job, JobSpec } from '../jobs/job.ts';
-import { instantsOf } from './instants.ts';
+import { type Instants, instantsOf } from './instants.ts';
 import type { Task } from './tasks.ts';
 
 /** What the scheduler asks of the past. */
@@ -11,7 +11,7 @@ export type Past = {
    * For a task that has none: until when its work counts as done. Scheduled backups look at their snapshots, so that a new
    * daemon, or one that has lost its state, neither waits for the next hour nor does again what is there.
    */
-  doneUntilMs(spec: JobSpec): number;
+  doneUntilMs(task: Task, spec: JobSpec): number;
 };
 
 /** A job that is to be made. */
@@ -31,17 +31,17 @@ export type Scheduler = {
 
 /** `random` returns a whole number below its argument. */
 export function createScheduler(tasks: readonly Task[], random: (below: number) => number = randomInt): Scheduler {
-  const timed = tasks.map((task) => ({ task, instants: instantsOf(task.at) }));
-  const upcoming: Scheduler['upcoming'] = (nowMs) => timed.map(({ task, instants }) => ({ task, dueMs: instants.after(nowMs) }));
+  const timed = tasks.map((task) => ({ task, around: remembered(instantsOf(task.at)) }));
+  const upcoming: Scheduler['upcoming'] = (nowMs) => timed.map(({ task, around }) => ({ task, dueMs: around(nowMs).next }));
   return {
     due(nowMs, open, past) {
       const busy = new Set(open.map(({ schedule }) => schedule));
-      return timed.flatMap(({ task, instants }) => {
+      return timed.flatMap(({ task, around }) => {
         if (busy.has(task.name)) return [];
-        const dueMs = instants.atOrBefore(nowMs);
+        const dueMs = around(nowMs).last;
         if (dueMs === undefined) return [];
         const spec = task.specAt(dueMs);
-        const doneMs = past.lastDueMs(task.name) ?? past.doneUntilMs(spec);
+        const doneMs = past.lastDueMs(task.name) ?? past.doneUntilMs(task, spec);
         if (dueMs <= doneMs) return [];
         return [{ task, spec, dueMs, notBeforeMs: dueMs + (task.jitterMs > 0 ? random(Math.floor(task.jitterMs) + 1) : 0) }];
       });
@@ -51,5 +51,17 @@ export function createScheduler(tasks: readonly Task[], random: (below: number) 
       return instants.length === 0 ? undefined : Math.min(...instants);
     },
     upcoming,
+  };
+}
+
+/** The instants around one. Between two of them nothing changes, and reckoning with time zones takes time. */
+function remembered(instants: Instants): (nowMs: number) => { last: number | undefined; next: number | undefined } {
+  let known: { fromMs: number; untilMs: number; last: number | undefined; next: number | undefined } | undefined;
+  return (nowMs) => {
+    if (known === undefined || nowMs < known.fromMs || nowMs >= known.untilMs) {
+      const [last, next] = [instants.atOrBefore(nowMs), instants.after(nowMs)];
+      known = { fromMs: last ?? nowMs, untilMs: next ?? Number.POSITIVE_INFINITY, last, next };
+    }
+    return known;
   };
 }

@@ -19,8 +19,10 @@ export type JobTable = {
   lastDueMs(schedule: string, nowMs: number): number | undefined;
   /** The newest job of a kind that has ended in one of the states. */
   lastEnded(kind: JobKind, states: readonly JobState[], matches?: (job: Job) => boolean): Job | undefined;
-  /** Adds lines to a job's log; their numbers go on from the last. */
-  log(job: string, lines: readonly { atMs: number; line: string }[]): void;
+  /** Adds lines to a job's log; their numbers go on from the last. Returns the number of the last; undefined when nothing was written. */
+  log(job: string, lines: readonly { atMs: number; line: string }[]): number | undefined;
+  /** Removes lines of a job's log, from a number up to another, which stays. */
+  removeLines(job: string, from: number, before: number): void;
   readLog(job: string, page: { limit: number; after?: number }): { number: number; atMs: number; line: string }[];
   /** Removes ended jobs that are older, with their logs, but always keeps the newest `keep` of each kind. Returns how many. */
   removeOlder(thanMs: number, keep: number): number;
@@ -39,6 +41,7 @@ export function createJobTable({ database, transaction }: State): JobTable {
   const lastNumber = database.prepare('SELECT max(number) AS number FROM job_log WHERE job = ?');
   const insertLine = database.prepare('INSERT INTO job_log VALUES (?, ?, ?, ?)');
   const readLog = database.prepare('SELECT number, at_ms, line FROM job_log WHERE job = ? AND number > ? ORDER BY number LIMIT ?');
+  const removeLines = database.prepare('DELETE FROM job_log WHERE job = ? AND number >= ? AND number < ?');
   const remove = database.prepare(`DELETE FROM jobs WHERE ended_ms < ? AND id NOT IN (
     SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY kind ORDER BY queued_ms DESC) AS place FROM jobs) WHERE place <= ?)`);
   return {
@@ -77,7 +80,9 @@ export function createJobTable({ database, transaction }: State): JobTable {
           number = (number ?? 0) + 1;
           insertLine.run(job, number, atMs, line);
         }
+        return number ?? undefined;
       }),
+    removeLines: (job, from, before) => void removeLines.run(job, from, before),
     readLog: (job, { limit, after = 0 }) =>
       (readLog.all(job, after, limit) as { number: number; at_ms: number; line: string }[]).map(({ number, at_ms: atMs, line }) => ({
         number,

@@ -1,0 +1,45 @@
+/** What a configuration asks of the daemon. */
+import { HoldfastError } from '../model/errors.ts';
+import type { Configuration } from './configuration/configuration.ts';
+import { defaults } from './configuration/defaults.ts';
+import { type Job, type JobSpec, repositoriesOf } from './jobs/job.ts';
+import type { RunnerPlan } from './jobs/job-runner.ts';
+import { instantsOf } from './scheduling/instants.ts';
+import { quietAt } from './scheduling/quiet-hours.ts';
+import { tasksOf } from './scheduling/tasks.ts';
+
+/** Before all that comes by itself. */
+export const urgent = 8;
+
+export function planOf(configuration: Configuration): RunnerPlan {
+  const { quietHours, jobs } = configuration.daemon;
+  const mayBegin = (job: Job, nowMs: number): boolean => {
+    // What somebody asked for is not kept waiting.
+    if (job.schedule === undefined) return true;
+    const quiet = quietAt(quietHours, nowMs);
+    return quiet === undefined || job.spec.kind === 'usage' || (quiet.backups && job.spec.kind === 'backup');
+  };
+  return { tasks: tasksOf(configuration), rules: { jobs, mayBegin } };
+}
+
+export function upcoming({ tasks }: RunnerPlan, nowMs: number): { task: string; spec: JobSpec; dueMs: number }[] {
+  return tasks
+    .flatMap((task) => {
+      const dueMs = instantsOf(task.at).after(nowMs);
+      return dueMs === undefined ? [] : [{ task: task.name, spec: task.specAt(dueMs), dueMs }];
+    })
+    .sort((a, b) => a.dueMs - b.dueMs);
+}
+
+/** The deadline and attempts of the like that is scheduled. */
+export function effortOf(spec: JobSpec, configuration: Configuration): { deadlineMs: number; attempts: number } {
+  const like = tasksOf(configuration).find((task) => task.specAt(0).kind === spec.kind);
+  return { deadlineMs: like?.deadlineMs ?? 12 * 3_600_000, attempts: like?.attempts ?? defaults.job.attempts };
+}
+
+export function requireKnown(spec: JobSpec, { volumes, repositories }: Configuration): void {
+  const unknownRepository = repositoriesOf(spec).find(({ name }) => !repositories.some((repository) => repository.name === name));
+  if (unknownRepository) throw new HoldfastError('usage', `there is no repository ${JSON.stringify(unknownRepository.name)}`);
+  const unknownVolume = 'volumes' in spec ? spec.volumes?.find((name) => !volumes.some((volume) => volume.name === name)) : undefined;
+  if (unknownVolume !== undefined) throw new HoldfastError('unknown-volume', `there is no volume ${JSON.stringify(unknownVolume)}`);
+}
