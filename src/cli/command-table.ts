@@ -11,6 +11,7 @@ export const commandTable: readonly CommandEntry[] = [
   { name: 'dump', summary: 'write a file, or a directory as an archive, to stdout', load: () => import('./commands/dump.ts') },
   { name: 'stats', summary: 'count what snapshots take, restored and stored', load: () => import('./commands/stats.ts') },
   { name: 'restore', summary: 'restore volumes, or parts of them', load: () => import('./commands/restore.ts') },
+  { name: 'drill', summary: 'rehearse the restore of volumes, verified and timed', load: () => import('./commands/drill.ts') },
   { name: 'export', summary: 'write volumes to a tar archive, encrypted if need be', load: () => import('./commands/export.ts') },
   { name: 'import', summary: 'make snapshots of tar archives', load: () => import('./commands/import.ts') },
   { name: 'guard', summary: 'take guard snapshots, then run a command', load: () => import('./commands/guard.ts') },

@@ -1,7 +1,7 @@
 import type { ErrorDocument } from './errors.ts';
 import type { Consistency, SnapshotClass, SnapshotSummary } from './snapshot.ts';
 
-export type Operation = 'backup' | 'restore' | 'check' | 'copy' | 'import';
+export type Operation = 'backup' | 'restore' | 'check' | 'copy' | 'import' | 'drill';
 
 /**
  * What the engine reports while it works. One stream feeds the terminal, JSON lines and later the daemon; rendering is

@@ -126,7 +126,14 @@ function createProblemList(output: Omit<Output, 'report'>) {
   };
 }
 
-const titles = { backup: 'Backing up', restore: 'Restoring', check: 'Checking', copy: 'Copying', import: 'Importing' } as const;
+const titles = {
+  backup: 'Backing up',
+  restore: 'Restoring',
+  check: 'Checking',
+  copy: 'Copying',
+  import: 'Importing',
+  drill: 'Drilling',
+} as const;
 
 function runTitle({ operation, volumes }: Event<'run-started'>): string {
   const [only] = volumes;
