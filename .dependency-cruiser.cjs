@@ -136,6 +136,12 @@ module.exports = {
       'One folder knows how metrics are written; the rest gives it plain values.',
     ),
     confined('log-vendor', 'pino', '^src/control/logging/', 'One folder decides the shape of log lines; the rest says what happened.'),
+    confined(
+      'api-vendor',
+      'hono|@hono',
+      '^src/api/',
+      'How requests are routed is the business of the API; handlers and clients take the contract.',
+    ),
     confined('command-line-vendor', 'commander', '^src/cli/', 'Only the command line parses a command line.'),
   ],
   options: {

@@ -73,6 +73,10 @@ const offences: Record<string, [from: string, to: string][]> = {
     ['src/cli/a.ts', 'pino'],
     ['src/control/a.ts', 'pino'],
   ],
+  'api-vendor': [
+    ['src/control/a.ts', 'hono'],
+    ['src/cli/a.ts', '@hono/node-server'],
+  ],
   'command-line-vendor': [['src/control/a.ts', 'commander']],
 };
 
@@ -93,6 +97,7 @@ const allowed: [from: string, to: string][] = [
   ['src/engine/transfer/b.ts', 'age-encryption'],
   ['src/storage/s3-b.ts', '@aws-sdk/client-s3'],
   ['src/storage/rest-connections.ts', 'undici'],
+  ['src/api/b.ts', 'hono'],
   ['src/control/configuration/b.ts', 'zod'],
   ['src/control/discovery/b.ts', 'yaml'],
   ['src/control/metrics/b.ts', 'prom-client'],

@@ -1,0 +1,162 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type Context, Hono } from 'hono';
+import { HoldfastError } from '../model/errors.ts';
+import { attachment, commonHeaders, jsonResponse, problemResponse, streamOf } from './answers.ts';
+import { type Authenticate, createAuthentication } from './auth/authentication.ts';
+import { createRateLimit } from './auth/limits.ts';
+import { addressOf, requireSameOrigin, type Way } from './auth/origin.ts';
+import type { Tokens } from './auth/tokens.ts';
+import { openApiDocument } from './contract/openapi.ts';
+import { basePath, type Operation, type OperationId, operations } from './contract/operations.ts';
+import type { EventFeed } from './event-feed.ts';
+import { bodyOf, parsed, queryOf, shortHeader } from './requests.ts';
+import { type Asked, type Caller, handlers, type Served, type StreamHandler } from './resources/all.ts';
+
+/** A document beside the contract's, such as metrics: for whoever may see the status. */
+export type Extra = { path: string; answer(): Promise<{ type: string; text: string }> };
+
+export type AppOptions = {
+  served: Served;
+  tokens: Tokens;
+  feed: EventFeed;
+  extras: readonly Extra[];
+  /** Told of errors that are none of the catalogue. */
+  onDefect(error: unknown): void;
+  /** Aborts when the server ends. */
+  stopping: AbortSignal;
+  /** Of one address. */
+  rate: { perSecond: number; burst: number };
+};
+
+export type Bindings = { incoming: IncomingMessage; outgoing: ServerResponse; way: Way };
+type Env = { Bindings: Bindings; Variables: { caller: Caller; holds: () => boolean } };
+
+const mostStreams = 300;
+
+/** The API, as a function from requests to responses. */
+export function createApp(options: AppOptions): Hono<Env> {
+  const { served, onDefect } = options;
+  const app = new Hono<Env>();
+  const rate = createRateLimit(options.rate);
+  const authenticate = createAuthentication(options.tokens, served.plane.auditLog, served.now);
+  const openApi = openApiDocument();
+  const streams = { open: 0 };
+
+  app.use(async (c, next) => {
+    await next();
+    for (const [name, value] of Object.entries(commonHeaders)) if (!c.res.headers.has(name)) c.res.headers.set(name, value);
+  });
+  app.use(async (c, next) => {
+    const { incoming, way } = c.env;
+    if (incoming.method !== 'GET' && incoming.method !== 'POST')
+      return new Response(null, { status: 405, headers: { Allow: 'GET, POST' } });
+    requireSameOrigin(incoming, way);
+    const retryAfterMs = way.local ? 0 : rate.take(addressOf(incoming, way), served.now());
+    if (retryAfterMs > 0) throw new HoldfastError('too-many-requests', 'this address asks too much at once', { retryAfterMs });
+    return next();
+  });
+  // Without a token: that there is a daemon, and nothing of how it is.
+  app.get('/healthz', (c) => c.text('ok\n'));
+  app.use(async (c, next) => {
+    const { caller, holds } = callerOf(c, authenticate);
+    c.set('caller', caller);
+    c.set('holds', holds);
+    await next();
+  });
+  app.get(`${basePath}/openapi.json`, (c) => jsonResponse(openApi, 200, c.req.header('If-None-Match')));
+  for (const [id, operation] of Object.entries(operations) as [OperationId, Operation][]) {
+    const path = basePath + operation.path.replaceAll(/\{(\w+)\}/g, ':$1');
+    app.on(operation.method, path, async (c) => {
+      requireRole(c.var.caller, operation.allowed, operation.summary);
+      return answer(c, id, operation, options, streams);
+    });
+  }
+  for (const { path, answer: produce } of options.extras)
+    app.get(path, async (c) => {
+      requireRole(c.var.caller, operations.listObjectives.allowed, path);
+      const { type, text } = await produce();
+      return new Response(text, { headers: { 'Content-Type': type } });
+    });
+  app.notFound((c) => problemResponse(new HoldfastError('resource-missing', `there is no ${c.req.path.slice(0, 200)} here`), onDefect));
+  app.onError((error) => problemResponse(error, onDefect));
+  return app;
+}
+
+function callerOf(c: Context<Env>, authenticate: Authenticate): ReturnType<Authenticate> {
+  const { incoming, way } = c.env;
+  // Only this user, and root, can open the socket: who can, could as well make a token.
+  if (way.local) return { caller: { name: 'socket', role: 'admin' }, holds: () => true };
+  return authenticate(incoming.headers.authorization, addressOf(incoming, way));
+}
+
+function requireRole(caller: Caller, allowed: readonly string[], what: string): void {
+  if (!allowed.includes(caller.role))
+    throw new HoldfastError('not-permitted', `the role ${caller.role} does not allow: ${what}`, {
+      remedy: `use a token of a role that does: ${allowed.join(', ')}`,
+    });
+}
+
+async function answer(
+  c: Context<Env>,
+  id: OperationId,
+  operation: Operation,
+  options: AppOptions,
+  streams: { open: number },
+): Promise<Response> {
+  const { served, stopping } = options;
+  const request = c.req.raw;
+  const asked = {
+    parameters: parsed(operation.parameters, c.req.param(), 'the path'),
+    query: parsed(operation.query, queryOf(c.req.queries()), 'the parameter'),
+    body: operation.body && (await bodyOf(request, operation.body)),
+    caller: c.var.caller,
+    signal: AbortSignal.any([endOf(c.env.outgoing), stopping]),
+    idempotencyKey: shortHeader(request, 'Idempotency-Key'),
+    lastEventId: shortHeader(request, 'Last-Event-ID'),
+  };
+  // The table's rows and the handlers are of one kind, which the compiler cannot follow through a loop.
+  if (operation.answer.kind === 'json') {
+    const value = await (handlers[id as 'getStatus'] as (served: Served, asked: unknown) => object | Promise<object>)(served, asked);
+    return jsonResponse(value, operation.answer.status, c.req.header('If-None-Match'));
+  }
+  if (operation.answer.kind === 'events') {
+    const frames = (handlers[id as 'followEvents'] as StreamHandler)(
+      { ...served, feed: options.feed },
+      asked as unknown as Asked<'followJob'>,
+    );
+    return eventsResponse(frames, c.var.holds, asked.signal, streams);
+  }
+  const { name, bytes } = await handlers.downloadFile(served, asked as unknown as Asked<'downloadFile'>);
+  return new Response(streamOf(bytes), {
+    headers: { 'Content-Type': 'application/octet-stream', 'Content-Disposition': attachment(name) },
+  });
+}
+
+/** Aborts when an answer has ended in whatever way. */
+function endOf(outgoing: ServerResponse): AbortSignal {
+  const ended = new AbortController();
+  if (outgoing.closed) ended.abort();
+  else outgoing.once('close', () => ended.abort());
+  return ended.signal;
+}
+
+async function eventsResponse(
+  frames: AsyncGenerator<string>,
+  holds: () => boolean,
+  signal: AbortSignal,
+  streams: { open: number },
+): Promise<Response> {
+  if (streams.open >= mostStreams)
+    throw new HoldfastError('too-many-requests', `${streams.open} follow events already`, { retryAfterMs: 30_000 });
+  // So that what is not there is answered as any error is.
+  const first = await frames.next();
+  streams.open++;
+  signal.addEventListener('abort', () => streams.open--, { once: true });
+  async function* whilePermitted(): AsyncGenerator<string> {
+    for (let frame = first; !frame.done && holds(); frame = await frames.next()) yield frame.value;
+    await frames.return(undefined);
+  }
+  return new Response(streamOf(whilePermitted()), {
+    headers: { 'Content-Type': 'text/event-stream; charset=utf-8', 'X-Accel-Buffering': 'no' },
+  });
+}

@@ -1,0 +1,30 @@
+import { HoldfastError } from '../../model/errors.ts';
+
+export type Page<Item> = { items: Item[]; next?: string };
+
+/** A page of a list that is at hand; the cursor counts what came before. */
+export function pageOfList<Item>(all: readonly Item[], { limit, cursor }: { limit: number; cursor?: string }): Page<Item> {
+  const from = numberCursor(cursor) ?? 0;
+  const items = all.slice(from, from + limit);
+  return from + limit < all.length ? { items, next: String(from + limit) } : { items };
+}
+
+export function numberCursor(cursor: string | undefined): number | undefined {
+  if (cursor === undefined) return undefined;
+  if (!/^\d{1,15}$/.test(cursor)) throw badCursor();
+  return Number(cursor);
+}
+
+export type TimeCursor = { timeMs: number; key: string };
+
+export function timeCursor(cursor: string | undefined): TimeCursor | undefined {
+  if (cursor === undefined) return undefined;
+  const [, timeMs, key] = /^(\d{1,15})\.(.+)$/.exec(cursor) ?? [];
+  if (key === undefined) throw badCursor();
+  return { timeMs: Number(timeMs), key };
+}
+
+export const timeCursorText = ({ timeMs, key }: TimeCursor): string => `${Math.max(0, timeMs)}.${key}`;
+
+const badCursor = () =>
+  new HoldfastError('request-invalid', 'the cursor is none of this list', { remedy: 'use `next` of the page before' });

@@ -1,0 +1,130 @@
+import { createInterface } from 'node:readline';
+import { Readable } from 'node:stream';
+import type { SnapshotEvidence } from '../../control/state/evidence-table.ts';
+import { HoldfastError } from '../../model/errors.ts';
+import type { AnswerOf } from '../contract/operations.ts';
+import type { Asked, Download, JsonHandler, Served } from './handlers.ts';
+import { numberCursor, type Page, timeCursor, timeCursorText } from './paging.ts';
+
+/** Snapshots: what is known of them, and what is in them, which a process of its own reads. */
+
+export const listSnapshots: JsonHandler<'listSnapshots'> = ({ plane }, { query: { limit, cursor, ...filter } }) => {
+  const after = timeCursor(cursor);
+  const found = plane.evidence.page(filter, { limit: limit + 1, beforeMs: after?.timeMs, beforeId: after?.key });
+  const items = found.slice(0, limit);
+  const last = items.at(-1);
+  return found.length > limit && last !== undefined ? { items, next: timeCursorText({ timeMs: last.timeMs, key: last.id }) } : { items };
+};
+
+export const getSnapshot: JsonHandler<'getSnapshot'> = (served, { parameters, query }) =>
+  snapshotOf(served, parameters.snapshot, query.repository);
+
+/** The id of a snapshot, or its beginning. @throws `snapshot-missing`, `snapshot-ambiguous`. */
+function snapshotOf({ plane }: Pick<Served, 'plane'>, id: string, repository: string | undefined): SnapshotEvidence {
+  const found = plane.evidence.page({ id, repository }, { limit: 100 });
+  const [first] = found;
+  if (first === undefined) throw new HoldfastError('snapshot-missing', `there is no snapshot ${id}`);
+  if (found.some((other) => other.id !== first.id)) throw new HoldfastError('snapshot-ambiguous', `several snapshots begin with ${id}`);
+  // The same in several repositories is the same snapshot: the one that is configured first is the nearest.
+  const order = plane.configuration().repositories.map(({ name }) => name);
+  return found.reduce((a, b) => (order.indexOf(b.repository) < order.indexOf(a.repository) ? b : a));
+}
+
+type Point = { repository: string; run: string; timeMs: number; snapshots: SnapshotEvidence[] };
+
+export const listRestorePoints: JsonHandler<'listRestorePoints'> = ({ plane }, { query: { limit, cursor, repository } }) => {
+  const after = timeCursor(cursor);
+  const keyOf = (point: Point) => `${point.run}~${point.repository}`;
+  const points = restorePointsOf(plane.evidence)
+    .filter((point) => repository === undefined || point.repository === repository)
+    .filter((point) => after === undefined || point.timeMs < after.timeMs || (point.timeMs === after.timeMs && keyOf(point) < after.key));
+  const all = plane.configuration().volumes.map(({ name }) => name);
+  const shown = points.slice(0, limit);
+  const last = shown.at(-1);
+  const items = shown.map((point) => ({ ...point, lacks: all.filter((name) => !point.snapshots.some(({ volume }) => volume === name)) }));
+  return points.length > limit && last !== undefined
+    ? { items, next: timeCursorText({ timeMs: last.timeMs, key: keyOf(last) }) }
+    : { items };
+};
+
+/** Newest first. */
+function restorePointsOf(evidence: Served['plane']['evidence']): Point[] {
+  const points = new Map<string, Point>();
+  for (const snapshot of evidence.list()) {
+    const { repository, run, timeMs } = snapshot;
+    const key = `${run} ${repository}`;
+    const point = points.get(key) ?? { repository, run, timeMs, snapshots: [] };
+    points.set(key, point);
+    point.timeMs = Math.max(point.timeMs, timeMs);
+    point.snapshots.push(snapshot);
+  }
+  const before = (a: Point, b: Point) => (`${a.run}~${a.repository}` < `${b.run}~${b.repository}` ? 1 : -1);
+  return [...points.values()].sort((a, b) => b.timeMs - a.timeMs || before(a, b));
+}
+
+/** Longer ones are of no use to who waits for a page. */
+const readingMs = 10 * 60_000;
+
+export const listFiles: JsonHandler<'listFiles'> = async (served, { parameters, query: { limit, cursor, repository, path }, signal }) => {
+  const snapshot = snapshotOf(served, parameters.snapshot, repository);
+  const words = ['ls', '--json', '--repository', snapshot.repository, '--', snapshot.id, path ?? ''];
+  return readPage<AnswerOf<'listFiles'>['items'][number]>(served, words, { limit, cursor, signal });
+};
+
+export const diffSnapshots: JsonHandler<'diffSnapshots'> = async (served, { parameters, query, signal }) => {
+  const { limit, cursor, path } = query;
+  const before = snapshotOf(served, parameters.snapshot, query.repository);
+  const after = snapshotOf(served, parameters.later, query.repository ?? before.repository);
+  const where = path === undefined || path === '' ? [] : [`--path=${path}`];
+  const words = ['diff', '--json', '--repository', before.repository, ...where, '--', before.id, after.id];
+  return readPage<AnswerOf<'diffSnapshots'>['items'][number]>(served, words, { limit, cursor, signal });
+};
+
+/** A page of the lines that a command writes; a snapshot never changes, so that counting them is a cursor. */
+async function readPage<Item extends { path: string }>(
+  { plane, readers }: Served,
+  words: readonly string[],
+  { limit, cursor, signal }: { limit: number; cursor: string | undefined; signal: AbortSignal },
+): Promise<Page<Item>> {
+  const from = numberCursor(cursor) ?? 0;
+  const either = AbortSignal.any([signal, AbortSignal.timeout(readingMs)]);
+  const endTurn = await readers.take(either);
+  try {
+    const items: Item[] = [];
+    let place = 0;
+    for await (const line of createInterface({ input: Readable.from(plane.read(words, either), { objectMode: false }) })) {
+      const item = JSON.parse(line) as Partial<Item>;
+      // The totals of a comparison.
+      if (item.path === undefined) continue;
+      if (place === from + limit) return { items, next: String(place) };
+      if (place++ >= from) items.push(item as Item);
+    }
+    return { items };
+  } finally {
+    endTurn();
+  }
+}
+
+/** Reads until the first byte, so that what goes wrong before is answered as any error is. What goes wrong later breaks the answer off. */
+export async function downloadFile(served: Served, { parameters, query, signal, caller }: Asked<'downloadFile'>): Promise<Download> {
+  const { plane, readers, now } = served;
+  const snapshot = snapshotOf(served, parameters.snapshot, query.repository);
+  const path = query.path ?? '';
+  plane.auditLog.add({
+    atMs: now(),
+    who: caller.name,
+    what: 'download',
+    document: { repository: snapshot.repository, snapshot: snapshot.id, volume: snapshot.volume, path },
+  });
+  const words = ['dump', '--json', '--repository', snapshot.repository, '--archive', query.archive, '--', snapshot.id, path];
+  const endTurn = await readers.take(signal);
+  // The abort comes in any case, also when nobody ever reads the answer.
+  signal.addEventListener('abort', endTurn, { once: true });
+  const reading = plane.read(words, signal)[Symbol.asyncIterator]();
+  const first = await reading.next();
+  async function* bytes(): AsyncGenerator<Uint8Array> {
+    for (let part = first; !part.done; part = await reading.next()) yield part.value;
+  }
+  const base = path.split('/').findLast((part) => part !== '' && part !== '.');
+  return { name: base ?? `${snapshot.volume}.${query.archive}`, bytes: bytes() };
+}
