@@ -1,0 +1,115 @@
+import { join } from 'node:path';
+import { type RunningServer, startServer } from '../../api/server.ts';
+import type { Configuration } from '../../control/configuration/configuration.ts';
+import { createDaemon, type Daemon } from '../../control/daemon.ts';
+import type { Log, Severity } from '../../control/logging/log.ts';
+import { tellEvents } from '../../control/logging/tell-events.ts';
+import { metricsOf } from '../../control/metrics/metrics.ts';
+import { assess } from '../../control/objectives/assess.ts';
+import { openState } from '../../control/state/state.ts';
+import { exitCodes, HoldfastError } from '../../model/errors.ts';
+import type { Command, CommandContext } from '../command.ts';
+import { daemonLog } from '../daemon-log.ts';
+import { daemonFolder, takePlace } from '../daemon-place.ts';
+import { formatCount } from '../output/units.ts';
+import { findProjectFile, systemClock } from '../session.ts';
+import { packageVersion } from '../version.ts';
+import { watchConfiguration } from '../watch-configuration.ts';
+
+export const command: Command = {
+  configure(commander) {
+    commander.addHelpText(
+      'after',
+      '\nRuns until it is told to stop: does what holdfast.yaml schedules, and says what is not as promised. Without a holdfast.yaml, it writes one\nfor what it finds here, as `holdfast init` does. Reads it anew at SIGHUP and when it changes.',
+    );
+  },
+
+  async run(context) {
+    const configuration = await findOrMakeProject(context);
+    const folder = daemonFolder(configuration, context.environment);
+    const leave = takePlace(folder);
+    try {
+      await serve(context, configuration, folder);
+    } finally {
+      leave();
+    }
+    return exitCodes.done;
+  },
+};
+
+async function serve(context: CommandContext, configuration: Configuration, folder: string): Promise<void> {
+  const { output, signal } = context;
+  const state = openState(join(folder, 'state.sqlite'));
+  if (state.replaced !== undefined)
+    output.warning(`the state was damaged; what is known is gathered anew, and the old file is ${state.replaced}`);
+  const log = daemonLog(context, configuration);
+  const daemon = createDaemon({
+    version: packageVersion(),
+    configuration,
+    state,
+    folder,
+    clock: systemClock,
+    program: {
+      command: [process.execPath, process.argv[1] as string, '--config', configuration.file],
+      directory: configuration.directory,
+      environment: context.environment,
+    },
+    assess,
+    onFailure: tellFailures(log, () => systemClock.now().getTime()),
+  });
+  // Before the first job, so that it counts.
+  metricsOf(daemon);
+  const stop = daemon.subscribe(tellEvents(log));
+  const unwatch = watchConfiguration(daemon, context.onReload);
+  let server: RunningServer | undefined;
+  try {
+    server = await startServer(daemon, { folder, onProblem: (message) => output.warning(message) });
+    output.note(`the API listens at ${server.address}`);
+    await daemon.run(signal);
+  } finally {
+    await server?.stop();
+    unwatch();
+    stop();
+    state.close();
+  }
+}
+
+/** What is protected, and what comes next. */
+function tellStart(log: Log, daemon: Daemon): void {
+  const { project, file, volumes, repositories } = daemon.configuration();
+  const of = `${formatCount(volumes.length, 'volume')}, ${formatCount(repositories.length, 'repository', 'repositories')}`;
+  const tell = (body: string, severity: Severity = 'info') => log({ severity, eventName: 'holdfast.daemon', body, attributes: {} });
+  tell(`Holdfast ${daemon.version} runs the project ${project}: ${of} (${file})`);
+  const backups = daemon.upcoming().filter(({ spec }) => spec.kind === 'backup');
+  for (const { task, dueMs } of backups.slice(0, mostTold)) tell(`${task}: the next backup is due ${localTime(dueMs)}`);
+  if (backups.length === 0) tell('holdfast.yaml has no schedule of backups: none is made by itself', 'warn');
+}
+
+const mostTold = 10;
+
+/** As the clock on the wall shows it: `2026-01-31 02:30`. */
+const localTime = (ms: number): string => new Date(ms).toLocaleString('sv-SE', { dateStyle: 'short', timeStyle: 'short' });
+
+const againMs = 3_600_000;
+
+/** A failure that comes again and again is told of once an hour. */
+function tellFailures(log: Log, now: () => number): (error: unknown) => void {
+  let [lastBody, lastMs] = ['', 0];
+  return (error) => {
+    const body = `the state could not be written, or a part of the daemon failed; work goes on: ${error instanceof Error ? error.message : String(error)}`;
+    if (body === lastBody && now() - lastMs < againMs) return;
+    [lastBody, lastMs] = [body, now()];
+    log({ severity: 'error', eventName: 'holdfast.daemon', body, attributes: {} });
+  };
+}
+
+/** Without a holdfast.yaml, one is written for what is found here, with a local repository. */
+async function findOrMakeProject(context: CommandContext): Promise<Configuration> {
+  const found = await findProjectFile(context);
+  if (found !== undefined) return found;
+  const { command: init } = await import('./init.ts');
+  await init.run({ ...context, operands: [], options: { volume: [] } });
+  const made = await findProjectFile(context);
+  if (made === undefined) throw new HoldfastError('configuration-missing', `there is no holdfast.yaml in ${context.cwd} or above`);
+  return made;
+}

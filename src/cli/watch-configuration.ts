@@ -1,0 +1,57 @@
+import { stat } from 'node:fs/promises';
+import type { Configuration } from '../control/configuration/configuration.ts';
+import { loadConfiguration } from '../control/configuration/load.ts';
+import type { Daemon } from '../control/daemon.ts';
+import { HoldfastError } from '../model/errors.ts';
+import type { CommandContext } from './command.ts';
+
+const lookEveryMs = 3_000;
+
+/**
+ * Reads the configuration anew at SIGHUP, and when its file is another one than before. A bad one changes nothing, and is told of once.
+ * Returns how to end that.
+ */
+export function watchConfiguration(daemon: Daemon, onReload: CommandContext['onReload']): () => void {
+  const { file } = daemon.configuration();
+  let seen = signature(file);
+  let last: Promise<void> = Promise.resolve();
+  const reload = () => {
+    // One after the other, so that the newest stays.
+    last = last.then(async () => {
+      try {
+        daemon.configure(sameProject(await loadConfiguration(file), daemon.configuration()));
+      } catch (error) {
+        daemon.refuse(`${messageOf(error)}; what was in effect before stays`);
+      }
+    });
+  };
+  const timer = setInterval(async () => {
+    const [before, now] = [await seen, await signature(file)];
+    if (now === before) return;
+    seen = Promise.resolve(now);
+    reload();
+  }, lookEveryMs);
+  const ignore = onReload?.(reload);
+  return () => {
+    clearInterval(timer);
+    ignore?.();
+  };
+}
+
+/** What is known of a project, and where that is kept, goes by its name. */
+function sameProject(next: Configuration, before: Configuration): Configuration {
+  if (next.project === before.project) return next;
+  throw new HoldfastError('configuration', `the project is ${next.project} now, and was ${before.project}`, {
+    file: next.file,
+    remedy: 'restart `holdfast up` for the other project',
+  });
+}
+
+const messageOf = (error: unknown): string =>
+  error instanceof HoldfastError ? `${error.message} (${error.remedy})` : error instanceof Error ? error.message : String(error);
+
+/** What changes when a file is written or replaced; of one that is not there: nothing. */
+async function signature(file: string): Promise<string> {
+  const { ino, size, mtimeNs } = (await stat(file, { bigint: true }).catch(() => undefined)) ?? {};
+  return `${ino} ${size} ${mtimeNs}`;
+}
