@@ -8,11 +8,12 @@ import type { LaneJob } from '../engine/lanes/protocol.ts';
 import type { Clock } from '../model/clock.ts';
 import { HoldfastError } from '../model/errors.ts';
 import { parseDuration } from '../model/quantities.ts';
+import { listAhead } from '../repository/listing-ahead.ts';
 import type { HeldLock } from '../repository/locks.ts';
 import type { Repository } from '../repository/repository.ts';
 import { underLock } from '../repository/under-lock.ts';
 import { waitForLock } from '../repository/wait-for-lock.ts';
-import type { StorageAddress } from '../storage/storage.ts';
+import type { FileKind, StorageAddress } from '../storage/storage.ts';
 import { addressOf, cacheRootOf } from './address.ts';
 import type { CommandContext } from './command.ts';
 import { type OnNoCache, openRepositoryAt, type RepositoryPlace } from './open-repository.ts';
@@ -99,6 +100,8 @@ export type LockKind = 'none' | 'shared' | 'exclusive';
 type Opening = Pick<RepositoryPlace, 'freshCache'> & {
   /** Tries to make room when the storage is too full for a lock, which is then tried once more. */
   makeRoom?: (session: Session) => Promise<void>;
+  /** What the work lists first, in this order: begun as soon as the lock is written, and given to the work when the lock is obtained. */
+  listsFirst?: readonly FileKind[];
   /** What to do where no lock can be written; by default, of commands with the option, `--no-lock`. */
   lockRemedy?: string;
 };
@@ -158,7 +161,7 @@ export async function withSource<Result>(
   return withOpened(context, chooseSource(context, configuration, from), { lock: 'none' }, context.signal, work);
 }
 
-type Locking = { lock: LockKind } & Pick<Opening, 'makeRoom' | 'lockRemedy'>;
+type Locking = { lock: LockKind } & Omit<Opening, 'freshCache'>;
 
 async function withOpened<Result>(
   context: Context,
@@ -194,12 +197,28 @@ function noCacheTeller({ output }: Context): OnNoCache {
 async function withLock<Result>(
   context: Context,
   session: Session,
-  { lock, makeRoom, lockRemedy = noLockRemedy(context.options) }: Locking,
+  { lock, listsFirst = [], ...locking }: Locking,
   work: (session: Session) => Promise<Result>,
 ): Promise<Result> {
   if (lock === 'none') return work(session);
-  const take = () => takeLock(context, session, lock);
-  const held = await take()
+  const ahead = listAhead(session.repository.storage, listsFirst);
+  try {
+    const held = await lockOrMakeRoom(context, session, { lock, ...locking }, ahead.begin);
+    return await whileHeld({ ...session, repository: { ...session.repository, storage: ahead.storage } }, held, work);
+  } finally {
+    // Nothing may be under way when the storage is closed.
+    await ahead.settled();
+  }
+}
+
+async function lockOrMakeRoom(
+  context: Context,
+  session: Session,
+  { lock, makeRoom, lockRemedy = noLockRemedy(context.options) }: Locking & { lock: 'shared' | 'exclusive' },
+  onWritten: () => void,
+): Promise<HeldLock> {
+  const take = () => takeLock(context, session, lock, onWritten);
+  return take()
     .catch(async (error: unknown) => {
       if (makeRoom === undefined || !(error instanceof HoldfastError) || error.code !== 'storage-full') throw error;
       await makeRoom(session);
@@ -208,6 +227,10 @@ async function withLock<Result>(
     .catch((error: unknown) => {
       throw withoutLock(error, lockRemedy);
     });
+}
+
+/** Works, and unlocks whatever happens. */
+async function whileHeld<Result>(session: Session, held: HeldLock, work: (session: Session) => Promise<Result>): Promise<Result> {
   let result: Result;
   try {
     const repository = underLock(session.repository, held);
@@ -221,12 +244,13 @@ async function withLock<Result>(
   return result;
 }
 
-function takeLock({ global, output }: Context, session: Session, lock: 'shared' | 'exclusive'): Promise<HeldLock> {
+function takeLock({ global, output }: Context, session: Session, lock: 'shared' | 'exclusive', onWritten: () => void): Promise<HeldLock> {
   return waitForLock(session.repository, {
     exclusive: lock === 'exclusive',
     clock: systemClock,
     patienceMs: parsePatience(global.retryLock),
     signal: session.signal,
+    onWritten,
     onKept: ({ message }) => output.warning(`the lock stays, and goes stale by itself: ${displayText(message)}`),
     onWait: ({ message }) => output.note(`${displayText(message)}: waiting`),
   });

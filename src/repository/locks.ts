@@ -52,13 +52,15 @@ export type LockOptions = {
   clock: Clock;
   /** Told, once, that the storage refuses to remove locks (`storage-denied`): they stay, and go stale by themselves. */
   onKept?: (reason: HoldfastError) => void;
+  /** Told that the lock is on the storage: what is read from now on counts if the lock is obtained, and is worth nothing otherwise. */
+  onWritten?: () => void;
 };
 
 /**
  * Locks the repository. Stale locks are removed first, and with them the unfinished files that dead processes left behind.
  * @throws `locked` naming the holder; `storage`, `storage-full`.
  */
-export async function lockRepository(repository: Repository, { exclusive, clock, onKept }: LockOptions): Promise<HeldLock> {
+export async function lockRepository(repository: Repository, { exclusive, clock, onKept, onWritten }: LockOptions): Promise<HeldLock> {
   const { storage } = repository;
   let told = false;
   // A shared lock that is there for a moment before it is found to be refused bothers nobody, and saves a round trip.
@@ -68,7 +70,7 @@ export async function lockRepository(repository: Repository, { exclusive, clock,
   const held = { exclusive, clock, ...evidenceWith(beacon) };
   let first: string;
   try {
-    first = await lockOnce(repository, held, removedBefore);
+    first = await lockOnce(repository, held, removedBefore, onWritten);
   } catch (error) {
     beacon?.end();
     throw error;
@@ -193,13 +195,19 @@ async function removeQuietly(storage: Storage, name: string): Promise<void> {
 type NewLock = { exclusive: boolean; clock: Clock; evidence?: LockEvidence };
 
 /** @param removedBefore how many stale locks were removed before; undefined when nobody has looked whether it is locked already. */
-async function lockOnce(repository: Repository, held: NewLock, removedBefore: number | undefined): Promise<string> {
+async function lockOnce(
+  repository: Repository,
+  held: NewLock,
+  removedBefore: number | undefined,
+  onWritten: LockOptions['onWritten'],
+): Promise<string> {
   const { exclusive, clock } = held;
   const lock = sealLock(repository, held);
   // Not ours, which may show half-written meanwhile: not all servers hide what is on its way.
   const free = removedBefore ?? refuseConflicts(repository, exclusive, clock, lock.name);
   Promise.resolve(free).catch(() => undefined);
   await storeLock(repository, lock);
+  onWritten?.();
   try {
     if ((await free) > 0) await repository.storage.removeLeftovers?.(leftoverMs);
     // Who else locked in the same moment either sees this lock or is seen now.

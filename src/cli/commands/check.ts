@@ -62,6 +62,6 @@ async function checkAll(
       return exitCode;
     },
     // What an earlier run has cached says nothing of what the storage holds.
-    { freshCache: true },
+    { freshCache: true, listsFirst: ['snapshots', 'index'] },
   );
 }

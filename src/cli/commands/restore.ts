@@ -87,7 +87,8 @@ async function restoreChosen(context: CommandContext<Options>, settings: Setting
   const configuration = declared && (await completedConfiguration(context, declared));
   if (configuration) await selectVolumes(configuration, operands);
   const startedMs = performance.now();
-  return withRepository(context, configuration, options.dryRun || !options.lock ? 'none' : 'shared', async (session) => {
+  const lock = options.dryRun || !options.lock ? 'none' : 'shared';
+  const work = async (session: Session) => {
     const snapshots = await listSnapshots(session.repository, (name) => output.warning(`the snapshot file ${name} is damaged`));
     const candidates = withoutGuardsOfRestores(snapshots, options.at);
     const choices = chooseSnapshots({ snapshots: candidates, configuration, volumes: operands, at: options.at, now: systemClock.now() });
@@ -99,13 +100,14 @@ async function restoreChosen(context: CommandContext<Options>, settings: Setting
     const found = await findTargets(context, configuration, choices);
     let exitCode: number;
     try {
-      exitCode = await restoreTo(context, session, configuration, found, settings, warm);
+      exitCode = await restoreTo(context, session, { configuration, snapshots, found }, settings, warm);
     } finally {
       await found.docker?.access.close();
     }
     output.report({ event: 'run-finished', operation: 'restore', run, durationMs: Math.round(performance.now() - startedMs), exitCode });
     return exitCode;
-  });
+  };
+  return withRepository(context, configuration, lock, work, { listsFirst: ['snapshots', 'index'] });
 }
 
 type Settings = RestoreSettings & { healthTimeoutMs: number };
@@ -150,20 +152,21 @@ function withoutGuardsOfRestores(snapshots: readonly StoredSnapshot[], at: strin
 
 type Context = CommandContext<Options>;
 
+type Chosen = {
+  configuration: Configuration | undefined;
+  /** All of the repository. */
+  snapshots: readonly StoredSnapshot[];
+  found: Targets;
+};
+
 /** Looks for what speaks against it, and restores in the frame that the targets need. */
-async function restoreTo(
-  context: Context,
-  session: Session,
-  configuration: Configuration | undefined,
-  found: Targets,
-  settings: Settings,
-  warm: WarmLanes,
-): Promise<number> {
+async function restoreTo(context: Context, session: Session, chosen: Chosen, settings: Settings, warm: WarmLanes): Promise<number> {
   const { options, output } = context;
+  const { configuration, found } = chosen;
   const { targets, docker } = found;
   for (const note of docker?.plan.notes ?? []) output.warning(note);
   await warnOfOwners(context, found);
-  if (!options.dryRun && !options.ignoreSpace && settings.path === undefined) await refuseWhatCannotFit(configuration, found, session);
+  if (!options.dryRun && !options.ignoreSpace && settings.path === undefined) await refuseWhatCannotFit(chosen);
   tellOfStreams(context, targets, settings);
   if (options.dryRun) {
     for (const { name } of docker?.plan.create ?? []) output.line(`would make the Docker volume ${name}`);
@@ -190,8 +193,7 @@ async function restoreTo(
   return whileStopped(context, docker, volumes, { prepare, restore }, { signal: session.signal, healthTimeoutMs });
 }
 
-async function refuseWhatCannotFit(configuration: Configuration | undefined, { targets }: Targets, session: Session) {
-  const snapshots = await listSnapshots(session.repository, () => undefined);
+async function refuseWhatCannotFit({ configuration, snapshots, found: { targets } }: Chosen): Promise<void> {
   // What the newest snapshot of a volume holds is about what is there; that of a volume which nobody saved before is not known.
   const present = new Map<string, number>();
   for (const { tags, summary } of snapshots) {
