@@ -4,7 +4,8 @@ import type { Configuration } from '../../control/configuration/configuration.ts
 import { createDaemon, type Daemon } from '../../control/daemon.ts';
 import type { Log, Severity } from '../../control/logging/log.ts';
 import { tellEvents } from '../../control/logging/tell-events.ts';
-import { metricsOf } from '../../control/metrics/metrics.ts';
+import { metricsOf, renderMetrics } from '../../control/metrics/metrics.ts';
+import { startNotifications } from '../../control/notify/start-notifications.ts';
 import { assess } from '../../control/objectives/assess.ts';
 import { openState } from '../../control/state/state.ts';
 import { exitCodes, HoldfastError } from '../../model/errors.ts';
@@ -63,9 +64,17 @@ async function serve(context: CommandContext, configuration: Configuration, fold
   const unwatch = watchConfiguration(daemon, context.onReload);
   let server: RunningServer | undefined;
   try {
-    server = await startServer(daemon, { folder, onProblem: (message) => output.warning(message) });
+    const extras = [{ path: '/metrics', answer: () => renderMetrics(daemon) }];
+    tellStart(log, daemon);
+    server = await startServer(daemon, { folder, onProblem: (message) => output.warning(message), extras });
     output.note(`the API listens at ${server.address}`);
     await daemon.run(signal);
+    log({
+      severity: 'info',
+      eventName: 'holdfast.daemon',
+      body: 'stopped; what was running begins again with the next start',
+      attributes: {},
+    });
   } finally {
     await server?.stop();
     unwatch();
