@@ -142,6 +142,7 @@ module.exports = {
       '^src/api/',
       'How requests are routed is the business of the API; handlers and clients take the contract.',
     ),
+    confined('mail-vendor', 'nodemailer', '^src/control/notify/', 'One kind of notification speaks SMTP, and loads it when it does.'),
     confined('command-line-vendor', 'commander', '^src/cli/', 'Only the command line parses a command line.'),
   ],
   options: {

@@ -27,6 +27,7 @@ export const commandTable: readonly CommandEntry[] = [
   { name: 'status', summary: 'tell whether all volumes are as safe as promised', load: () => import('./commands/status.ts') },
   { name: 'audit', summary: 'find what is not protected as it should be', load: () => import('./commands/audit.ts') },
   { name: 'up', summary: 'run by itself: schedules, upkeep, alerts and an API', load: () => import('./commands/up.ts') },
+  { name: 'notify', summary: 'try out the notifications of holdfast.yaml', load: () => import('./commands/notify.ts') },
   { name: 'unlock', summary: 'remove locks that dead processes left behind', load: () => import('./commands/unlock.ts') },
   { name: 'completion', summary: 'print a completion script for a shell', load: () => import('./commands/completion.ts') },
 ];

@@ -53,6 +53,11 @@ async function everything({ folder, run }: Shell): Promise<Record<string, Docume
     ask('init --directory ./other --volume uploads=../uploads');
     return ask('copy --from local --to ./other/holdfast-repository --password-file ./other/holdfast.key');
   };
+  const askNotify = () => {
+    const notifications = 'notifications: { tool: { kind: command, run: [/bin/true] } }';
+    writeFileSync(join(folder, 'told.yaml'), `project: shop\nvolumes: { database: }\n${notifications}\n`);
+    return ask('notify test --config ./told.yaml');
+  };
   const said: Record<string, Document[]> = {
     init: ask('init --volume database=./database --volume uploads=./uploads'),
     events: [...ask('backup'), ...ask('backup'), ...ask('restore --to ./rehearsal --verify'), ...ask('check --read-data')],
@@ -70,6 +75,7 @@ async function everything({ folder, run }: Shell): Promise<Record<string, Docume
     key: [...ask('key list'), ...ask('key add --generate ./second.key')],
     forget: ask('forget --dry-run'),
     tag: ask('tag --volume uploads --add reviewed'),
+    notify: askNotify(),
     unlock: await takeLockAway(folder, () => ask('unlock --remove-all')),
   };
   writeFileSync(join(folder, 'holdfast-repository', 'locks', 'ab'.repeat(32)), 'no lock');

@@ -77,6 +77,7 @@ const offences: Record<string, [from: string, to: string][]> = {
     ['src/control/a.ts', 'hono'],
     ['src/cli/a.ts', '@hono/node-server'],
   ],
+  'mail-vendor': [['src/cli/a.ts', 'nodemailer']],
   'command-line-vendor': [['src/control/a.ts', 'commander']],
 };
 

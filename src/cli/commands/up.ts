@@ -61,6 +61,12 @@ async function serve(context: CommandContext, configuration: Configuration, fold
   // Before the first job, so that it counts.
   metricsOf(daemon);
   const stop = daemon.subscribe(tellEvents(log));
+  const notifications = startNotifications(daemon, {
+    state,
+    clock: systemClock,
+    environment: context.environment,
+    complain: (error) => output.error(error),
+  });
   const unwatch = watchConfiguration(daemon, context.onReload);
   let server: RunningServer | undefined;
   try {
@@ -78,6 +84,7 @@ async function serve(context: CommandContext, configuration: Configuration, fold
   } finally {
     await server?.stop();
     unwatch();
+    await notifications.stop();
     stop();
     state.close();
   }

@@ -34,6 +34,8 @@ export type Alert = Observed & {
   state: 'pending' | 'raised' | 'ended';
   /** The worst condition so far. */
   worst: AlertCondition;
+  /** The condition in which it was told first. */
+  raisedAs: AlertCondition | undefined;
   firstSeenMs: number;
   raisedMs: number | undefined;
   /** Since when it is not seen any more; undefined while it is. */

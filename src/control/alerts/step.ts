@@ -35,6 +35,7 @@ const begun = (observed: Observed, nowMs: number): Alert => ({
   id: `${observed.key}@${nowMs}`,
   state: 'pending',
   worst: observed.condition,
+  raisedAs: undefined,
   firstSeenMs: nowMs,
   raisedMs: undefined,
   quietSinceMs: undefined,
@@ -49,7 +50,7 @@ function settleSeen(alert: Alert, observed: Observed, nowMs: number, { atRiskMs 
   const firstSeenMs = Math.min(alert.firstSeenMs, nowMs);
   const current: Alert = { ...alert, ...observed, firstSeenMs, worst: isBroken ? 'broken' : alert.worst, quietSinceMs: undefined };
   if (alert.state === 'pending' && (isBroken || nowMs - firstSeenMs >= atRiskMs)) {
-    const raised: Alert = { ...current, state: 'raised', raisedMs: nowMs };
+    const raised: Alert = { ...current, state: 'raised', raisedAs: observed.condition, raisedMs: nowMs };
     out.changed.push(raised);
     out.notices.push({ event: 'raised', alert: raised });
   } else if (alert.state === 'raised' && worsens) {
