@@ -18,7 +18,8 @@ function databaseIn(t: TestContext, mode = 'delete') {
   const request = (): CopyRequest => {
     const { dev, ino } = statSync(path, { bigint: true });
     return {
-      path: Buffer.from(path).toString('base64'),
+      root: Buffer.from(folder).toString('base64'),
+      path: Buffer.from('app.db').toString('base64'),
       device: String(dev),
       inode: String(ino),
       keepsLog: mode === 'wal',
@@ -72,4 +73,17 @@ test('what has taken its place is not copied', async (t) => {
   const reply = await copyDatabase(known);
   assert.ok(!reply.ok && /taken its place|ELOOP/.test(reply.reason), JSON.stringify(reply));
   assert.ok(!existsSync(join(folder, 'copy')));
+});
+
+test('a folder that has become a symlink is not followed, wherever it leads', async (t) => {
+  for (const mode of ['delete', 'wal']) {
+    const { folder, request } = databaseIn(t, mode);
+    const volume = mkdtempSync(join(tmpdir(), 'holdfast-sqlite-'));
+    t.after(() => rmSync(volume, { recursive: true }));
+    symlinkSync(folder, join(volume, 'inside'));
+    const known = { ...request(), root: Buffer.from(volume).toString('base64'), path: Buffer.from('inside/app.db').toString('base64') };
+    const reply = await copyDatabase(known);
+    assert.ok(!reply.ok && /taken its place/.test(reply.reason), JSON.stringify(reply));
+    assert.ok(!existsSync(known.into));
+  }
 });

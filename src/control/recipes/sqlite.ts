@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import type { ExcludeOptions } from '../../engine/source/excludes.ts';
 import { HoldfastError } from '../../model/errors.ts';
 import { formatSize } from '../../model/quantities.ts';
-import { bytesFromRaw, displayRaw, type RawString, rawFromText } from '../../model/raw-bytes.ts';
+import { bytesFromRaw, displayRaw, type RawString } from '../../model/raw-bytes.ts';
 import type { CopyReply, CopyRequest } from './sqlite-copy.ts';
 import { type FoundDatabase, findDatabases } from './sqlite-find.ts';
 
@@ -103,9 +103,9 @@ class Copier {
 
   /** @returns why it could not be copied. */
   async copy(directory: string, database: FoundDatabase, into: string, signal: AbortSignal): Promise<string | undefined> {
-    const path = rawFromText(`${directory}/`) + database.path;
     const request: CopyRequest = {
-      path: bytesFromRaw(path as RawString).toString('base64'),
+      root: Buffer.from(directory).toString('base64'),
+      path: bytesFromRaw(database.path).toString('base64'),
       device: database.device,
       inode: database.inode,
       keepsLog: database.keepsLog,
