@@ -13,7 +13,7 @@ import { bodyOf, parsed, queryOf, shortHeader } from './requests.ts';
 import { type Asked, type Caller, handlers, type Served, type StreamHandler } from './resources/all.ts';
 
 /** A document beside the contract's, such as metrics: for whoever may see the status. */
-export type Extra = { path: string; answer(): Promise<{ type: string; text: string }> };
+export type Extra = { path: string; answer(): Promise<{ contentType: string; body: string }> };
 
 export type AppOptions = {
   served: Served;
@@ -74,8 +74,8 @@ export function createApp(options: AppOptions): Hono<Env> {
   for (const { path, answer: produce } of options.extras)
     app.get(path, async (c) => {
       requireRole(c.var.caller, operations.listObjectives.allowed, path);
-      const { type, text } = await produce();
-      return new Response(text, { headers: { 'Content-Type': type } });
+      const { contentType, body } = await produce();
+      return new Response(body, { headers: { 'Content-Type': contentType } });
     });
   app.notFound((c) => problemResponse(new HoldfastError('resource-missing', `there is no ${c.req.path.slice(0, 200)} here`), onDefect));
   app.onError((error) => problemResponse(error, onDefect));

@@ -22,7 +22,7 @@ export type ApiClient = {
   /** @throws what the server says went wrong, as an error of the catalogue; `daemon-unreachable`. */
   call<Id extends JsonOperation>(id: Id, given?: Given<Id>): Promise<AnswerOf<Id>>;
   /** All items of a list, page by page. */
-  all<Id extends ListOperation>(id: Id, given?: Given<Id>): AsyncGenerator<AnswerOf<Id>['items'][number]>;
+  all<Id extends ListOperation>(id: Id, given?: Given<Id>): AsyncGenerator<ItemOf<Id>>;
   /** Events as they come, until the server ends them. @throws as `call`. */
   follow<Id extends EventsOperation>(id: Id, given?: Given<Id> & { lastEventId?: string }): AsyncGenerator<ServerEvent>;
 };
@@ -37,6 +37,7 @@ export type Given<Id extends keyof typeof operations> = {
   idempotencyKey?: string;
 };
 
+type ItemOf<Id extends JsonOperation> = AnswerOf<Id> extends { items: (infer Item)[] } ? Item : never;
 type ListOperation = { [Id in JsonOperation]: AnswerOf<Id> extends { items: unknown[] } ? Id : never }[JsonOperation];
 
 export type ClientOptions = {
@@ -112,7 +113,7 @@ export function createClient({ address, token, signal }: ClientOptions): ApiClie
       let cursor: string | undefined;
       do {
         const query = { limit: 100, ...given.query, ...(cursor === undefined ? {} : { cursor }) } as Given<typeof id>['query'];
-        const page = (await call(id, { ...given, query })) as { items: AnswerOf<typeof id>['items']; next?: string };
+        const page = (await call(id, { ...given, query })) as { items: ItemOf<typeof id>[]; next?: string };
         yield* page.items;
         // A log that goes on has a `next` without end.
         cursor = page.items.length === 0 ? undefined : page.next;
