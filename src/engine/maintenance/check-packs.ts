@@ -15,16 +15,22 @@ export type PacksChecked = {
   suspicious: StoredPack[];
 };
 
-/** @throws `storage` when the listing fails; damage goes to the findings. */
-export async function checkPacks(storage: Storage, checked: CheckedIndex, findings: Findings): Promise<PacksChecked> {
+/** The packs of a storage by their names, with their sizes. */
+export type PackSizes = ReadonlyMap<string, number>;
+
+/** @throws `storage` */
+export async function listPacks(storage: Storage): Promise<PackSizes> {
   const sizes = new Map<string, number>();
+  for await (const { name, sizeBytes } of storage.list('data')) sizes.set(name, sizeBytes);
+  return sizes;
+}
+
+/** @param sizes listed when all index files were listed already. */
+export function checkPacks(sizes: PackSizes, checked: CheckedIndex, findings: Findings): PacksChecked {
   let unindexed = 0;
   let unindexedBytes = 0;
-  for await (const { name, sizeBytes } of storage.list('data')) {
-    if (checked.hasPack(name)) {
-      sizes.set(name, sizeBytes);
-      continue;
-    }
+  for (const [name, sizeBytes] of sizes) {
+    if (checked.hasPack(name)) continue;
     unindexed++;
     unindexedBytes += sizeBytes;
   }
@@ -38,13 +44,7 @@ export async function checkPacks(storage: Storage, checked: CheckedIndex, findin
   return result;
 }
 
-function checkPack(
-  checked: CheckedIndex,
-  pack: IndexedPack,
-  sizes: ReadonlyMap<string, number>,
-  findings: Findings,
-  result: PacksChecked,
-): void {
+function checkPack(checked: CheckedIndex, pack: IndexedPack, sizes: PackSizes, findings: Findings, result: PacksChecked): void {
   const { number, id, entries, conflict } = pack;
   const sizeBytes = sizes.get(id);
   if (sizeBytes === undefined) {

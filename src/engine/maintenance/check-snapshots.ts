@@ -12,13 +12,20 @@ import { kindOfFailure } from './damage.ts';
 import type { Findings } from './findings.ts';
 
 /** The repository is open, so that one key and the configuration were good a moment ago; the other keys need not be. */
-export async function checkKeysAndConfig({ storage, seal }: Repository, findings: Findings): Promise<void> {
+export async function checkKeysAndConfig(repository: Repository, findings: Findings): Promise<void> {
+  await Promise.all([checkConfig(repository, findings), checkKeys(repository, findings)]);
+}
+
+async function checkConfig({ storage, seal }: Repository, findings: Findings): Promise<void> {
   try {
     decodeConfig(openJson(seal, await storage.read({ kind: 'config', name: '' })));
   } catch (error) {
     if (!(error instanceof HoldfastError)) throw error;
     findings.add({ kind: kindOfFailure(error, 'config-damaged'), message: error.message, file: 'config' });
   }
+}
+
+async function checkKeys({ storage }: Repository, findings: Findings): Promise<void> {
   for await (const { name } of storage.list('keys')) {
     try {
       const bytes = await storage.read({ kind: 'keys', name });

@@ -51,10 +51,14 @@ export class CheckedIndex {
   private starts = new Uint32Array(1);
   private order = new Uint32Array(0);
 
-  /** @throws `storage` when the listing fails; damage goes to the findings. */
-  static async load(repository: Repository, findings: Findings): Promise<CheckedIndex> {
+  /**
+   * @param onListed told when it is known which index files there are: packs that are listed from then on include all that these name.
+   * @throws `storage` when the listing fails; damage goes to the findings.
+   */
+  static async load(repository: Repository, findings: Findings, onListed?: () => void): Promise<CheckedIndex> {
     const checked = new CheckedIndex();
     for await (const { name } of repository.storage.list('index')) checked.files.push(name);
+    onListed?.();
     for (const [file, name] of checked.files.entries()) {
       const state: IndexFileState = { name, state: 'good', flawed: false, blobCounts: new Map() };
       checked.states.push(state);
