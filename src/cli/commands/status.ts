@@ -112,7 +112,8 @@ const label = (condition: Condition, style: Style): string => style[colours[cond
 function goodVolume({ rpo, rto, size }: VolumeAssessment, atMs: number): string {
   const parts = [rpo.ageMs === undefined ? [] : `saved ${formatAge(rpo.ageMs)} ago`];
   if (size.bytes !== undefined) parts.push(formatSize(size.bytes));
-  if (rto.mostMs !== undefined) parts.push(`back within ${formatAge(rto.mostMs)}${rto.basis === 'drills' ? '' : ', estimated'}`);
+  const basis = rto.basis === 'drills' ? '' : ' (estimated)';
+  parts.push(rto.mostMs === undefined ? 'time of a restore unknown' : `restored within ${formatAge(rto.mostMs)}${basis}`);
   if (size.fullAtMs !== undefined) parts.push(`full in ${formatAge(size.fullAtMs - atMs)}`);
   return parts.flat().join(', ');
 }

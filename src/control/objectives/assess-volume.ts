@@ -63,7 +63,7 @@ export function assessVolume(inputs: VolumeInputs): VolumeAssessment {
   const anomaly = isFollowed ? anomalyOf(newest) : undefined;
   const reasons = sorted([
     ...rpoReasons(rpo),
-    ...(snapshots.length > 0 ? rtoReasons(name, rto) : []),
+    ...(snapshots.length > 0 ? rtoReasons(name, rto, inputs.scheduled) : []),
     ...(anomaly === undefined ? [] : [anomalyReason(anomaly)]),
     ...(isFollowed && anomaly === undefined && good !== undefined ? [notGood(name, newest.fault as string)] : []),
     ...failureReasons(inputs),

@@ -44,8 +44,14 @@ export function predictRto(
   };
 }
 
-export function rtoReasons(volume: string, { objectiveMs, predictedMs, leastMs, mostMs, basis }: VolumeAssessment['rto']): Reason[] {
+/** @param drilled whether drills are made by itself: else it is known to whoever made one by hand, and to nobody here. */
+export function rtoReasons(
+  volume: string,
+  { objectiveMs, predictedMs, leastMs, mostMs, basis }: VolumeAssessment['rto'],
+  drilled: boolean,
+): Reason[] {
   if (predictedMs === undefined || leastMs === undefined || mostMs === undefined) {
+    if (!drilled) return [];
     const message = 'how long a restore takes was never measured';
     return [{ kind: 'rto-unknown', condition: 'at-risk', message, remedy: `holdfast drill ${volume}` }];
   }
