@@ -162,7 +162,12 @@ function send(session: ClientHttp2Session, { method, path, headers, body, signal
         },
       });
     });
-    if (body !== undefined) sendBody(stream, body).catch(reject);
+    if (body === undefined) return;
+    sendBody(stream, body).catch((error: unknown) => {
+      // The server must not wait for the rest, nor take what it has for all.
+      stream.close(constants.NGHTTP2_CANCEL);
+      reject(error);
+    });
   });
 }
 

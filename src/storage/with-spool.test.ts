@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdtempSync, readdirSync, readlinkSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -8,7 +8,7 @@ import { HoldfastError } from '../model/errors.ts';
 import type { FileRef, FileSource, PendingFile, Storage } from './storage.ts';
 import { withSpool } from './with-spool.ts';
 
-const name = 'ab'.repeat(32);
+const nameOf = (content: Buffer) => createHash('sha256').update(content).digest('hex');
 
 function folderOf(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-'));
@@ -55,8 +55,8 @@ test('a pack waits in a file that nobody sees, and is sent when it has its name'
   const content = randomBytes(300_001);
   await appendAll(file, content, 100_000);
   assert.deepEqual([readdirSync(folder), sent], [[], []]);
-  await file.commit(name);
-  assert.deepEqual(sent[0]?.file, { kind: 'data', name, holds: 'trees' });
+  await file.commit(nameOf(content));
+  assert.deepEqual(sent[0]?.file, { kind: 'data', name: nameOf(content), holds: 'trees' });
   assert.ok(sent[0]?.bytes.equals(content));
   await file.discard();
 });
@@ -66,17 +66,48 @@ test('it can be sent again after a failure', async (t) => {
   const file = await begun(withSpool(storage, folderOf(t)));
   const content = randomBytes(200_000);
   await appendAll(file, content, 70_000);
-  await assert.rejects(file.commit(name), { code: 'storage' });
-  await file.commit(name);
+  await assert.rejects(file.commit(nameOf(content)), { code: 'storage' });
+  await file.commit(nameOf(content));
   assert.ok(sent[0]?.bytes.equals(content));
 });
+
+test('what the disk does not give back as it was written is never sent whole', async (t) => {
+  const folder = folderOf(t);
+  const damages: [what: string, damage: (path: string) => void][] = [
+    ['changed', (path) => writeFileSync(path, 'x', { flag: 'r+' })],
+    ['cut off', (path) => truncateSync(path, 150_000)],
+    ['empty', (path) => truncateSync(path, 0)],
+  ];
+  for (const [what, damage] of damages) {
+    const { sent, storage } = remote();
+    const content = randomBytes(200_000);
+    const file = await begun(withSpool(storage, folder));
+    await appendAll(file, content, 70_000);
+    damage(openFileIn(folder));
+    await assert.rejects(file.commit(nameOf(content)), { code: 'temporary-space', remedy: /TMPDIR/ }, what);
+    assert.deepEqual(sent, []);
+    await file.discard();
+  }
+});
+
+/** A way to a file that has no name any more. */
+function openFileIn(folder: string): string {
+  const isThere = (descriptor: string) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${descriptor}`).startsWith(folder);
+    } catch {
+      return false;
+    }
+  };
+  return `/proc/self/fd/${readdirSync('/proc/self/fd').find(isThere)}`;
+}
 
 test('without room for files, packs wait in memory, and none is lost or mixed up', async (t) => {
   const { sent, storage } = remote();
   const content = randomBytes(250_000);
   const nowhere = await begun(withSpool(storage, join(folderOf(t), 'missing')));
   await appendAll(nowhere, content, 100_000);
-  await nowhere.commit(name);
+  await nowhere.commit(nameOf(content));
   assert.ok(sent[0]?.bytes.equals(content));
 });
 

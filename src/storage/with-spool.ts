@@ -1,10 +1,10 @@
 /** Packs for a storage that must know a file's name and length before its bytes: they wait in an unlinked file until they are complete. */
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { type FileHandle, open, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { HoldfastError } from '../model/errors.ts';
-import type { FileSource, PendingFile, Storage } from './storage.ts';
+import type { PendingFile, Storage } from './storage.ts';
 
 /** What is sent is read in pieces of this size. */
 const pieceBytes = 64 * 1024;
@@ -24,7 +24,8 @@ export function withSpool(storage: Storage, folder: string = tmpdir()): Storage 
       return {
         append: (bytes) => spool.append(bytes),
         async commit(name) {
-          await writeFrom.call(storage, { kind: 'data', name, ...(holds && { holds }) }, spool);
+          const source = { sizeBytes: spool.sizeBytes, pieces: () => ofHash(spool.pieces(), name) };
+          await writeFrom.call(storage, { kind: 'data', name, ...(holds && { holds }) }, source);
           await spool.close();
         },
         discard: () => spool.close(),
@@ -33,7 +34,29 @@ export function withSpool(storage: Storage, folder: string = tmpdir()): Storage 
   };
 }
 
-class Spool implements FileSource {
+/**
+ * The last piece comes only when all are what was hashed as it was written: storages that check nothing themselves (rclone) would keep
+ * what a disk has changed.
+ */
+async function* ofHash(pieces: AsyncIterable<Uint8Array>, name: string): AsyncGenerator<Uint8Array> {
+  const hash = createHash('sha256');
+  let last: Uint8Array | undefined;
+  for await (const piece of pieces) {
+    hash.update(piece);
+    if (last !== undefined) yield last;
+    last = piece;
+  }
+  if (hash.digest('hex') !== name) throw notReadBack();
+  if (last !== undefined) yield last;
+}
+
+const notReadBack = (cause?: unknown): HoldfastError =>
+  new HoldfastError('temporary-space', 'a pack that waited in a temporary file is not what was written there', {
+    remedy: 'check the disk of the folder for temporary files, or name another by the environment variable TMPDIR; then run again',
+    cause,
+  });
+
+class Spool {
   sizeBytes = 0;
   private file: FileHandle | undefined;
   /** What found no room in the file, behind what is there. */
@@ -67,7 +90,7 @@ class Spool implements FileSource {
     for (let at = 0; at < this.spooledBytes; ) {
       const piece = Buffer.allocUnsafeSlow(Math.min(pieceBytes, this.spooledBytes - at));
       const { bytesRead } = await this.read(piece, at);
-      if (bytesRead === 0) throw new HoldfastError('storage', 'a pack that waited to be sent cannot be read back');
+      if (bytesRead === 0) throw notReadBack();
       at += bytesRead;
       yield piece.subarray(0, bytesRead);
     }
@@ -78,7 +101,7 @@ class Spool implements FileSource {
     try {
       return (await this.file?.read(piece, 0, piece.length, at)) ?? { bytesRead: 0 };
     } catch (cause) {
-      throw new HoldfastError('storage', 'a pack that waited to be sent cannot be read back', { cause });
+      throw notReadBack(cause);
     }
   }
 

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { describe, type TestContext, test } from 'node:test';
+import { HoldfastError } from '../../src/model/errors.ts';
 import type { FileKind, FileRef, Storage, StoredFile } from '../../src/storage/storage.ts';
 
 const kinds: readonly FileKind[] = ['keys', 'locks', 'snapshots', 'index', 'data'];
@@ -124,6 +125,31 @@ export function runStorageContract(name: string, open: (t: TestContext) => Promi
         await storage.writeFrom(file, { sizeBytes: bytes.length, pieces });
         assert.ok((await storage.read(file)).equals(bytes));
       }
+    });
+
+    test('what cannot be read to its end, or is shorter than it claims, does not appear; the next file does', async (t) => {
+      const storage = await created(t);
+      if (storage.writeFrom === undefined) return;
+      const broken = new HoldfastError('temporary-space', 'injected');
+      for (const [sizeBytes, end] of [
+        [300_000, () => Promise.reject(broken)],
+        [300_000, async () => undefined],
+      ] as const) {
+        const pieces = async function* () {
+          yield randomBytes(200_000);
+          await end();
+        };
+        const file: FileRef = { kind: 'data', name: nameOf(randomBytes(8)) };
+        await assert.rejects(storage.writeFrom(file, { sizeBytes, pieces }), HoldfastError);
+        await assert.rejects(storage.read(file), { code: 'file-missing' });
+      }
+      const next: FileRef = { kind: 'data', name: nameOf(Buffer.from('next')) };
+      await storage.write(next, [Buffer.from('next')]);
+      assert.equal((await storage.read(next)).toString(), 'next');
+      assert.deepEqual(
+        (await list(storage, 'data')).map(({ name }) => name),
+        [next.name],
+      );
     });
 
     test('storing a name again replaces it', async (t) => {
