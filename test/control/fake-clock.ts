@@ -1,0 +1,53 @@
+import { setImmediate } from 'node:timers/promises';
+import type { Clock } from '../../src/model/clock.ts';
+
+/** A clock that stands still until it is told to go on. */
+export type FakeClock = Clock & {
+  /** Lets time go by until an instant; who sleeps wakes at their instants, one after the other. */
+  passUntil(untilMs: number): Promise<void>;
+  /** Puts it right, without time going by. */
+  set(ms: number): void;
+};
+
+export function createFakeClock(startMs: number): FakeClock {
+  let nowMs = startMs;
+  /** What has gone by, whatever the clock was put to. */
+  let elapsedMs = 0;
+  const sleepers = new Set<{ atMs: number; wake: () => void }>();
+  return {
+    now: () => new Date(nowMs),
+    sleep: (durationMs, signal) =>
+      new Promise((resolve) => {
+        if (signal?.aborted) return resolve();
+        const wake = () => {
+          sleepers.delete(sleeper);
+          signal?.removeEventListener('abort', wake);
+          resolve();
+        };
+        const sleeper = { atMs: elapsedMs + durationMs, wake };
+        sleepers.add(sleeper);
+        signal?.addEventListener('abort', wake, { once: true });
+      }),
+    async passUntil(untilMs) {
+      const endMs = elapsedMs + Math.max(0, untilMs - nowMs);
+      for (;;) {
+        await settled();
+        let nextMs = endMs;
+        for (const { atMs } of sleepers) nextMs = Math.min(nextMs, atMs);
+        nowMs += nextMs - elapsedMs;
+        elapsedMs = nextMs;
+        for (const { atMs, wake } of [...sleepers]) if (atMs <= elapsedMs) wake();
+        if (elapsedMs >= endMs) break;
+      }
+      await settled();
+    },
+    set(ms) {
+      nowMs = ms;
+    },
+  };
+}
+
+/** What is under way without waiting for the clock has come to rest. */
+async function settled(): Promise<void> {
+  for (let i = 0; i < 3; i++) await setImmediate();
+}
