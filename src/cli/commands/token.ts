@@ -1,0 +1,119 @@
+import { chmodSync, mkdirSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import { join } from 'node:path';
+import { openApiDatabase } from '../../api/auth/database.ts';
+import { createTokens, type Token, type Tokens } from '../../api/auth/tokens.ts';
+import { type Role, roles } from '../../api/contract/roles.ts';
+import { apiDatabaseFile } from '../../api/server.ts';
+import { createAuditLog } from '../../control/state/log-tables.ts';
+import { openState } from '../../control/state/state.ts';
+import { exitCodes, HoldfastError } from '../../model/errors.ts';
+import { parseDuration } from '../../model/quantities.ts';
+import type { Command, CommandContext } from '../command.ts';
+import { daemonFolder } from '../daemon-place.ts';
+import { requireProject, systemClock } from '../session.ts';
+
+type Options = { role?: string; name?: string; expires?: string; dryRun?: boolean };
+type Context = CommandContext<Options>;
+
+export const command: Command<Options> = {
+  configure(commander) {
+    commander
+      .argument('<action>', 'create, list or revoke')
+      .argument('[name]', 'revoke: the name of the token')
+      .option('--name <name>', 'create: what it is called, in the audit log too')
+      .option('--role <role>', `create: ${roles.join(', ')}`)
+      .option('--expires <duration>', 'create: it holds so long (`90d`); for ever when left out')
+      .option('-n, --dry-run', 'change nothing; say what would be done');
+    commander.addHelpText(
+      'after',
+      `
+\`create\` prints the token, once: only its hash is kept. viewer sees state, jobs and alerts; operator starts and cancels jobs, too, and sees
+names of files in snapshots; restore-only reads snapshots and what is in them, and nothing else; admin may do all. Takes effect at once.`,
+    );
+  },
+
+  async run(context) {
+    const [action, name] = context.operands;
+    const perform = action === undefined || !Object.hasOwn(actions, action) ? undefined : actions[action as keyof typeof actions];
+    if (perform === undefined || (action === 'revoke') !== (name !== undefined)) {
+      const what =
+        perform === undefined
+          ? `there is nothing to do with tokens that is called ${JSON.stringify(action)}`
+          : `\`token ${action}\` ${name === undefined ? 'needs the name of a token' : 'takes no name there'}`;
+      throw new HoldfastError('usage', what, { remedy: 'run `holdfast token --help`' });
+    }
+    const folder = daemonFolder(await requireProject(context), context.environment);
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    chmodSync(folder, 0o700);
+    const database = openApiDatabase(apiDatabaseFile(folder));
+    try {
+      perform(context, createTokens(database), folder, name ?? '');
+    } finally {
+      database.close();
+    }
+    return exitCodes.done;
+  },
+};
+
+const actions = { create, list, revoke };
+
+const namePattern = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,99}$/;
+/** Who asks without a token, and the daemon itself, have these in the audit log. */
+const reserved: readonly string[] = ['socket', 'schedule'];
+
+function create({ output, options }: Context, tokens: Tokens, folder: string): void {
+  const { name = '', role, expires, dryRun = false } = options;
+  if (!namePattern.test(name) || reserved.includes(name))
+    throw new HoldfastError('usage', '--name is a name of letters, digits, `_`, `.` and `-`, other than `socket` and `schedule`');
+  if (!roles.some((known) => known === role)) throw new HoldfastError('usage', `--role is one of ${roles.join(', ')}`);
+  const durationMs = expires === undefined ? undefined : parseDuration(expires);
+  if (expires !== undefined && !durationMs) throw new HoldfastError('usage', '--expires is a duration such as `90d`');
+  const createdMs = systemClock.now().getTime();
+  const token: Token = { name, role: role as Role, createdMs, expiresMs: durationMs === undefined ? undefined : createdMs + durationMs };
+  if (dryRun) {
+    output.document({ ...token, created: false });
+    return output.line(`would make a token ${name} of the role ${role}`);
+  }
+  const secret = tokens.create(token);
+  record(folder, 'token-create', { name, role, expiresMs: token.expiresMs });
+  output.document({ ...token, created: true, token: secret });
+  output.line(secret);
+  output.note('this is shown once: keep it where secrets are kept');
+}
+
+function list({ output }: Context, tokens: Tokens): void {
+  const nowMs = systemClock.now().getTime();
+  const all = tokens.list().map((token) => ({ ...token, expired: token.expiresMs !== undefined && token.expiresMs <= nowMs }));
+  for (const token of all) output.document(token);
+  const day = (ms: number) => new Date(ms).toISOString().slice(0, 16).replace('T', ' ');
+  output.table(
+    [{ title: 'NAME' }, { title: 'ROLE' }, { title: 'CREATED' }, { title: 'EXPIRES' }],
+    all.map(({ name, role, createdMs, expiresMs, expired }) => [
+      name,
+      role,
+      day(createdMs),
+      expiresMs === undefined ? 'never' : `${day(expiresMs)}${expired ? ' (has expired)' : ''}`,
+    ]),
+  );
+  if (all.length === 0) output.note('no tokens: make one with `holdfast token create`');
+}
+
+function revoke({ output, options }: Context, tokens: Tokens, folder: string, name: string): void {
+  const { dryRun = false } = options;
+  if (!(dryRun ? tokens.list().some((token) => token.name === name) : tokens.revoke(name)))
+    throw new HoldfastError('resource-missing', `there is no token ${JSON.stringify(name)}`, { remedy: 'run `holdfast token list`' });
+  if (!dryRun) record(folder, 'token-revoke', { name });
+  output.document({ name, revoked: !dryRun });
+  output.line(`${dryRun ? 'would revoke' : 'revoked'} the token ${name}`);
+}
+
+/** In the daemon's audit log, whether it runs or not. */
+function record(folder: string, what: string, document: Record<string, unknown>): void {
+  const state = openState(join(folder, 'state.sqlite'));
+  try {
+    createAuditLog(state).add({ atMs: systemClock.now().getTime(), who: `user ${userInfo().username}`, what, document });
+  } finally {
+    state.close();
+  }
+}
