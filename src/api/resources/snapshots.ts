@@ -1,9 +1,8 @@
-import { createInterface } from 'node:readline';
-import { Readable } from 'node:stream';
 import type { SnapshotEvidence } from '../../control/state/evidence-table.ts';
 import { HoldfastError } from '../../model/errors.ts';
 import type { AnswerOf } from '../contract/operations.ts';
 import type { Asked, Download, JsonHandler, Served } from './handlers.ts';
+import { linesOf } from './lines.ts';
 import { numberCursor, type Page, timeCursor, timeCursorText } from './paging.ts';
 
 /** Snapshots: what is known of them, and what is in them, which a process of its own reads. */
@@ -92,7 +91,7 @@ async function readPage<Item extends { path: string }>(
   try {
     const items: Item[] = [];
     let place = 0;
-    for await (const line of createInterface({ input: Readable.from(plane.read(words, either), { objectMode: false }) })) {
+    for await (const line of linesOf(plane.read(words, either))) {
       const item = JSON.parse(line) as Partial<Item>;
       // The totals of a comparison.
       if (item.path === undefined) continue;

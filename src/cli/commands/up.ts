@@ -7,6 +7,7 @@ import { tellEvents } from '../../control/logging/tell-events.ts';
 import { metricsOf, renderMetrics } from '../../control/metrics/metrics.ts';
 import { startNotifications } from '../../control/notify/start-notifications.ts';
 import { assess } from '../../control/objectives/assess.ts';
+import { createAlertTable } from '../../control/state/alert-table.ts';
 import { openState } from '../../control/state/state.ts';
 import { exitCodes, HoldfastError } from '../../model/errors.ts';
 import type { Command, CommandContext } from '../command.ts';
@@ -72,7 +73,13 @@ async function serve(context: CommandContext, configuration: Configuration, fold
   try {
     const extras = [{ path: '/metrics', answer: () => renderMetrics(daemon) }];
     tellStart(log, daemon);
-    server = await startServer(daemon, { folder, onProblem: (message) => output.warning(message), extras });
+    const alerts = createAlertTable(state);
+    server = await startServer(daemon, {
+      folder,
+      onProblem: (message) => output.warning(message),
+      extras,
+      alerts: () => alerts.list({}, { limit: 1_000 }),
+    });
     output.note(`the API listens at ${server.address}`);
     await daemon.run(signal);
     log({
