@@ -56,7 +56,7 @@ function show({ output, options }: CommandContext<Options>, { assessment, daemon
   const { volumes, repositories, atMs, project, condition } = assessment;
   const { style } = output;
   const every = options.all ?? false;
-  output.line(`${style.strong(displayText(project))}: ${label(condition, style)}`);
+  output.line(`${style.strong(displayText(project))}: ${label(condition, style).trimEnd()}`);
   for (const reason of assessment.reasons) showReason(reason);
   showGroup(
     volumes,
@@ -107,7 +107,8 @@ function show({ output, options }: CommandContext<Options>, { assessment, daemon
 
 const labels = { good: 'good', 'at-risk': 'at risk', broken: 'broken' } as const satisfies Record<Condition, string>;
 const colours = { good: 'good', 'at-risk': 'warning', broken: 'bad' } as const satisfies Record<Condition, keyof Style>;
-const label = (condition: Condition, style: Style): string => style[colours[condition]](labels[condition].padEnd(7));
+const label = (condition: Condition, style: Style): string =>
+  style[colours[condition]](labels[condition]) + ' '.repeat(7 - labels[condition].length);
 
 function goodVolume({ rpo, rto, size }: VolumeAssessment, atMs: number): string {
   const parts = [rpo.ageMs === undefined ? [] : `saved ${formatAge(rpo.ageMs)} ago`];

@@ -64,7 +64,7 @@ export function assessVolume(inputs: VolumeInputs): VolumeAssessment {
   const reasons = sorted([
     ...rpoReasons(rpo),
     ...(snapshots.length > 0 ? rtoReasons(name, rto, inputs.scheduled) : []),
-    ...(anomaly === undefined ? [] : [anomalyReason(anomaly)]),
+    ...(anomaly === undefined ? [] : [anomalyReason(anomaly, good)]),
     ...(isFollowed && anomaly === undefined && good !== undefined ? [notGood(name, newest.fault as string)] : []),
     ...failureReasons(inputs),
     ...drillReasons(inputs),
@@ -144,9 +144,15 @@ function sizeOf({ volume, snapshots, usage, nowMs }: VolumeInputs): VolumeAssess
   };
 }
 
-function anomalyReason({ message, snapshot }: Anomaly): Reason {
-  const remedy = `holdfast diff ${snapshot.slice(0, 8)} shows what changed; when it is as it should be: holdfast tag --add brake=good ${snapshot.slice(0, 8)}`;
-  return { kind: 'anomaly', condition: 'at-risk', message: `the newest snapshot is out of the ordinary: ${message}`, remedy };
+function anomalyReason({ message, snapshot }: Anomaly, good: SnapshotEvidence | undefined): Reason {
+  const [id, before] = [snapshot.slice(0, 8), good?.id.slice(0, 8)];
+  const look = before === undefined ? `holdfast ls ${id}` : `holdfast diff ${before} ${id}`;
+  return {
+    kind: 'anomaly',
+    condition: 'at-risk',
+    message: `the newest snapshot is out of the ordinary: ${message}`,
+    remedy: `${look}; if it is as it should be: holdfast tag ${id} --add brake=good`,
+  };
 }
 
 const notGood = (volume: string, fault: string): Reason => ({

@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { snapshotOf } from '../../../test/assessed-project.ts';
+import { scratch } from '../../../test/peers.ts';
+import { loadConfiguration } from '../../control/configuration/load.ts';
+import { createEvidenceTable } from '../../control/state/evidence-table.ts';
+import { createFacts } from '../../control/state/log-tables.ts';
+import { openState } from '../../control/state/state.ts';
+import { exitCodes } from '../../model/errors.ts';
+import { daemonFolder, takePlace } from '../daemon-place.ts';
+import { run } from '../run.ts';
+
+async function project(t: TestContext, volumes = ['data']) {
+  const folder = scratch(t);
+  mkdirSync(join(folder, 'data'));
+  writeFileSync(join(folder, 'data/file'), 'content');
+  const lines = volumes.map((name) => `  ${name}: { source: { directory: ./data } }\n`).join('');
+  writeFileSync(join(folder, 'holdfast.yaml'), `project: shop\nvolumes:\n${lines}`);
+  const environment = { HOLDFAST_STATE_DIR: join(folder, 'state') };
+  const holdfast = async (...words: string[]) => {
+    let [stdout, stderr] = ['', ''];
+    const signal = new AbortController().signal;
+    const streams = { stdout: { write: (text: string) => (stdout += text) }, stderr: { write: (text: string) => (stderr += text) } };
+    const exit = await run(words, { ...streams, environment, cwd: folder, signal });
+    return { exit, stdout, stderr };
+  };
+  assert.equal((await holdfast('init')).exit, exitCodes.done);
+  return { folder, environment, holdfast };
+}
+
+test('the exit code says how it stands: broken without a snapshot, good with one, at risk when the newest is wrong', async (t) => {
+  const { folder, holdfast } = await project(t);
+  const before = await holdfast('status');
+  assert.equal(before.exit, exitCodes.failed, before.stderr);
+  assert.match(before.stdout, /^shop: broken\nbroken {2}data\n {10}there is no snapshot of it\n {10}-> holdfast backup data\n/);
+  assert.equal((await holdfast('backup')).exit, exitCodes.done);
+  const after = await holdfast('status');
+  assert.equal(after.exit, exitCodes.done, after.stdout);
+  assert.match(after.stdout, /good {4}data: saved \d+s ago, 7 B/);
+  assert.match(after.stderr, /no daemon of this project runs here/);
+  rmSync(join(folder, 'data/file'));
+  assert.equal((await holdfast('backup', '--allow-empty')).exit, exitCodes.done);
+  const { exit, stdout } = await holdfast('status', '--json');
+  assert.equal(exit, exitCodes.incomplete);
+  const [{ condition, reasons, anomalies }] = JSON.parse(stdout).volumes;
+  assert.deepEqual([condition, reasons[0].kind, anomalies[0].kind], ['at-risk', 'anomaly', 'emptied']);
+});
+
+test('a repository that cannot be reached is told of, and ends nothing', async (t) => {
+  const { folder, holdfast } = await project(t);
+  rmSync(join(folder, 'holdfast-repository'), { recursive: true });
+  const { exit, stdout } = await holdfast('status');
+  assert.equal(exit, exitCodes.failed);
+  assert.match(stdout, /broken {2}local\n {10}it was never reached: /);
+});
+
+test('where a daemon runs, what it knows is told, without a look into the repository', async (t) => {
+  const { folder, environment, holdfast } = await project(t);
+  const configuration = await loadConfiguration(join(folder, 'holdfast.yaml'));
+  const place = daemonFolder(configuration, environment);
+  const leave = takePlace(place);
+  const state = openState(join(place, 'state.sqlite'));
+  t.after(() => {
+    state.close();
+    leave();
+  });
+  const timeMs = Date.now() - 60_000;
+  createEvidenceTable(state).add([snapshotOf({ project: 'shop', timeMs })]);
+  createFacts(state).set('seen local', { atMs: timeMs });
+  rmSync(join(folder, 'holdfast-repository'), { recursive: true });
+  const { exit, stdout, stderr } = await holdfast('status');
+  assert.equal(exit, exitCodes.done, stdout);
+  assert.match(stdout, /good {4}data: saved 1m ago, 1 GiB/);
+  assert.match(stdout, /in \w+: schedule hourly/);
+  assert.doesNotMatch(stderr, /no daemon/);
+});
+
+test('a screen of many volumes names the worst, and sums up the rest', async (t) => {
+  const names = Array.from({ length: 60 }, (_, index) => `volume-${index}`);
+  const { holdfast } = await project(t, names);
+  assert.equal((await holdfast('backup', ...names.slice(0, 30))).exit, exitCodes.done);
+  const { exit, stdout } = await holdfast('status');
+  assert.equal(exit, exitCodes.failed);
+  assert.equal(stdout.match(/^broken {2}volume-/gm)?.length, 20);
+  assert.match(stdout, /^and 10 more volumes that are not good: --all$/m);
+  assert.match(stdout, /^good {4}30 volumes$/m);
+  const all = (await holdfast('status', '--all')).stdout;
+  assert.equal(all.match(/^(?:broken|good) +volume-/gm)?.length, 60);
+});
