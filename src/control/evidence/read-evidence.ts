@@ -33,11 +33,9 @@ export async function refreshEvidence(
   project: string,
   list: ListSnapshots,
 ): Promise<{ added: number; removed: number }> {
-  const known = table.list().filter((snapshot) => snapshot.repository === repository);
   const fresh: SnapshotEvidence[] = [];
   let present: ReadonlySet<string> | undefined;
-  const ids = known.map(({ id }) => id);
-  for await (const text of list(repository, ids)) {
+  for await (const text of list(repository, [...table.ids(repository)])) {
     const line = JSON.parse(text) as SnapshotLine | PresentLine;
     if ('present' in line) present = new Set(line.present);
     else {
@@ -46,7 +44,7 @@ export async function refreshEvidence(
     }
   }
   if (present === undefined) throw new Error(`the listing of ${repository} broke off`);
-  return table.replace(repository, [...known.filter(({ id }) => present.has(id)), ...fresh]);
+  return table.update(repository, present, fresh);
 }
 
 /** Undefined for snapshots that Holdfast did not make. */

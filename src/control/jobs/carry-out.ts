@@ -19,7 +19,7 @@ export type CarryOutOptions = {
   /** Takes secrets out of a line. */
   redact(line: string): string;
   save(job: Job): void;
-  /** Told when a job has ended for good. */
+  /** Told when a job has ended for good, and when it is queued again and has made snapshots. */
   onEnded(job: Job): Promise<void>;
   /** Told of its progress. */
   onChange(job: Job): void;
@@ -65,7 +65,8 @@ export async function carryOut(job: Job, entry: Underway, options: CarryOutOptio
   log.flush();
   const ended = judge(current, exitCode, entry, stopping.aborted, failure, now());
   save(ended);
-  if (ended.state !== 'queued') await options.onEnded(ended);
+  // Some volumes may have their snapshots although others have none.
+  if (ended.state !== 'queued' || entry.account.result.snapshots.length > 0) await options.onEnded(ended);
 }
 
 /** Timers take no more than 2^31 - 1 ms. */

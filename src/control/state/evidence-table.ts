@@ -32,8 +32,8 @@ export type SnapshotEvidence = {
 };
 
 export type EvidenceTable = {
-  /** Makes what is known of a repository equal to what was found in it; returns how many came and went. */
-  replace(repository: string, found: readonly SnapshotEvidence[]): { added: number; removed: number };
+  /** What is not present in a repository any more goes, what is new comes; returns how many did. */
+  update(repository: string, present: ReadonlySet<string>, found: readonly SnapshotEvidence[]): { added: number; removed: number };
   /** Adds those that a job has just made. */
   add(made: readonly SnapshotEvidence[]): void;
   /** Of one volume, or all; oldest first. Not to be changed: it is the same list until something changes. */
@@ -80,14 +80,15 @@ export function createEvidenceTable({ database, transaction }: State): EvidenceT
       for (const { volume } of made) lists.delete(volume);
     });
   return {
-    replace: (repository, found) =>
+    update: (repository, present, found) =>
       transaction(() => {
-        const gone = ids(repository);
-        const fresh = found.filter(({ id }) => !gone.delete(id));
+        const known = ids(repository);
+        const fresh = found.filter(({ id }) => !known.has(id));
         add(fresh);
+        const gone = [...known].filter((id) => !present.has(id));
         for (const id of gone) remove.run(repository, id);
-        if (gone.size > 0) lists.clear();
-        return { added: fresh.length, removed: gone.size };
+        if (gone.length > 0) lists.clear();
+        return { added: fresh.length, removed: gone.length };
       }),
     add,
     list,

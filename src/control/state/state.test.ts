@@ -152,8 +152,8 @@ test('evidence follows what a repository holds', () => {
     const table = createEvidenceTable(state);
     const made = (id: string, timeMs: number, volume = 'data') =>
       ({ repository: 'local', project: 'p', id, volume, timeMs, run: 'r' }) as SnapshotEvidence;
-    assert.deepEqual(table.replace('local', [made('a', 1), made('b', 2)]), { added: 2, removed: 0 });
-    assert.deepEqual(table.replace('local', [made('b', 2), made('c', 2, 'other')]), { added: 1, removed: 1 });
+    assert.deepEqual(table.update('local', new Set(['a', 'b']), [made('a', 1), made('b', 2)]), { added: 2, removed: 0 });
+    assert.deepEqual(table.update('local', new Set(['b', 'c']), [made('b', 2), made('c', 2, 'other')]), { added: 1, removed: 1 });
     assert.deepEqual(
       table.list().map(({ id }) => id),
       ['b', 'c'],

@@ -83,6 +83,7 @@ const migrations: readonly string[] = [
     UNIQUE (notification, news)
   ) STRICT;
   `,
+  `CREATE INDEX jobs_newest ON jobs (kind, id);`,
 ];
 
 /** The version of a state that has all of them. */
