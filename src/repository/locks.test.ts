@@ -403,3 +403,37 @@ test('a lock of ours that shows half-written is not taken for a damaged one', as
   const held = await lockRepository({ ...repository, storage: writingInPlace(folder, repository.storage) }, { exclusive: false, clock });
   await held.release();
 });
+
+test("another's lock that shows half-written is looked at again; one that stays so is refused", async (t) => {
+  const { repository, folder, clock, lockNames } = await setUp(t);
+  const name = await plantLock(repository, { ageMinutes: 0, exclusive: false, host: 'another' });
+  const path = join(folder, 'locks', name);
+  const whole = readFileSync(path);
+  const sleeps: number[] = [];
+  const cut = () => writeFileSync(path, whole.subarray(0, 20));
+  const waiting = (meanwhile: () => void): Clock => ({
+    now: () => clock.now(),
+    async sleep(durationMs) {
+      sleeps.push(durationMs);
+      meanwhile();
+    },
+  });
+  cut();
+  const found = await listLocks(
+    repository,
+    waiting(() => writeFileSync(path, whole)),
+  );
+  assert.deepEqual(
+    found.map((lock) => lock.name),
+    [name],
+  );
+  cut();
+  await assert.rejects(
+    listLocks(
+      repository,
+      waiting(() => undefined),
+    ),
+    { code: 'locked', file: `locks/${name}` },
+  );
+  assert.deepEqual([sleeps, lockNames()], [[1000, 1000], [name]]);
+});

@@ -15,6 +15,7 @@ import { lightBeacon } from './beacon.ts';
 import { evidenceWith, isStale, refreshMs, staleMs } from './lock-life.ts';
 import { processOwner } from './process-owner.ts';
 import { type Repository, readSealedJson, sealJsonFile } from './repository.ts';
+import { stayAwake } from './stay-awake.ts';
 
 /** How often a lock looks whether it is due: a machine that slept finds out a minute after it woke. */
 const pollMs = 60 * 1000;
@@ -24,6 +25,8 @@ const giveUpMs = staleMs - refreshMs;
 const believedMs = 2 * 1000;
 /** No file takes so long to write: what is older and unfinished was left behind. */
 const leftoverMs = 24 * 60 * 60 * 1000;
+/** A lock that is not what was written may still be being written, on servers that write in place: it is looked at again after so long. */
+const unreadableMs = 1000;
 /** Where locks cannot be removed there are many, and each is a round trip. */
 const readsAtOnce = 8;
 
@@ -264,7 +267,7 @@ export async function listLocks(
   const found: FoundLock[] = [];
   const readNext = async (): Promise<void> => {
     for (let name = names.pop(); name !== undefined; name = names.pop()) {
-      const lock = await readLock(repository, name, onUnreadable).catch((error: unknown) => {
+      const lock = await readLock(repository, name, clock, onUnreadable).catch((error: unknown) => {
         // The other readers stop too.
         names.length = 0;
         throw error;
@@ -277,13 +280,19 @@ export async function listLocks(
 }
 
 /** @returns undefined for one that has gone, or that `onUnreadable` took. */
-async function readLock(repository: Repository, name: string, onUnreadable: OnUnreadableLock): Promise<LockFile | undefined> {
-  try {
-    return decodeLock(await readSealedJson(repository, 'locks', name), name);
-  } catch (error) {
-    if (!(error instanceof HoldfastError) || (error.code !== 'file-missing' && error.code !== 'damaged')) throw error;
-    if (error.code === 'damaged') onUnreadable(name, error);
-    return undefined;
+async function readLock(repository: Repository, name: string, clock: Clock, onUnreadable: OnUnreadableLock): Promise<LockFile | undefined> {
+  for (let looks = 1; ; looks++) {
+    try {
+      return decodeLock(await readSealedJson(repository, 'locks', name), name);
+    } catch (error) {
+      if (!(error instanceof HoldfastError) || (error.code !== 'file-missing' && error.code !== 'damaged')) throw error;
+      if (error.code === 'file-missing') return undefined;
+      if (looks === 2) {
+        onUnreadable(name, error);
+        return undefined;
+      }
+      await stayAwake(clock.sleep(unreadableMs));
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 import { HoldfastError } from '../model/errors.ts';
 import { type HeldLock, type LockOptions, lockRepository } from './locks.ts';
 import type { Repository } from './repository.ts';
+import { stayAwake } from './stay-awake.ts';
 
 export type PatientLockOptions = LockOptions & {
   /** How long to wait while others hold the repository, in milliseconds; 0 not to wait. */
@@ -29,7 +30,7 @@ export async function waitForLock(repository: Repository, options: PatientLockOp
       if (!(error instanceof HoldfastError) || error.code !== 'locked' || leftMs <= 0) throw error;
       if (!told) onWait(error);
       told = true;
-      await clock.sleep(Math.min(pauseMs, leftMs), signal);
+      await stayAwake(clock.sleep(Math.min(pauseMs, leftMs), signal));
       signal.throwIfAborted();
     }
   }

@@ -5,8 +5,10 @@ import { once } from 'node:events';
 import { watch } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { lockRepository } from '../../src/repository/locks.ts';
 import { requireRestic } from '../peers.ts';
-import { assertClean, backup, createProject, ended, filesOf, fillVolume, type Project, start, summaryOf } from './project.ts';
+import { systemClock } from './engine.ts';
+import { assertClean, backup, createProject, ended, filesOf, fillVolume, openProject, type Project, start, summaryOf } from './project.ts';
 
 function startRestic(path: string, { repository, keyFile }: Project, args: readonly string[]): ChildProcess {
   return spawn(path, ['-r', repository, '--password-file', keyFile, '--no-cache', ...args], {
@@ -105,3 +107,12 @@ for (const name of ['stock', 'newest'] as const) {
     assertClean(project);
   });
 }
+
+test('who has nothing to do but to wait for the lock is there until it is given up', async (t) => {
+  const project = createProject(t);
+  const held = await lockRepository(await openProject(project), { exclusive: false, clock: systemClock });
+  const { code, stderr } = await ended(start(project.folder, ['forget', '--keep-last', '1', '--retry-lock', '1s']));
+  await held.release();
+  assert.equal(code, 11, stderr);
+  assert.match(stderr, /: waiting/);
+});
