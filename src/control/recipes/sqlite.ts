@@ -55,7 +55,7 @@ export async function copyDatabases(options: SqliteOptions): Promise<SqliteCopie
     const reason = `there is no place for its copy: ${(error as Error).message}`;
     return { ...copies, failed: databases.map(({ path }) => ({ path: displayRaw(path), reason })) };
   }
-  const copier = new Copier(options.copier);
+  const copier = new Copier(options.copier, into);
   try {
     for (const [i, database] of databases.entries()) {
       throwIfInterrupted(signal);
@@ -94,11 +94,14 @@ async function lackOfRoom(folder: string, { sizeBytes }: FoundDatabase): Promise
 /** A process that copies, one database after the other; ended when one takes too long, and started again for the next. */
 class Copier {
   private readonly module: string;
+  /** The only one that it may write to. */
+  private readonly folder: string;
   private child: ChildProcess | undefined;
   private replies: AsyncIterator<string> | undefined;
 
-  constructor(module: URL) {
+  constructor(module: URL, folder: string) {
     this.module = fileURLToPath(module);
+    this.folder = folder;
   }
 
   /** @returns why it could not be copied. */
@@ -134,7 +137,7 @@ class Copier {
   private start(): ChildProcess {
     if (this.child !== undefined) return this.child;
     // Without an environment: what reads the files of others needs no secrets.
-    const child = spawn(process.execPath, ['--no-warnings', this.module], { stdio: ['pipe', 'pipe', 'ignore'], env: {} });
+    const child = spawn(process.execPath, ['--no-warnings', this.module, this.folder], { stdio: ['pipe', 'pipe', 'ignore'], env: {} });
     // Its end is seen by its output's.
     child.on('error', () => undefined);
     child.stdin.on('error', () => undefined);
