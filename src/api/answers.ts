@@ -17,6 +17,8 @@ export const commonHeaders: Readonly<Record<string, string>> = {
 
 /** Of an error that is none of the catalogue, nothing but that is said: `onDefect` is told the rest. */
 export function problemResponse(error: unknown, onDefect: (error: unknown) => void): Response {
+  // Nobody waits for this answer any more.
+  if (error instanceof Error && error.name === 'AbortError') return new Response(null, { status: 503 });
   const known = error instanceof HoldfastError && error.code !== 'internal';
   if (!known) onDefect(error);
   const { code, message, remedy, volume, file, retryAfterMs } = known ? error : new HoldfastError('internal', 'the API has a defect');
