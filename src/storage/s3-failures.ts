@@ -29,9 +29,15 @@ const longestMessage = 300;
 
 /** @param text the body of the answer; answers to HEAD have none. */
 export function refusalIn(response: RestResponse, text: string): S3Refusal {
-  const message = textOf(text, 'Message') ?? '';
-  return new S3Refusal(textOf(text, 'Code') ?? '', message.slice(0, longestMessage), response);
+  const { code = '', message } = errorIn(text);
+  return new S3Refusal(code, message, response);
 }
+
+/** S3's code, undefined when the text is about no error, and its message. */
+export const errorIn = (text: string): { code: string | undefined; message: string } => ({
+  code: textOf(text, 'Code')?.slice(0, longestMessage),
+  message: (textOf(text, 'Message') ?? '').slice(0, longestMessage),
+});
 
 const full = /^(QuotaExceeded|.*StorageFull|.*QuotaExceeded|InsufficientStorage|InsufficientCapacity)$/;
 const denied =

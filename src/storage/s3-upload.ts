@@ -2,7 +2,7 @@
 import { HoldfastError } from '../model/errors.ts';
 import { isSource, lengthOf } from './rest-transport.ts';
 import { type Ask, digestOf, type S3Connection } from './s3-connection.ts';
-import { detailsOf } from './s3-failures.ts';
+import { detailsOf, errorIn } from './s3-failures.ts';
 import type { ObjectHeaders } from './s3-place.ts';
 import { fewAtOnce, persistently } from './s3-steps.ts';
 import { escapedText, textOf } from './s3-xml.ts';
@@ -105,8 +105,8 @@ export function createUpload({ perform }: S3Connection): Upload {
         try {
           const { text } = await ask({ method: 'POST', key, query: { uploadId }, body: [Buffer.from(completionOf(parts))] });
           // The server may have said 200 before it knew.
-          const code = textOf(text, 'Code');
-          if (code !== undefined) throw Object.assign(new Error(textOf(text, 'Message') ?? ''), { name: code });
+          const { code, message } = errorIn(text);
+          if (code !== undefined) throw Object.assign(new Error(message), { name: code });
           if (!text.includes('<CompleteMultipartUploadResult')) throw new Error('the server does not say that the upload is complete');
         } catch (error) {
           if (asked === 1 || detailsOf(error).name !== 'NoSuchUpload') throw error;
