@@ -60,11 +60,12 @@ async function everything({ folder, run }: Shell): Promise<Record<string, Docume
   };
   const said: Record<string, Document[]> = {
     init: ask('init --volume database=./database --volume uploads=./uploads'),
-    events: [...ask('backup'), ...ask('backup'), ...ask('restore --to ./rehearsal --verify'), ...ask('check --read-data')],
+    events: [...ask('backup'), ...ask('backup'), ...ask('restore --to ./rehearsal --verify'), ...ask('check --read-data'), ...ask('drill')],
     snapshots: ask('snapshots'),
     ls: ask('ls uploads 2026'),
     volumes: ask('volumes'),
     audit: ask('audit'),
+    status: ask('status'),
     find: [...ask("find '*-1.txt'"), ...ask(`find --tree ${ask('snapshots')[0]?.tree}`)],
     diff: [...ask(`diff ${ask('snapshots')[0]?.id} ${ask('snapshots')[1]?.id}`), ...ask('diff uploads --live')],
     dump: ask('dump uploads 2026/invoice-1.txt --output ./invoice.txt'),
