@@ -216,7 +216,8 @@ export class PackWriter {
       return onStored(stored);
     }
     try {
-      await this.writeGathered(pack);
+      // Not by `writeGathered`, which gives up the pack that is open: that may be the next one by now.
+      if (pack.used > 0) await pack.append(pack.buffer.subarray(0, pack.used));
       this.spareBuffer = pack.buffer;
       await pack.append(sealedHeader(seal, entries));
       const id = pack.hash.digest('hex') as PackId;
