@@ -1,13 +1,12 @@
 /** `holdfast up` as a process, on a project of directories, and what it writes to its log. */
-import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { DatabaseSync } from 'node:sqlite';
 import type { TestContext } from 'node:test';
 import type { Job } from '../../src/control/jobs/job.ts';
-import { readState } from '../../src/control/state/read-state.ts';
 import { scratch } from '../peers.ts';
 import { type Document, holdfastJson, holdfastProgram } from '../programs.ts';
 
@@ -112,13 +111,12 @@ export const job =
 
 /** All jobs that the state knows, the oldest first. */
 export function jobsOf({ stateFile }: DaemonProject): Job[] {
-  const state = readState(stateFile());
-  assert.ok(state);
+  const database = new DatabaseSync(stateFile(), { readOnly: true, timeout: 10_000 });
   try {
-    const rows = state.database.prepare('SELECT document FROM jobs ORDER BY id').all() as { document: string }[];
+    const rows = database.prepare('SELECT document FROM jobs ORDER BY id').all() as { document: string }[];
     return rows.map(({ document }) => JSON.parse(document) as Job);
   } finally {
-    state.close();
+    database.close();
   }
 }
 

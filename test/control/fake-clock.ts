@@ -1,6 +1,9 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../../src/model/clock.ts';
 
+/** Timers of more wake at once (https://nodejs.org/api/timers.html). */
+const longestTimerMs = 2 ** 31 - 1;
+
 /** A clock that stands still until it is told to go on. */
 export type FakeClock = Clock & {
   /** Lets time go by until an instant; who sleeps wakes at their instants, one after the other. */
@@ -24,7 +27,7 @@ export function createFakeClock(startMs: number): FakeClock {
           signal?.removeEventListener('abort', wake);
           resolve();
         };
-        const sleeper = { atMs: elapsedMs + durationMs, wake };
+        const sleeper = { atMs: elapsedMs + (durationMs > longestTimerMs ? 1 : durationMs), wake };
         sleepers.add(sleeper);
         signal?.addEventListener('abort', wake, { once: true });
       }),

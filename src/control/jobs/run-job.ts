@@ -87,7 +87,7 @@ function killGroup(child: ChildProcess): void {
 const signalNumbers: Readonly<Record<string, number>> = { SIGHUP: 1, SIGINT: 2, SIGABRT: 6, SIGKILL: 9, SIGSEGV: 11, SIGTERM: 15 };
 
 /** What is still on its way when a process has ended; whatever it leaves behind with its output open is not waited for longer. */
-const lastWordsMs = 5_000;
+const lastWordsMs = 2_000;
 
 function endOf(child: ChildProcess): Promise<number> {
   return new Promise((resolve, reject) => {
