@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, release, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
+import { runControl } from './control.ts';
 import { type CorpusChoice, churnCorpus, pristineCorpus } from './corpora.ts';
 import { runDowntime } from './downtime.ts';
 import { runGrowth } from './growth.ts';
@@ -42,6 +43,8 @@ if (options.downtime) {
   process.stdout.write(await runReading({ ...options, scratch, record, say }));
 } else if (options.inventory) {
   process.stdout.write(await runInventory({ ...options, scratch, record, say }));
+} else if (options.control) {
+  process.stdout.write(await runControl({ ...options, scratch, record, say }));
 } else if (options.growth) {
   process.stdout.write(await runGrowth({ ...options, scratch, peers, record, say }));
 } else {

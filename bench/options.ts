@@ -25,6 +25,8 @@ export type Options = {
   reading: boolean;
   /** What `volumes` and `audit` cost on a large Engine. */
   inventory: boolean;
+  /** What the daemon takes with many volumes. */
+  control: boolean;
   /** Ways to servers, each with all works; empty for the local disk. */
   network: Link[];
   /** Numbers of files that `growth` goes through. */
@@ -48,6 +50,7 @@ export const usage = `npm run bench -- [options]
   --downtime       how long a container is halted for a backup of its volume: 10 GiB in 100,000 files, times --scale (root, Docker)
   --reading        backup and restore of a Docker volume in each way: 1 GiB in 10,000 files, times --scale (root, Docker)
   --inventory      volumes and audit on 500 volumes and 200 containers, times --scale (root, Docker)
+  --control        the daemon with 1,000 volumes and 10,000 snapshots, times --scale: start, answers, idle
   --network LIST   repositories on servers with so many milliseconds of latency, such as rest:0,rest:100,s3:20
   --counts LIST    numbers of files for --growth (default: 10000,100000,1000000)
 
@@ -72,6 +75,7 @@ export function parseOptions(args: readonly string[], checkout: string): Options
       downtime: { type: 'boolean', default: false },
       reading: { type: 'boolean', default: false },
       inventory: { type: 'boolean', default: false },
+      control: { type: 'boolean', default: false },
       network: { type: 'string' },
       counts: { type: 'string', default: '10000,100000,1000000' },
       help: { type: 'boolean', default: false },
@@ -92,6 +96,7 @@ export function parseOptions(args: readonly string[], checkout: string): Options
     downtime: values.downtime,
     reading: values.reading,
     inventory: values.inventory,
+    control: values.control,
     network: values.network?.split(',').map(parseLink) ?? [],
     counts: values.counts.split(',').map((count) => positive('counts', count)),
     workFolder: process.env.HOLDFAST_BENCH_DIR ?? join(checkout, 'bench', '.work'),
