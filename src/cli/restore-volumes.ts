@@ -11,7 +11,7 @@ import { shortId } from '../model/ids.ts';
 import { formatSize } from '../model/quantities.ts';
 import { rawFromText } from '../model/raw-bytes.ts';
 import { isRepaired, type StoredSnapshot } from '../model/snapshot.ts';
-import type { BlobIndex } from '../repository/blob-index.ts';
+import { BlobIndex } from '../repository/blob-index.ts';
 import { createBlobReader } from '../repository/blob-reader.ts';
 import { loadIndex } from '../repository/load-index.ts';
 import type { CommandContext } from './command.ts';
@@ -83,12 +83,14 @@ export async function restoreAll(
   warm: WarmLanes,
 ): Promise<number> {
   const { repository, address } = session;
-  const index = await loadIndex(repository);
+  const index = new BlobIndex();
   const { config, masterKey } = repository;
   const start: LaneStart = { job: 'restore', address, config, masterKey, index: index.memory, settings: undefined };
   const pool = warm.start(start, () => undefined);
   let exitCode: number = exitCodes.done;
   try {
+    // While the lanes open the storage.
+    await loadIndex(repository, undefined, index);
     for (const target of targets) {
       const { volume, snapshot, fromEarlierPoint } = target.choice;
       if (isRepaired(snapshot)) context.output.warning(repairedWarning(volume, snapshot));

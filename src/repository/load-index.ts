@@ -9,10 +9,14 @@ const parallelReads = 4;
 /**
  * Loads all index files. A pack or blob that several of them name (as after a repair that was interrupted) is entered once a place.
  * @param onDamaged receives an index file that cannot be used; without it, that is an error.
+ * @param index an empty one to load into, which lanes may have already.
  * @throws `damaged`, `storage`.
  */
-export async function loadIndex(repository: Repository, onDamaged?: (name: string, error: HoldfastError) => void): Promise<BlobIndex> {
-  const index = new BlobIndex();
+export async function loadIndex(
+  repository: Repository,
+  onDamaged?: (name: string, error: HoldfastError) => void,
+  index = new BlobIndex(),
+): Promise<BlobIndex> {
   const packs = new Map<string, number>();
   const names: string[] = [];
   for await (const { name } of repository.storage.list('index')) names.push(name);
