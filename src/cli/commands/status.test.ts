@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { startTestServer } from '../../../test/api/api-server.ts';
 import { snapshotOf } from '../../../test/assessed-project.ts';
 import { scratch } from '../../../test/peers.ts';
 import { loadConfiguration } from '../../control/configuration/load.ts';
@@ -88,4 +89,24 @@ test('a screen of many volumes names the worst, and sums up the rest', async (t)
   assert.match(stdout, /^good {4}30 volumes$/m);
   const all = (await holdfast('status', '--all')).stdout;
   assert.equal(all.match(/^(?:broken|good) +volume-/gm)?.length, 60);
+});
+
+test('a daemon elsewhere is asked by --server; one that does not answer is told of', async (t) => {
+  const { address, tokens, stop } = await startTestServer(t);
+  const folder = scratch(t);
+  const ask = async (environment: NodeJS.ProcessEnv) => {
+    let [stdout, stderr] = ['', ''];
+    const streams = { stdout: { write: (text: string) => (stdout += text) }, stderr: { write: (text: string) => (stderr += text) } };
+    const signal = new AbortController().signal;
+    const exit = await run(['status', '--server', address, '--json'], { ...streams, environment, cwd: folder, signal });
+    return { exit, stdout, stderr };
+  };
+  const { exit, stdout, stderr } = await ask({ HOLDFAST_TOKEN: tokens.viewer });
+  const { project, condition, daemon } = JSON.parse(stdout || '{}');
+  assert.deepEqual([project, daemon, exit], ['shop', true, { good: 0, 'at-risk': 3, broken: 1 }[condition as 'good']], stderr);
+  assert.equal((await ask({})).exit, exitCodes.failed);
+  await stop();
+  const gone = await ask({ HOLDFAST_TOKEN: tokens.viewer });
+  assert.equal(gone.exit, exitCodes.failed);
+  assert.match(gone.stderr, /daemon-unreachable/);
 });

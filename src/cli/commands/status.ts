@@ -1,6 +1,6 @@
 import type { Configuration } from '../../control/configuration/configuration.ts';
 import type { Job } from '../../control/jobs/job.ts';
-import type { Condition, Reason, RepositoryAssessment, VolumeAssessment } from '../../control/objectives/assessment.ts';
+import type { Condition, ProjectAssessment, Reason, RepositoryAssessment, VolumeAssessment } from '../../control/objectives/assessment.ts';
 import { formatAge } from '../../control/objectives/rpo.ts';
 import { instantsOf } from '../../control/scheduling/instants.ts';
 import { tasksOf } from '../../control/scheduling/tasks.ts';
@@ -18,20 +18,38 @@ export const command: Command<Options> = {
     commander.option('--all', 'show every volume, good ones too');
     commander.addHelpText(
       'after',
-      '\nFrom the daemon when one runs here, else from the repositories. Exit code 0: all is good; 3: something is at risk; 1: a promise is broken.',
+      '\nFrom the daemon that --server names, or that runs here; else from the repositories. Exit code 0: all is good; 3: something is at risk; 1: a promise is broken.',
     );
   },
 
   async run(context) {
-    const configuration = await requireProject(context);
-    const known = await judgeProject(context, configuration);
+    const { global, environment } = context;
+    // The client is loaded where there is somebody to ask.
+    const { known, next } = (global.server ?? environment.HOLDFAST_SERVER) ? await askServer(context) : await askHere(context);
     const { assessment, daemon, open } = known;
-    const next = daemon ? upcoming(configuration, assessment.atMs) : [];
     context.output.document({ ...assessment, daemon, open, next });
     show(context, known, next);
     return exitCodeOf(assessment.condition);
   },
 };
+
+type Answer = { known: Known; next: Next[] };
+
+async function askHere(context: CommandContext<Options>): Promise<Answer> {
+  const configuration = await requireProject(context);
+  const known = await judgeProject(context, configuration);
+  return { known, next: known.daemon ? upcoming(configuration, known.assessment.atMs) : [] };
+}
+
+async function askServer(context: CommandContext<Options>): Promise<Answer> {
+  const { daemonClient } = await import('../daemon-client.ts');
+  const client = await daemonClient(context);
+  const assessment = (await client.call('getStatus')) as ProjectAssessment;
+  const open: Job[] = [];
+  for (const state of ['running', 'queued'] as const)
+    for (const job of (await client.call('listJobs', { query: { state, limit: 100 } })).items) open.push(job as Job);
+  return { known: { assessment, daemon: true, open }, next: [] };
+}
 
 const exitCodeOf = (condition: Condition): number =>
   ({ good: exitCodes.done, 'at-risk': exitCodes.incomplete, broken: exitCodes.failed })[condition];
