@@ -12,7 +12,7 @@ import { joinPath } from '../browse/walk-tree.ts';
 import type { TarEntry } from '../source/tar-entry.ts';
 import { markerOf, restoreMarkerName } from './marker.ts';
 import type { OwnerOptions, RestoreOptions } from './options.ts';
-import { directoryEntry, streamEntries } from './stream-entries.ts';
+import { directoryEntry, type Placing, streamEntries, withoutDefaultAcl } from './stream-entries.ts';
 import type { StreamTarget } from './stream-target.ts';
 import { findRestoreRoot, type RestoreRoot } from './subtree.ts';
 import { Tally } from './tally.ts';
@@ -54,7 +54,7 @@ export async function restoreStream(options: RestoreStreamOptions): Promise<Rest
   await target.remove(restoreMarkerName);
   // Removing the marker has changed the root's time.
   const rootNode = 'tree' in root && place === '' ? root.node : undefined;
-  if (rootNode !== undefined) await target.write(only(directoryEntry(rootNode, place, options, () => undefined)), signal);
+  if (rootNode !== undefined) await target.write(only(directoryEntry(rootNode, place, placingOf(options), () => undefined)), signal);
   const warnings = tally.reportWarnings();
   const durationMs = Math.round(performance.now() - startedMs);
   const verified = options.verify && tally.problems === 0;
@@ -91,10 +91,17 @@ async function missingParents(
       throw new HoldfastError('target-unwritable', message, { volume: options.volume, file: displayRaw(path) });
     }
     const node = await findNode(blobs, options.snapshot.tree, path);
-    if (node !== undefined) missing.push(directoryEntry(node, path, options, (warning) => tally.warn(warning)));
+    if (node !== undefined) missing.push(directoryEntry(node, path, placingOf(options), (warning) => tally.warn(warning)));
   }
   return missing;
 }
+
+const placingOf = ({ owner, mapUid, mapGid, target: { keepsAcls } }: RestoreStreamOptions): Placing => ({
+  ...(owner && { owner }),
+  ...(mapUid && { mapUid }),
+  ...(mapGid && { mapGid }),
+  keepsAcls,
+});
 
 type Work = { root: RestoreRoot; place: RawString; trees: Trees; tally: Tally };
 
@@ -102,9 +109,10 @@ async function* allEntries(
   options: RestoreStreamOptions,
   { root, place, parents, trees, tally }: Work & { parents: readonly TarEntry[] },
 ): AsyncGenerator<TarEntry> {
-  yield* parents;
+  const { keepsAcls } = options.target;
+  yield* parents.map(withoutDefaultAcl);
   yield* streamEntries({
-    ...{ repository: options.repository, trees, root, place, owners: options },
+    ...{ repository: options.repository, trees, root, place, owners: options, keepsAcls },
     warn: (warning) => tally.warn(warning),
     onEntry({ type }) {
       if (options.signal.aborted) throw options.signal.reason;
@@ -119,11 +127,12 @@ async function* allEntries(
       tally.progress();
     },
   });
+  yield* parents.filter((parent) => withoutDefaultAcl(parent) !== parent);
 }
 
 async function readBack({ target, signal, delete: exactly, ...owners }: RestoreStreamOptions, { root, place, trees, tally }: Work) {
   await verifyStream(await target.read(signal), {
-    ...{ trees, root, place, owners, exactly: exactly && place === '' && 'tree' in root },
+    ...{ trees, root, place, owners, keepsAcls: target.keepsAcls, exactly: exactly && place === '' && 'tree' in root },
     onDifference: (path, message) => tally.problem(path, 'differs', message),
   });
 }

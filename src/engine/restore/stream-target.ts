@@ -6,9 +6,11 @@ import type { TarEntry } from '../source/tar-entry.ts';
 export type StreamTarget = {
   /** What writes it, for people: `a helper container with shop_data`. */
   through: string;
+  /** Whether its file system is known to keep POSIX ACLs, and so those of entries are kept. */
+  keepsAcls: boolean;
   /**
    * Unpacks entries over what is there: of the same path, directories stay and get the entry's metadata, anything else is replaced. Owners
-   * (as numbers), modes, times from 1970 on and extended attributes but ACLs are kept; holes are filled.
+   * (as numbers), modes, times from 1970 on and extended attributes are kept, ACLs where `keepsAcls` says so; holes are filled.
    * @throws `target-full`, `target-unwritable`; `engine-unreachable`; what the entries and the signal throw. What was unpacked by then stays.
    */
   write(entries: AsyncIterable<TarEntry>, signal: AbortSignal): Promise<void>;

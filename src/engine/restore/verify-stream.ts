@@ -23,6 +23,8 @@ export type VerifyStreamOptions = {
   /** Where in the volume the content of `root` is. */
   place: RawString;
   owners: OwnerOptions;
+  /** As `StreamTarget.keepsAcls`: modes are then those of the snapshot. */
+  keepsAcls: boolean;
   /** Whether nothing else may be there. */
   exactly: boolean;
   /** Told of each difference. */
@@ -109,7 +111,7 @@ class Judge {
     const uid = owner?.uid ?? mapUid?.get(node.uid) ?? node.uid;
     const gid = owner?.gid ?? mapGid?.get(node.gid) ?? node.gid;
     if (entry.uid !== uid || entry.gid !== gid) differences.push('owner');
-    if (node.type !== 'symlink' && entry.mode !== streamedMode(node)) differences.push('mode');
+    if (node.type !== 'symlink' && entry.mode !== streamedMode(node, this.o.keepsAcls)) differences.push('mode');
     // Engines say no more than seconds, and know no time before 1970. The root's is that of the marker until the very end.
     if (path !== '' && entry.mtimeSec !== Math.max(0, parseTime(node.mtime).sec)) differences.push('times');
     return differences;

@@ -152,3 +152,12 @@ test('names are extracted byte by byte', async (t) => {
   assert.deepEqual(readdirSync(folder, { encoding: 'latin1' }).sort(), [...names].sort());
   assert.equal(readFileSync(Buffer.from(join(folder, '\xff\xfe'), 'latin1'), 'utf8'), '0');
 });
+
+test('ACLs as text, or as the attributes that they are', () => {
+  const acl = Buffer.from('0200000001000600ffffffff04000400ffffffff20000000ffffffff', 'hex');
+  const entry = fileEntry('with acl', '', { attributes: [{ name: 'system.posix_acl_access', value: acl }] });
+  assert.match(headersOf(entry).toString('latin1'), / SCHILY\.acl\.access=user::rw-,group::r--,other::---\n/);
+  const bytes = headersOf(entry, { aclsAsAttributes: true });
+  assert.ok(bytes.includes(Buffer.concat([Buffer.from(' SCHILY.xattr.system.posix_acl_access='), acl, Buffer.from('\n')])));
+  assert.ok(!bytes.includes('SCHILY.acl'));
+});

@@ -24,17 +24,22 @@ const recordBytes = 20 * blockBytes;
 
 const typeFlags = { file: '0', link: '1', symlink: '2', chardev: '3', dev: '4', dir: '5', fifo: '6' } as const;
 
+export type TarOptions = {
+  /** ACLs as the kernel's attributes, as Docker takes and GNU tar does not; by default as text. */
+  aclsAsAttributes?: boolean;
+};
+
 /**
  * The bytes of an archive. What the iterable of entries or the content of one throws is thrown on, after bytes by which every reader sees
  * that the archive is cut: the middle of a file, or a block that is no header.
  * @throws `internal` when a file's content has another length than was said.
  */
-export async function* tarBytes(entries: AsyncIterable<TarEntry>): AsyncGenerator<Uint8Array> {
+export async function* tarBytes(entries: AsyncIterable<TarEntry>, options: TarOptions = {}): AsyncGenerator<Uint8Array> {
   let writtenBytes = 0;
   let insideContent = false;
   try {
     for await (const entry of entries) {
-      const header = headersOf(entry);
+      const header = headersOf(entry, options);
       writtenBytes += header.length;
       yield header;
       if (entry.type !== 'file') continue;
@@ -73,9 +78,9 @@ async function* exactly(content: AsyncIterable<Uint8Array>, sizeBytes: number, p
 }
 
 /** All headers of an entry. */
-export function headersOf(entry: TarEntry): Buffer {
+export function headersOf(entry: TarEntry, options: TarOptions = {}): Buffer {
   const name = nameOf(entry);
-  const records = extendedRecords(entry, name);
+  const records = extendedRecords(entry, name, options);
   const header = ustarHeader(entry, name, typeFlags[entry.type]);
   if (records.length === 0) return header;
   const body = Buffer.concat(records);
@@ -142,7 +147,7 @@ function ustarHeader(entry: TarEntry, name: RawString, flag: string): Buffer {
 }
 
 /** What the ustar header cannot say. */
-function extendedRecords(entry: TarEntry, name: RawString): Buffer[] {
+function extendedRecords(entry: TarEntry, name: RawString, { aclsAsAttributes = false }: TarOptions): Buffer[] {
   const records: Buffer[] = [];
   const add = (key: string, value: Uint8Array) => records.push(paxRecord(key, value));
   const raw = (key: string, value: RawString) => add(key, Buffer.from(value, 'latin1'));
@@ -169,7 +174,7 @@ function extendedRecords(entry: TarEntry, name: RawString): Buffer[] {
   if (entry.mtimeNsec !== 0 || entry.mtimeSec < 0 || entry.mtimeSec > mostOctal11) {
     add('mtime', Buffer.from(decimalTime(entry.mtimeSec, entry.mtimeNsec)));
   }
-  for (const attribute of entry.type === 'link' ? [] : entry.attributes) addAttribute(attribute, add);
+  for (const attribute of entry.type === 'link' ? [] : entry.attributes) addAttribute(attribute, add, aclsAsAttributes ? {} : aclKeys);
   return records;
 }
 
@@ -178,9 +183,13 @@ const aclKeys: Record<string, string> = {
   'system.posix_acl_default': 'SCHILY.acl.default',
 };
 
-function addAttribute({ name, value }: ExtendedAttribute, add: (key: string, value: Uint8Array) => void): void {
+function addAttribute(
+  { name, value }: ExtendedAttribute,
+  add: (key: string, value: Uint8Array) => void,
+  textKeys: Readonly<Record<string, string>>,
+): void {
   if (value === undefined) return;
-  const key = aclKeys[name];
+  const key = textKeys[name];
   const text = key === undefined ? undefined : aclText(value);
   if (key !== undefined && text !== undefined) add(key, Buffer.from(text));
   // A record's key ends at its first `=`: escaped as GNU tar does.

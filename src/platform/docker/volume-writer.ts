@@ -11,6 +11,7 @@ import { readTar } from '../../engine/source/tar-read.ts';
 import { tarBytes } from '../../engine/source/tar-write.ts';
 import { HoldfastError } from '../../model/errors.ts';
 import { displayRaw, type RawString, rawFromText, textFromRaw } from '../../model/raw-bytes.ts';
+import { isMountedOnDemand } from '../mounted-on-demand.ts';
 import { readArchive } from './archive.ts';
 import { type DockerEngine, isNotFound } from './engine.ts';
 import { createHelper, helperPath, removeLeftHelpers } from './helper.ts';
@@ -43,7 +44,8 @@ export async function openVolumeWriter(engine: DockerEngine, volume: string): Pr
   const close = async () => {
     await Promise.allSettled([reader.remove(), removeContainer(engine, id)]);
   };
-  return { ...writerOf(engine, { volume, reader: reader.id, writer: id }), close: () => (closed ??= close()) };
+  const keepsAcls = await isKeepingAcls(engine, volume).catch(() => false);
+  return { ...writerOf(engine, { volume, reader: reader.id, writer: id, keepsAcls }), close: () => (closed ??= close()) };
 }
 
 /** A helper like that for reading, with the volume mounted to be written. */
@@ -79,9 +81,25 @@ async function removeContainer(engine: DockerEngine, id: string): Promise<void> 
   }
 }
 
-type Helpers = { volume: string; reader: string; writer: string };
+/** File systems that keep POSIX ACLs unless somebody has turned that off, as Engines call them (`docker info`). */
+const fileSystemsWithAcls: readonly unknown[] = ['extfs', 'xfs', 'btrfs'];
 
-function writerOf(engine: DockerEngine, { volume, reader, writer }: Helpers): StreamTarget {
+/** An ordinary volume lies beside the Engine's images, of whose file system it tells. Old Engines go on in silence where an ACL is refused. */
+async function isKeepingAcls(engine: DockerEngine, volume: string): Promise<boolean> {
+  const { docker } = engine;
+  const { Driver: driver, Options: options } = await engine.call('inspect a volume', (abortSignal) =>
+    docker.getVolume(volume).inspect({ abortSignal }),
+  );
+  if (isMountedOnDemand({ driver, driverOptions: options ?? {} })) return false;
+  const { DriverStatus: status } = (await engine.call('ask the Engine for its file system', () => docker.info())) as {
+    DriverStatus?: [string, unknown][] | null;
+  };
+  return (status ?? []).some(([name, value]) => name === 'Backing Filesystem' && fileSystemsWithAcls.includes(value));
+}
+
+type Helpers = { volume: string; reader: string; writer: string; keepsAcls: boolean };
+
+function writerOf(engine: DockerEngine, { volume, reader, writer, keepsAcls }: Helpers): StreamTarget {
   const through = `a helper container with ${volume}`;
   const put = (entries: AsyncIterable<TarEntry>, signal?: AbortSignal) =>
     putArchive(engine, { container: writer, volume, entries, signal });
@@ -108,7 +126,7 @@ function writerOf(engine: DockerEngine, { volume, reader, writer }: Helpers): St
     throw new HoldfastError('target-unwritable', `${what} through a helper container`, { volume, cause: refusal });
   }
 
-  return { through, write: put, read, kindOf, isEmpty, remove };
+  return { through, keepsAcls, write: put, read, kindOf, isEmpty, remove };
 }
 
 type Put = { container: string; volume: string; entries: AsyncIterable<TarEntry>; signal: AbortSignal | undefined };
@@ -126,7 +144,7 @@ async function putArchive(engine: DockerEngine, { container, volume, entries, si
   };
   async function* watched(): AsyncGenerator<Uint8Array> {
     try {
-      for await (const piece of tarBytes(placed(entries))) {
+      for await (const piece of tarBytes(placed(entries), { aclsAsAttributes: true })) {
         watch();
         yield piece;
         clearTimeout(timer);
