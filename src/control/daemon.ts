@@ -16,6 +16,7 @@ import { steadyJobTable } from './jobs/steady-job-table.ts';
 import type { AssessmentInputs } from './objectives/assess.ts';
 import type { ProjectAssessment } from './objectives/assessment.ts';
 import { createRedactor } from './redact-lines.ts';
+import { createAlertTable } from './state/alert-table.ts';
 import { createEvidenceTable } from './state/evidence-table.ts';
 import { allLines, createJobTable } from './state/job-table.ts';
 import { type AuditLog, createAuditLog, createFacts, createUsageTable, type Facts } from './state/log-tables.ts';
@@ -39,8 +40,8 @@ export type DaemonOptions = {
 };
 
 export type Daemon = ControlPlane & {
-  /** Settles what an earlier daemon left, then works until the abort. */
-  run(signal: AbortSignal): Promise<void>;
+  /** Settles what an earlier daemon left, then works until the abort. `onSettled` is called when what was missed is queued. */
+  run(signal: AbortSignal, onSettled?: () => void): Promise<void>;
   /** Takes effect at once; jobs that run go on as they began. */
   configure(configuration: Configuration): void;
   /** A configuration was refused, and the old one stays. */
@@ -139,17 +140,20 @@ export function createDaemon(options: DaemonOptions): Daemon {
     usage,
     auditLog,
     facts,
+    alerts: createAlertTable(state),
     stateBytes: state.bytes,
     read: (words, signal) => readByProcess(program, words, signal),
     subscribe,
-    async run(signal) {
+    async run(signal, onSettled) {
       stopping = signal;
       const allVolumes = configuration.volumes.map(({ name }) => name);
       for (const job of await recoverJobs({ jobs, clock, snapshotsSince: keeper.since, allVolumes, signal })) onChange(job);
       // What is there decides on what is due.
       if (evidence.list().length === 0 && !signal.aborted) await refreshAll();
+      const running = runner.run(signal);
+      onSettled?.();
       await Promise.all([
-        runner.run(signal),
+        running,
         every(clock, refreshEveryMs, refreshAll, signal),
         every(clock, upkeepEveryMs, () => tryTo(() => keepSmall(tables, configuration.daemon.historyMs, now()), failed), signal),
       ]);

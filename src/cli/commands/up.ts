@@ -81,13 +81,8 @@ async function serve(context: CommandContext, configuration: Configuration, fold
       alerts: () => alerts.list({}, { limit: 1_000 }),
     });
     output.note(`the API listens at ${server.address}`);
-    await daemon.run(signal);
-    log({
-      severity: 'info',
-      eventName: 'holdfast.daemon',
-      body: 'stopped; what was running begins again with the next start',
-      attributes: {},
-    });
+    await daemon.run(signal, () => tellNext(log, daemon));
+    say(log, 'stopped; what was running begins again with the next start');
   } finally {
     await server?.stop();
     unwatch();
@@ -97,18 +92,22 @@ async function serve(context: CommandContext, configuration: Configuration, fold
   }
 }
 
-/** What is protected, and what comes next. */
+/** What is protected. */
 function tellStart(log: Log, daemon: Daemon): void {
   const { project, file, volumes, repositories } = daemon.configuration();
   const of = `${formatCount(volumes.length, 'volume')}, ${formatCount(repositories.length, 'repository', 'repositories')}`;
-  const tell = (body: string, severity: Severity = 'info') => log({ severity, eventName: 'holdfast.daemon', body, attributes: {} });
-  tell(`Holdfast ${daemon.version} runs the project ${project}: ${of} (${file})`);
+  say(log, `Holdfast ${daemon.version} runs the project ${project}: ${of} (${file})`);
+}
+
+/** What comes next. */
+function tellNext(log: Log, daemon: Daemon): void {
   const backups = daemon.upcoming().filter(({ spec }) => spec.kind === 'backup');
-  for (const { task, dueMs } of backups.slice(0, mostTold)) tell(`${task}: the next backup is due ${localTime(dueMs)}`);
-  if (backups.length === 0) tell('holdfast.yaml has no schedule of backups: none is made by itself', 'warn');
+  for (const { task, dueMs } of backups.slice(0, mostTold)) say(log, `${task}: the next backup is due ${localTime(dueMs)}`);
+  if (backups.length === 0) say(log, 'holdfast.yaml has no schedule of backups: none is made by itself', 'warn');
 }
 
 const mostTold = 10;
+const say = (log: Log, body: string, severity: Severity = 'info') => log({ severity, eventName: 'holdfast.daemon', body, attributes: {} });
 
 /** As the clock on the wall shows it: `2026-01-31 02:30`. */
 const localTime = (ms: number): string => new Date(ms).toLocaleString('sv-SE', { dateStyle: 'short', timeStyle: 'short' });
@@ -122,7 +121,7 @@ function tellFailures(log: Log, now: () => number): (error: unknown) => void {
     const body = `the state could not be written, or a part of the daemon failed; work goes on: ${error instanceof Error ? error.message : String(error)}`;
     if (body === lastBody && now() - lastMs < againMs) return;
     [lastBody, lastMs] = [body, now()];
-    log({ severity: 'error', eventName: 'holdfast.daemon', body, attributes: {} });
+    say(log, body, 'error');
   };
 }
 
