@@ -1,6 +1,7 @@
 import type { Configuration } from './configuration/configuration.ts';
 import type { Job, JobProgress, JobSpec } from './jobs/job.ts';
 import type { ProjectAssessment } from './objectives/assessment.ts';
+import type { AlertTable } from './state/alert-table.ts';
 import type { EvidenceTable } from './state/evidence-table.ts';
 import type { JobTable } from './state/job-table.ts';
 import type { AuditEntry, AuditLog, Facts, UsageTable } from './state/log-tables.ts';
@@ -36,6 +37,8 @@ export type ControlPlane = {
   usage: Pick<UsageTable, 'list'>;
   auditLog: Pick<AuditLog, 'list' | 'add'>;
   facts: Facts;
+  /** What is and was wrong, and who has taken note of it. */
+  alerts: Pick<AlertTable, 'list' | 'get' | 'acknowledge'>;
   /** Size of the state, without its write-ahead log. */
   stateBytes(): number;
   /**

@@ -42,11 +42,17 @@ const families: Partial<Record<ReasonKind, string>> = {
   'rto-unknown': 'rto',
 };
 
-function ofAssessment({ assessment, undelivered }: ObserveInputs): Observed[] {
-  const told = new Set(undelivered.map(({ reason }) => reason.message));
-  const own = assessment.reasons.filter(({ kind, message }) => kind !== 'daemon' || !told.has(message));
+function ofAssessment({ assessment, undelivered, jobs }: ObserveInputs): Observed[] {
+  const open = jobs.open();
+  const ofNotifications = new Set(undelivered.map(({ reason }) => reason.message));
+  const own = assessment.reasons.filter(({ kind, message }) => kind !== 'daemon' || !ofNotifications.has(message));
   return [
-    ...assessment.volumes.flatMap(({ volume, reasons }) => ofReasons({ kind: 'volume', name: volume }, reasons)),
+    ...assessment.volumes.flatMap(({ volume, reasons }) => {
+      // The first backup of a new volume is what nobody needs to be woken up for.
+      const begins = open.some(({ spec }) => spec.kind === 'backup' && (spec.volumes?.includes(volume) ?? true));
+      const told = begins ? reasons.filter(({ kind }) => kind !== 'never-backed-up') : reasons;
+      return ofReasons({ kind: 'volume', name: volume }, told);
+    }),
     ...assessment.repositories.flatMap(({ repository, reasons }) => ofReasons({ kind: 'repository', name: repository }, reasons)),
     ...ofReasons({ kind: 'project' }, own),
   ];
@@ -143,8 +149,8 @@ function ofConfiguration({ refused }: ObserveInputs): Observed[] {
       subject: { kind: 'project' },
       // What it is to protect from now on is not protected.
       condition: 'broken',
-      message: `the new holdfast.yaml is refused, and the one before stays in effect: ${refused}`,
-      remedy: 'correct the lines named above',
+      message: `the new holdfast.yaml is refused: ${refused}`,
+      remedy: 'correct it: it is read again when it changes',
     },
   ];
 }

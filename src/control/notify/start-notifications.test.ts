@@ -131,6 +131,20 @@ test('nobody is told what was thought before the repositories were looked at', a
   await notifier.stop();
 });
 
+test('a volume whose first backup is under way is not told of yet', async (t) => {
+  const { world, start, pass, titles, jobs } = setUp(t);
+  world.reasons = { a: [{ ...breached, kind: 'never-backed-up' }], b: [breached] };
+  const first: Job = { ...aJob({ volumes: [] }), state: 'running', endedMs: undefined };
+  jobs.add(first);
+  const notifier = start();
+  await pass(10 * minute);
+  assert.deepEqual(titles(), ['[shop] broken: volume b: the newest snapshot is 3h old']);
+  jobs.update({ ...first, state: 'cancelled', endedMs: 1 });
+  await pass(10 * minute);
+  assert.match(titles()[1] ?? '', /broken: volume a/);
+  await notifier.stop();
+});
+
 test('what does not arrive is tried again and kept over a restart, and told by the others once', async (t) => {
   const { world, facts, start, pass, titles } = setUp(t, { all: toAll, other: { ...toAll, on: ['at-risk', 'broken', 'recovered'] } });
   let notifier = start();
