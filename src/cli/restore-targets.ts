@@ -63,7 +63,9 @@ export async function findTargets(
   }
   const elsewhere = toVolume !== undefined || toProject !== undefined;
   if (!elsewhere && configuration === undefined) {
-    throw new HoldfastError('usage', 'without a holdfast.yaml, a restore needs --to DIRECTORY, --to-volume NAME or --to-project NAME');
+    throw new HoldfastError('usage', 'without a holdfast.yaml, a restore needs --to DIRECTORY, --to-volume NAME or --to-project NAME', {
+      remedy: 'a project that only labels described, and whose containers and volumes are gone, comes back with --to-project PROJECT',
+    });
   }
   const sources = new Map(choices.map(({ volume }) => [volume, sourceOf(configuration, volume, elsewhere)]));
   const inEngine = (volume: string) => elsewhere || sources.get(volume)?.kind === 'docker' || sources.get(volume)?.kind === 'by-name';
