@@ -6,7 +6,7 @@ import { scratch } from '../../test/peers.ts';
 import { scratchPassword, scratchRepository } from '../../test/scratch-repository.ts';
 import { HoldfastError } from '../model/errors.ts';
 import { createOutput } from './output/create-output.ts';
-import { withRepository, withTwoRepositories } from './session.ts';
+import { type Session, withRepository, withTwoRepositories } from './session.ts';
 
 async function session(t: Parameters<typeof scratchRepository>[0]) {
   const { folder } = await scratchRepository(t);
@@ -52,6 +52,30 @@ test('the lock is there during the work, and gone after it, however it ended', a
     /no/,
   );
   assert.deepEqual(readdirSync(locks), []);
+});
+
+test('what is listed first is as it was behind the lock; who gets no lock gets nothing', async (t) => {
+  const { context, locks } = await session(t);
+  mkdirSync(locks, { recursive: true });
+  const index = join(locks, '..', 'index');
+  mkdirSync(index, { recursive: true });
+  const write = (digit: string) => writeFileSync(join(index, digit.repeat(64)), '');
+  write('a');
+  const opening = { listsFirst: ['snapshots', 'index'] } as const;
+  const names = async ({ repository }: Session) => (await Array.fromAsync(repository.storage.list('index'))).map(({ name }) => name[0]);
+  const [first, second] = await withRepository(
+    context,
+    undefined,
+    'shared',
+    async (held) => [await names(held), await names(held)],
+    opening,
+  );
+  assert.deepEqual([first, second], [['a'], ['a']]);
+  await withRepository(context, undefined, 'exclusive', async () => {
+    write('b');
+    await assert.rejects(withRepository(context, undefined, 'shared', names, opening), { code: 'locked' });
+  });
+  assert.deepEqual((await withRepository(context, undefined, 'shared', names, opening)).sort(), ['a', 'b']);
 });
 
 test('one repository by two names is no source and destination', async (t) => {
