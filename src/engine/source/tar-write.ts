@@ -24,7 +24,7 @@ const recordBytes = 20 * blockBytes;
 
 const typeFlags = { file: '0', link: '1', symlink: '2', chardev: '3', dev: '4', dir: '5', fifo: '6' } as const;
 
-export type TarOptions = {
+type TarOptions = {
   /** ACLs as the kernel's attributes, as Docker takes and GNU tar does not; by default as text. */
   aclsAsAttributes?: boolean;
 };
