@@ -51,14 +51,20 @@ function write(value: object): { text: string; etag: string } {
   return { text, etag: `"${createHash('sha256').update(text).digest('base64url').slice(0, 22)}"` };
 }
 
-/** Reads as the client takes it; when the client goes, the source is ended. */
-export function streamOf(source: AsyncIterator<string | Uint8Array>): ReadableStream<Uint8Array> {
+/**
+ * Reads as the client takes it; when the client goes, the source is ended. When the source fails, `breakOff` has to end the connection: an end
+ * as of any answer would say that this one is complete.
+ */
+export function streamOf(source: AsyncIterator<string | Uint8Array>, breakOff: (error: unknown) => void): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        const { done, value } = await source.next();
-        if (done) controller.close();
+        const { done, value } = await source.next().catch((error: unknown) => {
+          breakOff(error);
+          return { done: true, value: undefined };
+        });
+        if (done || value === undefined) controller.close();
         else controller.enqueue(typeof value === 'string' ? encoder.encode(value) : value);
       },
       async cancel() {

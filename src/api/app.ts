@@ -114,6 +114,10 @@ async function answer(
     idempotencyKey: shortHeader(request, 'Idempotency-Key'),
     lastEventId: shortHeader(request, 'Last-Event-ID'),
   };
+  const breakOff = (error: unknown) => {
+    if (!(error instanceof HoldfastError) && !asked.signal.aborted) options.onDefect(error);
+    c.env.outgoing.destroy();
+  };
   // The table's rows and the handlers are of one kind, which the compiler cannot follow through a loop.
   if (operation.answer.kind === 'json') {
     const value = await (handlers[id as 'getStatus'] as (served: Served, asked: unknown) => object | Promise<object>)(served, asked);
@@ -124,10 +128,10 @@ async function answer(
       { ...served, feed: options.feed },
       asked as unknown as Asked<'followJob'>,
     );
-    return eventsResponse(frames, c.var.holds, asked.signal, streams);
+    return eventsResponse(frames, c.var.holds, asked.signal, streams, breakOff);
   }
   const { name, bytes } = await handlers.downloadFile(served, asked as unknown as Asked<'downloadFile'>);
-  return new Response(streamOf(bytes), {
+  return new Response(streamOf(bytes, breakOff), {
     headers: { 'Content-Type': 'application/octet-stream', 'Content-Disposition': attachment(name) },
   });
 }
@@ -145,6 +149,7 @@ async function eventsResponse(
   holds: () => boolean,
   signal: AbortSignal,
   streams: { open: number },
+  breakOff: (error: unknown) => void,
 ): Promise<Response> {
   if (streams.open >= mostStreams)
     throw new HoldfastError('too-many-requests', `${streams.open} follow events already`, { retryAfterMs: 30_000 });
@@ -156,7 +161,7 @@ async function eventsResponse(
     for (let frame = first; !frame.done && holds(); frame = await frames.next()) yield frame.value;
     await frames.return(undefined);
   }
-  return new Response(streamOf(whilePermitted()), {
+  return new Response(streamOf(whilePermitted(), breakOff), {
     headers: { 'Content-Type': 'text/event-stream; charset=utf-8', 'X-Accel-Buffering': 'no' },
   });
 }

@@ -28,6 +28,8 @@ export type ServerOptions = {
   extras?: readonly Extra[];
   /** Requests a second of one address, and how many at once after a pause. Default 200 and 400. */
   rate?: { perSecond: number; burst: number };
+  /** How often it is looked for a renewed certificate. Default 10,000. */
+  certificateEveryMs?: number;
   /** Milliseconds since 1970; default the system's clock. */
   now?: () => number;
 };
@@ -47,7 +49,6 @@ const localSocket = (folder: string): string => join(folder, 'api.sock');
 /** sun_path of unix(7), with its end. */
 const longestSocketPath = 107;
 const graceMs = 2_000;
-const certificateEveryMs = 10_000;
 
 /**
  * Serves the API where the configuration says, and on a socket in the folder, by which this host's commands come without a token.
@@ -101,7 +102,7 @@ export async function startServer(plane: ControlPlane, options: ServerOptions): 
     servers.push(server);
     server.on('request', handlerOf(wayOf(listen, behindProxy)));
     const address = await open(server, listen, tls !== undefined);
-    if (tls !== undefined && listen.kind === 'address') renewCertificate(server as HttpsServer, tls, onProblem, stopping.signal);
+    if (tls !== undefined && listen.kind === 'address') renewCertificate(server as HttpsServer, tls, options, stopping.signal);
     const path = localSocket(folder);
     const local = Buffer.byteLength(path) <= longestSocketPath && (listen.kind !== 'socket' || listen.path !== path);
     if (local) {
@@ -208,7 +209,12 @@ function readCertificate({ certificate, key }: TlsFiles): { cert: Buffer; key: B
 }
 
 /** Takes a renewed certificate without a restart; one that does not fit its key changes nothing, and is told of. */
-function renewCertificate(server: HttpsServer, tls: TlsFiles, onProblem: (message: string) => void, stopping: AbortSignal): void {
+function renewCertificate(
+  server: HttpsServer,
+  tls: TlsFiles,
+  { onProblem, certificateEveryMs = 10_000 }: ServerOptions,
+  stopping: AbortSignal,
+): void {
   const signature = async () => {
     const found = await Promise.all([tls.certificate, tls.key].map((file) => stat(file).catch(() => undefined)));
     return found.map((one) => `${one?.ino} ${one?.mtimeMs} ${one?.size}`).join();

@@ -171,7 +171,10 @@ export function send(where: RequestOptions, { method = 'GET', headers = {}, body
       response.on('end', () => end(false));
       response.on('error', () => end(true));
     });
-    request.on('error', reject);
+    request.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ECONNRESET') return reject(error);
+      resolve({ status: 0, headers: {}, text: '', body: undefined, brokenOff: true });
+    });
     request.end(body);
   });
 }
