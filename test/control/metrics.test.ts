@@ -81,15 +81,27 @@ test('a configuration that is refused shows until one is accepted', async (t) =>
   assert.equal(value((await renderMetrics(plane)).body, 'holdfast_configuration_accepted', {}), 1);
 });
 
-test('a scrape of 1,000 volumes and 10,000 snapshots takes at most 100 ms', async (t) => {
+test('notifications that do not arrive show, and alerts that are open', async (t) => {
+  const notifications = { ops: { kind: 'webhook', url: 'https://example.org/' }, other: { kind: 'webhook', url: 'https://example.org/' } };
+  const plane = aPlane(t, aProject(['a'], { notifications }));
+  plane.facts.set('delivery ops', { sentMs: [], failures: 4, failingSinceMs: 0, lastError: 'x', nextMs: 0, dropped: 2 });
+  const { body } = await renderMetrics(plane);
+  assert.equal(value(body, 'holdfast_notification_failures', { notification: 'ops' }), 4);
+  assert.equal(value(body, 'holdfast_notification_dropped', { notification: 'ops' }), 2);
+  assert.equal(value(body, 'holdfast_notification_failures', { notification: 'other' }), 0);
+  assert.equal(value(body, 'holdfast_alerts', { condition: 'broken' }), 0);
+});
+
+test('a scrape of 1,000 volumes and 10,000 snapshots takes at most 100 ms of processor time', async (t) => {
   const names = Array.from({ length: 1_000 }, (_, i) => `volume-${i}`);
   const plane = aPlane(t, aProject(names), undefined, 10);
   await renderMetrics(plane);
   const tookMs: number[] = [];
   for (let i = 0; i < 7; i++) {
-    const began = performance.now();
+    const began = process.cpuUsage();
     const { body } = await renderMetrics(plane);
-    tookMs.push(performance.now() - began);
+    const { user, system } = process.cpuUsage(began);
+    tookMs.push((user + system) / 1_000);
     assert.ok(body.includes('holdfast_snapshots{repository="local",volume="volume-999",project="shop"} 10'));
   }
   const best = Math.min(...tookMs);

@@ -59,6 +59,10 @@ export const metrics = {
     'How long containers were halted for backups of the volume since the daemon began',
     'volume',
   ),
+  holdfast_alerts: gauge('Alerts that were raised and are not over', 'condition'),
+  holdfast_notification_failures: gauge('Attempts to deliver that failed since the last that succeeded', 'notification'),
+  holdfast_notification_dropped: gauge('Notices that were given up since the last message that arrived', 'notification'),
+
   holdfast_configuration_accepted: gauge('0 when the last change of holdfast.yaml was refused, and the one before is in effect, else 1'),
   holdfast_configuration_timestamp_seconds: gauge('When holdfast.yaml was last read by the daemon'),
   holdfast_state_size_bytes: gauge('Size of the state, without its write-ahead log'),

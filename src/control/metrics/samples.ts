@@ -1,5 +1,6 @@
 import type { ControlPlane } from '../control-plane.ts';
 import { type Job, jobKinds } from '../jobs/job.ts';
+import { type DeliveryRecord, deliveryFact } from '../notify/undelivered.ts';
 import {
   conditions,
   type ProjectAssessment,
@@ -24,6 +25,7 @@ export function samplesOf(plane: ControlPlane): Sample[] {
     ...assessment.repositories.flatMap(ofRepository),
     ...ofSnapshots(plane),
     ...ofJobs(plane),
+    ...ofAlerts(plane),
     ['holdfast_state_size_bytes', plane.stateBytes()],
     ['process_start_time_seconds', seconds(plane.startedMs)],
     ['process_resident_memory_bytes', process.memoryUsage.rss()],
@@ -94,4 +96,23 @@ function ofJobs({ jobs }: ControlPlane): Sample[] {
     ...(['queued', 'running'] as const).map((state): Sample => ['holdfast_jobs', count(kind, state), { kind, state }]),
     ['holdfast_job_success_timestamp_seconds', seconds(jobs.lastEnded(kind, ['succeeded'])?.endedMs), { kind }],
   ]);
+}
+
+/** More are as good as that. */
+const mostAlerts = 10_000;
+
+function ofAlerts({ alerts, configuration, facts }: ControlPlane): Sample[] {
+  const open = alerts.list({ open: true }, { limit: mostAlerts });
+  const count = (condition: string) => open.filter((alert) => alert.condition === condition).length;
+  return [
+    ...(['at-risk', 'broken'] as const).map((condition): Sample => ['holdfast_alerts', count(condition), { condition }]),
+    ...configuration().notifications.flatMap(({ name }): Sample[] => {
+      const record = facts.get<DeliveryRecord>(deliveryFact(name));
+      const labels = { notification: name };
+      return [
+        ['holdfast_notification_failures', record?.failures ?? 0, labels],
+        ['holdfast_notification_dropped', record?.dropped ?? 0, labels],
+      ];
+    }),
+  ];
 }
