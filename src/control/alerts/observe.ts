@@ -11,7 +11,9 @@ import type { AlertSubject, Observed } from './alert.ts';
 export type ObserveInputs = {
   assessment: ProjectAssessment;
   configuration: Configuration;
-  jobs: Pick<ControlPlane['jobs'], 'list' | 'open'>;
+  jobs: Pick<ControlPlane['jobs'], 'open'>;
+  /** The newest jobs of a schedule, or without a name those that have failed. */
+  newest(schedule: string | undefined): readonly Job[];
   /** When the daemon began: what was due before is not its fault. */
   startedMs: number;
   nowMs: number;
@@ -74,23 +76,20 @@ function ofReasons(subject: AlertSubject, reasons: readonly Reason[]): Observed[
 
 const nameOf = (subject: AlertSubject): string => (subject.kind === 'project' ? 'project' : `${subject.kind} ${subject.name}`);
 
-/** So many of a schedule's newest jobs are looked at for one that has ended. */
-const looked = 20;
 /** What somebody asked for is told when it fails, and not for ever. */
 const askedForMs = 86_400_000;
 
-function ofJobs({ jobs, configuration, startedMs, nowMs }: ObserveInputs): Observed[] {
+function ofJobs({ jobs, newest: newestOf, configuration, startedMs, nowMs }: ObserveInputs): Observed[] {
   const open = jobs.open();
   const tasks = tasksOf(configuration).flatMap((task) => {
-    const newest = jobs.list({ schedule: task.name }, { limit: looked });
+    const newest = newestOf(task.name);
     const ended = newest.find(({ state }) => ['succeeded', 'incomplete', 'failed', 'lost'].includes(state));
     return [
       ...(ended !== undefined && hasFailed(ended) ? [failedJob(ended, task.name)] : []),
       ...lateTask(task, newest, open, startedMs, nowMs),
     ];
   });
-  const askedFor = jobs
-    .list({ state: 'failed' }, { limit: looked })
+  const askedFor = newestOf(undefined)
     .filter(({ schedule, endedMs = 0 }) => schedule === undefined && nowMs - endedMs < askedForMs)
     .map((job) => failedJob(job, `${job.spec.kind} ${job.id}`));
   return [...tasks, ...askedFor];

@@ -34,9 +34,13 @@ export type Message = {
   news: News[];
 };
 
+/** Errors can be long. */
+const longestWords = 2_000;
+
 /** What a change of an alert is to people. Undefined when there is nothing to say, as at the end of something that has no other end. */
 export function newsOf({ event, alert }: Notice, atMs: number, isKnown: (subject: AlertSubject) => boolean): News | undefined {
-  const { subject, kind, message, remedy } = alert;
+  const { subject, kind } = alert;
+  const [message, remedy] = [cut(alert.message, longestWords), cut(alert.remedy, longestWords)];
   const common = { id: `${alert.id} ${event}`, atMs, subject, kind };
   if (event !== 'ended') return { ...common, event: eventOf(kind, alert.condition), message, remedy };
   const known = isKnown(subject);

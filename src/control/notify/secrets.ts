@@ -12,6 +12,7 @@ export type Secrets = {
 };
 
 const longest = 64 * 1024;
+const shortestPart = 8;
 
 export function createSecrets(environment: NodeJS.ProcessEnv): Secrets {
   const found = new Set<string>();
@@ -34,12 +35,16 @@ export function createSecrets(environment: NodeJS.ProcessEnv): Secrets {
           'notification-failed',
           'what stands for the URL is none that begins with https:// or http://, without user and password',
         );
-      if (source.kind !== 'plain') for (const part of [url.href, url.pathname + url.search]) if (part.length > 5) found.add(part);
+      if (source.kind !== 'plain') for (const part of partsOf(url)) found.add(part);
       return url;
     },
     redact: (text) => [...found].sort((a, b) => b.length - a.length).reduce((rest, secret) => withoutSecret(rest, secret), text),
   };
 }
+
+/** What of a secret URL a server may repeat; short parts are words. */
+const partsOf = ({ href, pathname, search, searchParams }: URL): string[] =>
+  [href, pathname + search, ...pathname.split('/'), ...searchParams.values()].filter((part) => part.length >= shortestPart);
 
 const withoutSecret = (text: string, secret: string): string =>
   [secret, encodeURIComponent(secret), Buffer.from(secret).toString('base64')].reduce((rest, form) => rest.replaceAll(form, '***'), text);

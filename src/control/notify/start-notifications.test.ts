@@ -123,11 +123,15 @@ test('nobody is told what was thought before the repositories were looked at', a
   facts.remove('seen local');
   world.reasons = { a: [{ ...breached, kind: 'never-backed-up' }] };
   const notifier = start();
-  await pass(hour);
+  await pass(20 * minute);
   assert.deepEqual(titles(), []);
   facts.set('unseen local', { atMs: 0, message: 'no way' });
   await pass(3 * minute);
   assert.equal(titles().length, 1);
+  facts.remove('unseen local');
+  world.reasons = { a: world.reasons.a ?? [], b: [breached] };
+  await pass(15 * minute);
+  assert.equal(titles().length, 2, 'a repository that never answers keeps nobody in the dark');
   await notifier.stop();
 });
 
@@ -255,12 +259,15 @@ test('a volume that is not in the configuration any more did not recover', async
 });
 
 test('failed jobs, and schedules that never ran, are told until one succeeds', async (t) => {
-  const { world, start, pass, titles, jobs, now } = setUp(t);
+  const { world, start, pass, titles, jobs, now, emit } = setUp(t);
   const schedules = { hourly: { every: '1h' } };
   world.configuration = aProject(['a'], { notifications: { all: toAll }, schedules, maintenance: off, drills: { enabled: false } });
   const notifier = start();
-  const ended = (id: string, more: Partial<Job>) =>
-    jobs.add({ ...aJob({ volumes: ['a'] }), id, queuedMs: now(), endedMs: now(), dueMs: now(), ...more });
+  const ended = (id: string, more: Partial<Job>) => {
+    const job: Job = { ...aJob({ volumes: ['a'] }), id, queuedMs: now(), endedMs: now(), dueMs: now(), ...more };
+    jobs.add(job);
+    emit({ event: 'job', job, progress: undefined });
+  };
   const error = { code: 'storage', message: 'the bucket is gone', remedy: 'make it' } as const;
   ended('1', { state: 'failed', error, attempt: 3 });
   await pass(30 * minute);
@@ -285,8 +292,8 @@ test('pings tell of the daemon and of jobs, each begin and end once', async (t) 
   await pass(21 * minute);
   assert.deepEqual(world.pings, Array(5).fill('alive'));
   world.pings = [];
-  const tell = (id: string, more: Partial<Job>) =>
-    emit({ event: 'job', job: { ...aJob({ volumes: ['a'] }), id, ...more }, progress: undefined });
+  const progress = { filesDone: 1, bytesDone: 1, atMs: 0 };
+  const tell = (id: string, more: Partial<Job>) => emit({ event: 'job', job: { ...aJob({ volumes: ['a'] }), id, ...more }, progress });
   for (const state of ['queued', 'running', 'running', 'succeeded'] as const) tell('1', { state });
   tell('2', { state: 'running' });
   tell('2', { state: 'failed', exitCode: 12 });

@@ -1,6 +1,7 @@
 import type { Clock } from '../../model/clock.ts';
 import type { AlertSubject } from '../alerts/alert.ts';
 import { observe } from '../alerts/observe.ts';
+import { createRecentJobs } from '../alerts/recent-jobs.ts';
 import { type Damping, defaultDamping, step } from '../alerts/step.ts';
 import type { ControlPlane } from '../control-plane.ts';
 import type { ProjectAssessment } from '../objectives/assessment.ts';
@@ -35,6 +36,8 @@ export type Notifications = {
 
 /** It is looked at least so often: what gets late makes no event. */
 const lookEveryMs = 60_000;
+/** So long repositories are waited for: one that neither answers nor fails must not keep all else from being told. */
+const firstLookMs = 30 * 60_000;
 
 /**
  * Looks after alerts, and tells whom the configuration names, until it is stopped. Alerts and what is to be told of them are written in one
@@ -47,6 +50,8 @@ export function startNotifications(plane: ControlPlane, options: NotificationOpt
   const { signal } = stopping;
   const now = () => clock.now().getTime();
   const settings = () => ({ directory: plane.configuration().directory, environment, signal });
+  const recent = createRecentJobs(plane.jobs);
+  const beganMs = now();
   let wakeUp = () => {};
   let refused: string | undefined;
   /** What was thought before repositories were looked at is not told. */
@@ -83,6 +88,7 @@ export function startNotifications(plane: ControlPlane, options: NotificationOpt
       assessment,
       configuration,
       jobs: plane.jobs,
+      newest: recent.newest,
       startedMs: plane.startedMs,
       nowMs,
       refused,
@@ -109,7 +115,10 @@ export function startNotifications(plane: ControlPlane, options: NotificationOpt
   const unsubscribe = plane.subscribe((event) => {
     if (event.event === 'assessment') hasLooked = true;
     if (event.event === 'configuration') refused = event.accepted ? undefined : event.message;
-    if (event.event === 'job') pinger.job(event.job);
+    if (event.event === 'job') {
+      recent.changed(event.job);
+      pinger.job(event.job);
+    }
     if (event.event === 'assessment' || event.event === 'configuration') wakeUp();
   });
 
@@ -125,7 +134,7 @@ export function startNotifications(plane: ControlPlane, options: NotificationOpt
 
   async function run(): Promise<void> {
     while (!signal.aborted) {
-      const looked = attempt(() => hasLooked && hasSeen(plane) && look(plane.assess()));
+      const looked = attempt(() => ((hasLooked && hasSeen(plane)) || now() - beganMs > firstLookMs ? look(plane.assess()) : undefined));
       const sent = attempt(() => sender.send());
       // Only where all works by which somebody is told.
       if (looked && sent) attempt(() => pinger.alive());
