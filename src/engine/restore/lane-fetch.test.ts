@@ -54,3 +54,44 @@ test('what a disk cannot read, is damaged or missing costs the one blob', async 
     assert.equal(second, 'second');
   }
 });
+
+test('over a network two ranges are read ahead, in a directory one; all is given, in its order', async (t) => {
+  const fixture = new RestoreFixture(t);
+  const ids: BlobId[] = [];
+  await storeByHand(fixture, ({ data, tree }) => {
+    ids.push(data('wanted in many places'));
+    return tree([node('file', { content: ids })]);
+  });
+  const repository = await fixture.open();
+  const index = await loadIndex(repository);
+  for (const [remote, most] of [
+    [true, 3],
+    [false, 2],
+  ] as const) {
+    let underWay = 0;
+    let seen = 0;
+    const storage: typeof repository.storage = {
+      ...repository.storage,
+      remote,
+      async read(file, range) {
+        seen = Math.max(seen, ++underWay);
+        for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+        return repository.storage.read(file, range).finally(() => underWay--);
+      },
+    };
+    const context = { repository: { ...repository, storage }, index } as Parameters<typeof createBlobFetcher>[0];
+    const found: number[] = [];
+    await createBlobFetcher(context, createScratch())(
+      // Places that overlap are ranges of their own.
+      new Array<number>(6).fill(index.find(ids[0] as BlobId, 'data')),
+      (slot, plain) => {
+        assert.equal(plain.toString(), 'wanted in many places');
+        found.push(slot);
+      },
+      (_, message) => assert.fail(message),
+    );
+    assert.deepEqual(found, [0, 1, 2, 3, 4, 5]);
+    assert.equal(seen, most);
+    assert.equal(underWay, 0);
+  }
+});
