@@ -13,7 +13,7 @@ import { createLocalStorage } from '../../src/storage/local.ts';
 import { resticVersions } from '../peers.ts';
 import { findingsOf } from './engine.ts';
 import { createProject, filesOf, openProject, type Project, runRestic } from './project.ts';
-import { fillRepository, packsOf, pruneInProcess } from './prune-support.ts';
+import { fillRepository, makeRoomInProcess, packsOf, pruneInProcess } from './prune-support.ts';
 import { type Fault, type FaultWhen, injectFault, type Operation, withFaults } from './with-faults.ts';
 
 const faultyLane = new URL('./faulty-lane.ts', import.meta.url);
@@ -161,6 +161,10 @@ test('on a full disk, where the old index goes first: what fails between is told
     });
     injectFault(undefined);
     const what = `${operation} failed ${when}`;
+    // The next one finds no room for its lock, makes some if it may, and removes nothing that is needed to mend this.
+    const packs = packsOf(project).length;
+    await makeRoomInProcess(project).catch((error: HoldfastError) => assert.ok(['damaged', 'storage-full'].includes(error.code), what));
+    const madeRoom = packsOf(project).length < packs;
     if (operation === 'write index' && when !== 'after')
       await assert.rejects(pruneInProcess(project), { code: 'damaged' }, `${what}: another prune must not go on`);
     const repository = await openProject(project);
@@ -174,7 +178,7 @@ test('on a full disk, where the old index goes first: what fails between is told
     });
     assert.deepEqual(await findingsOf(project), [], what);
     const { plan } = await pruneInProcess(project, { limits, indexAside });
-    assert.ok(plan.packs.remove + plan.packs.unreferenced > 0, what);
+    assert.ok(plan.packs.remove + plan.packs.unreferenced > 0 || madeRoom, what);
     assert.deepEqual(await findingsOf(project), [], `${what}, next prune`);
   }
   const names = readdirSync(indexAside);

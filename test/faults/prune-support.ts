@@ -1,8 +1,10 @@
 /** Repositories in which there is something of every kind to prune, and prunes in this process. */
 import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { warmLanes } from '../../src/engine/lanes/pool.ts';
 import { type PruneResult, prune } from '../../src/engine/maintenance/prune.ts';
 import { defaultLimits, type PruneLimits } from '../../src/engine/maintenance/prune-plan.ts';
+import { makeRoomForLock } from '../../src/engine/maintenance/recover-space.ts';
 import { lockRepository } from '../../src/repository/locks.ts';
 import { createLocalStorage } from '../../src/storage/local.ts';
 import { backUpInProcess, type EngineOptions, systemClock } from './engine.ts';
@@ -35,6 +37,23 @@ export async function pruneInProcess(project: Project, options: PruneOptions = {
     });
   } finally {
     await held.release();
+  }
+}
+
+/** What `prune --recover-no-space` does when there is no room for its lock. */
+export async function makeRoomInProcess(project: Project): Promise<void> {
+  const warm = warmLanes({ entry: plainLane, count: 1, job: 'prune' });
+  try {
+    await makeRoomForLock({
+      repository: await reopenProject(project, createLocalStorage(project.repository)),
+      address: { url: project.repository },
+      warmLanes: warm,
+      report: () => undefined,
+      clock: systemClock,
+      signal: new AbortController().signal,
+    });
+  } finally {
+    await warm.close();
   }
 }
 

@@ -3,29 +3,10 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { warmLanes } from '../../src/engine/lanes/pool.ts';
-import { makeRoomForLock } from '../../src/engine/maintenance/recover-space.ts';
 import { lockRepository } from '../../src/repository/locks.ts';
-import { laneEntry } from '../scratch-backup.ts';
 import { backUpInProcess, systemClock } from './engine.ts';
 import { createProject, fillVolume, openProject, type Project } from './project.ts';
-import { packsOf } from './prune-support.ts';
-
-async function makeRoom(project: Project): Promise<void> {
-  const warm = warmLanes({ entry: laneEntry, count: 1, job: 'prune' });
-  try {
-    await makeRoomForLock({
-      repository: await openProject(project),
-      address: { url: project.repository },
-      warmLanes: warm,
-      report: () => undefined,
-      clock: systemClock,
-      signal: new AbortController().signal,
-    });
-  } finally {
-    await warm.close();
-  }
-}
+import { makeRoomInProcess, packsOf } from './prune-support.ts';
 
 /** A pack that no index names, as of a backup that filled the disk. */
 function leavePack({ repository }: Project): string {
@@ -44,9 +25,9 @@ test('packs that no index names go, and no others; without any, it says what els
   await backUpInProcess(project);
   const before = packsOf(project);
   leavePack(project);
-  await makeRoom(project);
+  await makeRoomInProcess(project);
   assert.deepEqual(packsOf(project), before);
-  await assert.rejects(makeRoom(project), { code: 'storage-full', remedy: /forget --no-lock/ });
+  await assert.rejects(makeRoomInProcess(project), { code: 'storage-full', remedy: /forget --no-lock/ });
 });
 
 test('while an index file is missing that snapshots need, nothing goes: its packs are all that is left to make it anew of', async (t) => {
@@ -58,7 +39,7 @@ test('while an index file is missing that snapshots need, nothing goes: its pack
   // As a prune leaves it that was killed when the old index files were gone.
   const index = join(project.repository, 'index');
   for (const name of readdirSync(index)) rmSync(join(index, name));
-  await assert.rejects(makeRoom(project), { code: 'damaged', remedy: /repair index/ });
+  await assert.rejects(makeRoomInProcess(project), { code: 'damaged', remedy: /repair index/ });
   assert.deepEqual(packsOf(project), before);
   assert.ok(before.map(nameOf).includes(garbage));
 });
@@ -70,7 +51,7 @@ test('nothing goes while somebody is at work', async (t) => {
   leavePack(project);
   const before = packsOf(project);
   const held = await lockRepository(await openProject(project), { exclusive: false, clock: systemClock });
-  await assert.rejects(makeRoom(project), { code: 'locked' });
+  await assert.rejects(makeRoomInProcess(project), { code: 'locked' });
   await held.release();
   assert.deepEqual(packsOf(project), before);
 });
