@@ -14,8 +14,9 @@ import { dockerProject } from './volumes-project.ts';
 
 test('restores through the Engine', async (t) => {
   const rsync = requirePeer(t, 'rsync');
-  const engine = rsync && requirePeer(t, 'setfacl') ? await startDockerEngine(t) : undefined;
-  if (engine === undefined || rsync === undefined) return;
+  const setfacl = requirePeer(t, 'setfacl');
+  const engine = rsync && setfacl ? await startDockerEngine(t) : undefined;
+  if (engine === undefined || rsync === undefined || setfacl === undefined) return;
   importImage(engine, 'busybox');
   const { docker, directoryOf } = engine;
   const { folder, environment, holdfast, put } = await dockerProject(t, engine, ['data', 'odd']);
@@ -35,7 +36,7 @@ test('restores through the Engine', async (t) => {
   // What is in it was there before its default ACL, and has none.
   put('odd', 'handing down/plain', 'x');
   mkdirSync(join(directoryOf('shop_odd'), 'handing down', 'folder'));
-  execFileSync('setfacl', ['-m', 'd:u:1234:rwx', join(directoryOf('shop_odd'), 'handing down')]);
+  execFileSync(setfacl, ['-m', 'd:u:1234:rwx', join(directoryOf('shop_odd'), 'handing down')]);
   await succeed('backup');
 
   await t.test('everything that tar archives carry comes back, and is verified', async () => {
