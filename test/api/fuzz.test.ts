@@ -100,7 +100,7 @@ function requestOf(path: string, method: string, { parameters, requestBody }: De
     });
 }
 
-test('whatever is asked, the answer is one of the contract', async (t) => {
+test('whatever is asked, the answer is one of the contract', { timeout: 120_000 }, async (t) => {
   const listing = `${JSON.stringify({ path: 'a', type: 'file', mode: 33188, mtime: '', uid: 0, gid: 0, user: '', group: '', size: 1, change: '+' })}\n`;
   const { ask, plane, problems } = await startTestServer(t, { read: reads(listing, listing), execute: async () => 0 });
   plane.start({ kind: 'usage' }, 'test');
@@ -118,7 +118,7 @@ test('whatever is asked, the answer is one of the contract', async (t) => {
           if (status >= 400) assert.deepEqual(problem.parse(body), body);
           else if (operation.answer.kind === 'json') assert.ok(operation.answer.schema.safeParse(body).success, `${where} ${answer.text}`);
         }),
-        { numRuns },
+        { numRuns, endOnFailure: true },
       );
     }
   }

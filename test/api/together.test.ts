@@ -58,7 +58,7 @@ daemon: { listen: "127.0.0.1:0" }
   const following = Array.from({ length: followers }, () =>
     follow().catch((error: unknown) => assert.ok(ending.signal.aborted, String(error))),
   );
-  const jobs = [];
+  const jobs: { id: string }[] = [];
   for (const volume of ['one', 'two'])
     jobs.push(await client.call('startJob', { body: { spec: { kind: 'backup', repository: 'local', volumes: [volume] } } }));
 
@@ -108,6 +108,6 @@ daemon: { listen: "127.0.0.1:0" }
   assert.deepEqual([...statuses], [200]);
   assert.ok(seen.events >= followers * 4, 'every follower is told');
   assert.ok(grownMiB < 150, 'memory is bounded');
-  // The figure is 50 ms where cores are free; this only says that nothing stands still.
-  assert.ok(Number(at(0.99)) < 2_000);
+  // The figure is for a machine that has nothing else to do; in all other runs, nothing may stand still.
+  assert.ok(Number(at(0.99)) < (process.env.HOLDFAST_API_LOAD_SECONDS === undefined ? 20_000 : 50));
 });
