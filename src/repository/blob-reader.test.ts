@@ -8,7 +8,7 @@ import type { BlobId, PackId } from '../model/ids.ts';
 import type { Storage } from '../storage/storage.ts';
 import { BlobIndex } from './blob-index.ts';
 import { createBlobReader, hashesTo, openBlob, readAnyCopy } from './blob-reader.ts';
-import { PackWriter, storePack } from './pack-writer.ts';
+import { PackWriter, type StoredPack, storePack } from './pack-writer.ts';
 import type { Repository } from './repository.ts';
 
 const idOf = (plain: Uint8Array) => createHash('sha256').update(plain).digest();
@@ -16,11 +16,13 @@ const hexOf = (plain: Uint8Array) => idOf(plain).toString('hex') as BlobId;
 
 /** Stores blobs in one pack and enters them into the index. */
 async function store({ storage, seal }: Repository, index: BlobIndex, kind: BlobKind, plains: readonly Buffer[]): Promise<PackId> {
-  const writer = new PackWriter({ storage, seal, formatVersion: 2, level: 1, onStored: () => undefined });
+  const stored: StoredPack[] = [];
+  const writer = new PackWriter({ storage, seal, formatVersion: 2, level: 1, onStored: (pack) => stored.push(pack) });
   for (const plain of plains) writer.add(kind, idOf(plain), plain);
-  const [partial] = await writer.drain();
-  assert.ok(partial);
-  const { id, entries } = await storePack({ storage, seal }, partial);
+  // What is small is left to be joined with others.
+  for (const partial of await writer.drain()) stored.push(await storePack({ storage, seal }, partial));
+  assert.equal(stored.length, 1);
+  const { id, entries } = stored[0] as StoredPack;
   const pack = index.addPack(id);
   for (const entry of parseHeaderEntries(entries)) index.add(entry.id, entry.kind, pack, entry.offset, entry.length, entry.plainLength);
   return id;
