@@ -303,6 +303,14 @@ test('pings tell of the daemon and of jobs, each begin and end once', async (t) 
   await pass(1);
   assert.deepEqual(world.pings.sort(), ['backups/0', 'backups/12', 'backups/fail', 'backups/start', 'backups/start']);
   world.pings = [];
+  for (const state of ['running', 'queued', 'running', 'succeeded'] as const) tell('attempts', { state });
+  await pass(1);
+  assert.deepEqual(
+    world.pings.sort(),
+    ['backups/0', 'backups/start', 'backups/start'],
+    'an attempt that is followed by another one is no end',
+  );
+  world.pings = [];
   world.broken.add('backups');
   tell('6', { state: 'running' });
   tell('6', { state: 'succeeded' });
