@@ -76,6 +76,9 @@ const hostile = fc.oneof(
 
 const text = (value: unknown): string => encodeURIComponent(String(value).toWellFormed());
 
+/** Not `..`, by which the server is asked for another path, perhaps one whose answer has no end. */
+const segment = (value: unknown): string => (/^\.{0,2}$/.test(text(value)) ? 'x' : text(value));
+
 function requestOf(path: string, method: string, { parameters, requestBody }: Described) {
   const value = (parameter: Parameter) => fc.oneof({ weight: 6, arbitrary: valid(parameter.schema) }, { weight: 1, arbitrary: hostile });
   const inPath = parameters.filter((parameter) => parameter.in === 'path');
@@ -92,7 +95,7 @@ function requestOf(path: string, method: string, { parameters, requestBody }: De
       fc.option(fc.stringMatching(/^[!-~]{1,20}$/), { nil: undefined }),
     )
     .map(([values, query, content, key]) => {
-      const where = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => text((values as Record<string, unknown>)[name]) || 'x');
+      const where = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => segment((values as Record<string, unknown>)[name]));
       const search = Object.entries(query).map(([name, one]) => `${text(name)}=${text(one)}`);
       const headers: Record<string, string> = key === undefined ? {} : { 'Idempotency-Key': key, 'Last-Event-ID': key };
       const asking = method === 'post' ? post(content === undefined ? '' : JSON.stringify(content), headers) : { headers };

@@ -146,7 +146,7 @@ test('no path leads out of a snapshot, and none is taken for an option', async (
       assert.equal((await ask(of(path, what))).status, 400, `${what} ${path}`);
   for (const snapshot of ['..', '%2e%2e', 'latest', '-x', `${snapshotId('a')}:etc`, 'A'.repeat(64)])
     assert.ok([400, 404].includes((await ask(`${basePath}/snapshots/${snapshot}/content`)).status), String(snapshot));
-  assert.deepEqual(asked, []);
+  assert.equal(asked.length, 0);
   await ask(of('--output%3D/etc/passwd', 'content'));
   const [words = []] = asked;
   assert.ok(words.indexOf('--') < words.indexOf('--output=/etc/passwd') && words.includes('--'));
@@ -160,7 +160,7 @@ test('a download is a file and nothing else, whatever it is called', async (t) =
   assert.equal(headers['set-cookie'], undefined);
   assert.equal(headers['content-type'], 'application/octet-stream');
   assert.equal(headers['x-content-type-options'], 'nosniff');
-  assert.match(headers['content-security-policy'] ?? '', /sandbox/);
+  assert.match(String(headers['content-security-policy']), /sandbox/);
   assert.match(String(headers['content-disposition']), /^attachment; filename="[\w .()+-]+"; filename\*=UTF-8''[\w%.~!-]+$/);
 });
 
