@@ -57,8 +57,8 @@ const mostAnswerBytes = 256 * 1024 * 1024;
 export function addressOfDaemon(folder: string): string {
   try {
     return readFileSync(join(folder, 'address'), 'utf8').trim();
-  } catch (cause) {
-    throw new HoldfastError('daemon-unreachable', 'no daemon of this project runs on this host', { cause });
+  } catch {
+    throw new HoldfastError('daemon-unreachable', 'no daemon of this project runs on this host');
   }
 }
 

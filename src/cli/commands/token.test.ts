@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { scratch } from '../../../test/peers.ts';
+import { exitCodes } from '../../model/errors.ts';
+import { run } from '../run.ts';
+
+const commandLineAt =
+  (cwd: string, environment: NodeJS.ProcessEnv) =>
+  async (...argv: string[]) => {
+    let [stdout, stderr] = ['', ''];
+    const exit = await run(argv, {
+      stdout: { write: (text) => (stdout += text) },
+      stderr: { write: (text) => (stderr += text) },
+      environment,
+      cwd,
+      signal: new AbortController().signal,
+    });
+    return { exit, stdout, stderr };
+  };
+
+test('tokens are made, listed without their secrets, and revoked', async (t) => {
+  const folder = scratch(t);
+  mkdirSync(join(folder, 'data'));
+  const holdfast = commandLineAt(folder, { HOLDFAST_STATE_DIR: join(folder, 'state') });
+  assert.equal((await holdfast('init', '--volume', 'data=data')).exit, exitCodes.done);
+  const dry = await holdfast('token', 'create', '--name', 'ci', '--role', 'operator', '--dry-run');
+  assert.deepEqual([dry.exit, dry.stdout], [exitCodes.done, 'would make a token ci of the role operator\n']);
+  const made = await holdfast('token', 'create', '--name', 'ci', '--role', 'operator', '--expires', '90d');
+  assert.match(made.stdout, /^holdfast_[\w-]{43}\n$/);
+  const listed = await holdfast('token', 'list', '--json');
+  const { createdMs, expiresMs, ...rest } = JSON.parse(listed.stdout);
+  assert.deepEqual(rest, { name: 'ci', role: 'operator', expired: false });
+  assert.equal(expiresMs - createdMs, 90 * 86_400_000);
+  for (const wrong of [
+    ['create', '--name', 'ci', '--role', 'admin'],
+    ['create', '--name', 'a b', '--role', 'admin'],
+    ['create', '--name', 'socket', '--role', 'admin'],
+    ['create', '--name', 'x', '--role', 'root'],
+    ['create', '--name', 'x', '--role', 'admin', '--expires', 'soon'],
+    ['revoke'],
+    ['steal'],
+  ])
+    assert.equal((await holdfast('token', ...wrong)).exit, exitCodes.usage, wrong.join(' '));
+  assert.equal((await holdfast('token', 'revoke', 'ci', '--dry-run')).exit, exitCodes.done);
+  assert.equal((await holdfast('token', 'revoke', 'ci')).exit, exitCodes.done);
+  assert.equal((await holdfast('token', 'list', '--json')).stdout, '');
+  assert.equal((await holdfast('token', 'revoke', 'ci')).exit, exitCodes.failed);
+});
+
+test('without a daemon, jobs says so and what to do; a token is not sent in the clear', async (t) => {
+  const folder = scratch(t);
+  mkdirSync(join(folder, 'data'));
+  const state = { HOLDFAST_STATE_DIR: join(folder, 'state') };
+  await commandLineAt(folder, state)('init', '--volume', 'data=data');
+  const none = await commandLineAt(folder, state)('jobs');
+  assert.equal(none.exit, exitCodes.failed);
+  assert.match(none.stderr, /no daemon of this project runs on this host\n→ start it with `holdfast up`/);
+  const gone = await commandLineAt(folder, { ...state, HOLDFAST_TOKEN: 'secret-token' })('jobs', '--server', 'http://127.0.0.1:1');
+  assert.match(gone.stderr, /the daemon at http:\/\/127.0.0.1:1 cannot be reached/);
+  const clear = await commandLineAt(folder, { ...state, HOLDFAST_TOKEN: 'secret-token' })('jobs', '--server', 'http://backup.example');
+  assert.equal(clear.exit, exitCodes.usage);
+  assert.match(clear.stderr, /in the clear/);
+  for (const { stderr } of [none, gone, clear]) assert.equal(stderr.includes('secret-token'), false);
+});
