@@ -6,7 +6,7 @@ import { formatSize } from '../../model/quantities.ts';
 import { identityFromTags, isRepaired, type StoredSnapshot } from '../../model/snapshot.ts';
 import { listSnapshotIds, readSnapshots } from '../../repository/snapshots.ts';
 import { volumeNameOf } from '../choose-snapshots.ts';
-import type { Command } from '../command.ts';
+import type { Command, CommandContext } from '../command.ts';
 import { displayText } from '../output/text.ts';
 import { findProject, withRepository } from '../session.ts';
 import { configureFilter, type FilterOptions, filterOf, warnOfNone } from '../snapshot-filter.ts';
@@ -29,6 +29,8 @@ export const command: Command<Options> = {
 
   async run(context) {
     const { output, operands, options, cwd } = context;
+    // Not by HOLDFAST_SERVER: a daemon that has it in its environment lists its repositories by this command.
+    if (context.global.server !== undefined) return listOfDaemon(context);
     const configuration = await findProject(context);
     const known = options.except === undefined ? undefined : await readIds(resolve(cwd, options.except));
     const { ids, snapshots } = await withRepository(context, configuration, 'none', async ({ repository }) => {
@@ -43,21 +45,39 @@ export const command: Command<Options> = {
     warnOfNone(output, options, shown);
     for (const snapshot of shown) output.document(documentOf(snapshot));
     if (known !== undefined) output.document({ present: ids });
-    const columns = [
-      { title: 'ID' },
-      { title: 'TIME' },
-      { title: 'VOLUME' },
-      { title: 'CLASS' },
-      { title: 'CONSISTENCY' },
-      { title: 'FILES', align: 'right' },
-      { title: 'SIZE', align: 'right' },
-      { title: 'RUN' },
-    ] as const;
     if (shown.length > 0 || output.json) output.table(columns, shown.map(rowOf));
     if (shown.length === 0) output.note(snapshots.length === 0 ? 'no snapshots yet: run `holdfast backup`' : 'no snapshots match');
     return exitCodes.done;
   },
 };
+
+const columns = [
+  { title: 'ID' },
+  { title: 'TIME' },
+  { title: 'VOLUME' },
+  { title: 'CLASS' },
+  { title: 'CONSISTENCY' },
+  { title: 'FILES', align: 'right' },
+  { title: 'SIZE', align: 'right' },
+  { title: 'RUN' },
+] as const;
+
+/** What the daemon knows of the project's snapshots, newest first; the documents are the API's. */
+async function listOfDaemon(context: CommandContext<Options>): Promise<number> {
+  const { output, operands, global } = context;
+  const { daemonClient } = await import('../daemon-client.ts');
+  const client = await daemonClient(context);
+  const rows: string[][] = [];
+  for await (const snapshot of client.all('listSnapshots', { query: { limit: 1000, repository: global.repository } })) {
+    if (operands.length > 0 && !operands.includes(snapshot.volume)) continue;
+    output.document(snapshot);
+    const { id, timeMs, volume, class: snapshotClass, consistency, files, bytes, run } = snapshot;
+    const time = new Date(timeMs).toISOString().replace(/\.\d+/, '');
+    rows.push([shortId(id), time, displayText(volume), snapshotClass, consistency, String(files), formatSize(bytes), displayText(run)]);
+  }
+  output.table(columns, rows);
+  return exitCodes.done;
+}
 
 async function readIds(file: string): Promise<Set<string>> {
   try {
