@@ -220,6 +220,24 @@ test('when the clock is put back, nobody waits longer', async (t) => {
   await work.stop();
 });
 
+test('what an earlier daemon queued by a clock that was ahead is done at once', async (t) => {
+  let isDone = false;
+  const work = aRunner(t, async () => {
+    isDone = true;
+    return 0;
+  });
+  const far = startMs + 900 * hourMs;
+  // Before the runner begins.
+  work.runner.start({ spec, startedBy: 'somebody', priority: 8, deadlineMs: hourMs, attempts: 1 });
+  const [job] = work.jobs.open();
+  work.jobs.add({ ...(job as Job), id: 'ahead', queuedMs: far, notBeforeMs: far, schedule: 'hourly', dueMs: far });
+  work.runner.cancel(job?.id as string);
+  await work.pass(minuteMs);
+  await work.stop();
+  assert.ok(isDone);
+  assert.equal(work.jobs.get('ahead')?.state, 'succeeded');
+});
+
 test('what waits for a schedule that is gone is not done', async (t) => {
   const rules = { jobs: 2, mayBegin: () => false };
   let plan = { tasks: [hourly], rules };

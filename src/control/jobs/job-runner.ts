@@ -78,6 +78,12 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
       if (job.state === 'queued' && job.notBeforeMs > nowMs) save({ ...job, notBeforeMs: Math.max(nowMs, job.notBeforeMs - backMs) });
   }
 
+  /** What an earlier time queued by a clock that was ahead does not wait until then. */
+  function forgetFuture(nowMs: number): void {
+    for (const job of jobs.open())
+      if (job.state === 'queued' && job.queuedMs > nowMs && job.notBeforeMs > nowMs) save({ ...job, notBeforeMs: nowMs });
+  }
+
   function beginJobs(stopping: AbortSignal): void {
     for (const job of chooseJobs(jobs.open(), now(), plan().rules)) {
       const begun: Job = { ...job, state: 'running', startedMs: now() };
@@ -108,6 +114,7 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
     async run(signal) {
       // What the last plan of an earlier time had, this one may not have.
       dropForeign(looked.tasks);
+      forgetFuture(now());
       while (!signal.aborted) {
         const nowMs = now();
         followClock(nowMs);
