@@ -13,8 +13,8 @@ import { childrenOf, daemonProject, job, jobsOf, onlyBackups, projectFile, runsO
 
 const kills = Number(process.env.HOLDFAST_TEST_DAEMON_KILLS ?? 5);
 const seed = Number(process.env.HOLDFAST_KILL_SEED ?? 1);
-/** A bit longer than a backup takes. */
-const spreadMs = 1_200;
+/** About as long as a backup takes. */
+const spreadMs = 700;
 
 test(`${kills} kills of a daemon: every instant that came has one run, and no lock stays`, {
   timeout: 60_000 + kills * 15_000,
@@ -41,6 +41,7 @@ test(`${kills} kills of a daemon: every instant that came has one run, and no lo
   // Whatever is open comes to its end, and nothing more becomes due.
   writeFileSync(project.file, projectFile('{ often: { cron: "0 0 29 2 *" } }', onlyBackups));
   const last = startDaemon(t, project);
+  await last.line(({ body }) => /next backup/.test(body));
   if (jobsOf(project).some(({ state }) => state === 'queued' || state === 'running')) await last.line(job('succeeded'));
   assert.equal(await last.end(), 0);
 
