@@ -4,7 +4,7 @@ import type { Operation } from './contract/operations.ts';
 /** What a request holds, checked against the contract. */
 
 /** More than any request of the contract needs. */
-export const mostBodyBytes = 64 * 1024;
+const mostBodyBytes = 64 * 1024;
 
 type Issue = { path: PropertyKey[]; message: string; code?: string; keys?: string[] };
 type Schema = { safeParse(value: unknown): { success: boolean; data?: unknown; error?: { issues: Issue[] } } };

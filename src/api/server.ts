@@ -43,7 +43,7 @@ export type RunningServer = {
 
 /** Files of the daemon's folder. */
 export const apiDatabaseFile = (folder: string): string => join(folder, 'api.sqlite');
-export const addressFile = (folder: string): string => join(folder, 'address');
+const addressFile = (folder: string): string => join(folder, 'address');
 const localSocket = (folder: string): string => join(folder, 'api.sock');
 
 /** sun_path of unix(7), with its end. */

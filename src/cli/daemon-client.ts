@@ -10,7 +10,7 @@ import { requireProject } from './session.ts';
 type Context = CommandContext<unknown>;
 
 /** The address of another daemon than this host's; undefined when none was named. */
-export const namedServer = ({ global, environment }: Pick<Context, 'global' | 'environment'>): string | undefined =>
+const namedServer = ({ global, environment }: Pick<Context, 'global' | 'environment'>): string | undefined =>
   global.server ?? (environment.HOLDFAST_SERVER || undefined);
 
 /** @throws `daemon-unreachable` when none runs here; `usage` for an address that is none; `configuration-missing` without a project. */

@@ -183,7 +183,7 @@ export const job = z.object({
 
 export const logLine = z.object({ number: z.int(), atMs: timeMs(), line: z.string() });
 
-export const upcoming = z.object({ task: z.string(), spec: jobSpec, dueMs: timeMs() });
+const upcoming = z.object({ task: z.string(), spec: jobSpec, dueMs: timeMs() });
 
 export const snapshot = z.object({
   repository: z.string(),

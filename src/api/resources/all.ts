@@ -18,7 +18,12 @@ type Handlers = { [Id in JsonOperation]: JsonHandler<Id> } & {
 /** What answers each operation of the contract. */
 export const handlers: Handlers = {
   ...project,
-  ...snapshots,
+  listSnapshots: snapshots.listSnapshots,
+  getSnapshot: snapshots.getSnapshot,
+  listRestorePoints: snapshots.listRestorePoints,
+  listFiles: snapshots.listFiles,
+  diffSnapshots: snapshots.diffSnapshots,
+  downloadFile: snapshots.downloadFile,
   startJob: jobs.startJob,
   cancelJob: jobs.cancelJob,
   getJob: jobs.getJob,

@@ -125,7 +125,7 @@ export async function* followJob(
   }
 }
 
-export function jobOf(plane: Pick<Served['plane'], 'jobs'>, id: string): Job {
+function jobOf(plane: Pick<Served['plane'], 'jobs'>, id: string): Job {
   const job = plane.jobs.get(id);
   if (job === undefined)
     throw new HoldfastError('resource-missing', `there is no job ${JSON.stringify(id)}`, { remedy: 'run `holdfast jobs`' });

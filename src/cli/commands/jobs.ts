@@ -7,7 +7,7 @@ import { formatDuration, formatSize } from '../../model/quantities.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { daemonClient } from '../daemon-client.ts';
 import { displayText } from '../output/text.ts';
-import { systemClock } from '../session.ts';
+import { wakefulClock } from '../wakeful-clock.ts';
 
 type Options = {
   follow?: boolean;
@@ -173,7 +173,7 @@ async function follow(context: Context, client: ApiClient, id: string): Promise<
       if (!(error instanceof HoldfastError && error.code === 'daemon-unreachable') || lastEventId === undefined || attempt >= 5)
         throw error;
     }
-    await systemClock.sleep(1_000 * attempt, context.signal);
+    await wakefulClock.sleep(1_000 * attempt, context.signal);
     context.signal.throwIfAborted();
     const job = await client.call('getJob', { parameters: { job: id } }).catch(() => undefined);
     if (attempt >= 5)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { array, assert as check, constantFrom, integer, option, property, record, subarray } from 'fast-check';
+import fc from 'fast-check';
 import { type Job, type JobSpec, repositoriesOf } from './job.ts';
 import { chooseJobs, type QueueRules } from './queue.ts';
 
@@ -25,26 +25,28 @@ function clash(a: Job, b: Job): boolean {
   return some === undefined || others === undefined || some.some((volume) => others.includes(volume));
 }
 
-const repository = constantFrom('r', 's');
-const spec = record({
-  kind: constantFrom('backup', 'forget', 'check', 'copy', 'usage'),
-  repository,
-  to: repository,
-  volumes: option(subarray(['x', 'y', 'z'], { minLength: 1 }), { nil: undefined }),
-}).map(({ kind, repository: name, to, volumes }): JobSpec => {
-  if (kind === 'copy') return { kind, from: name, to };
-  if (kind === 'usage') return { kind };
-  if (kind === 'forget') return { kind, repository: name };
-  if (kind === 'check') return { kind, repository: name, part: 1, parts: 1 };
-  return { kind: 'backup', repository: name, class: 'scheduled', ...(volumes && { volumes }) };
-});
-const jobs = array(record({ spec, priority: integer({ min: 0, max: 9 }), notBeforeMs: integer({ min: 0, max: 5 * hourMs }) }), {
+const repository = fc.constantFrom('r', 's');
+const spec = fc
+  .record({
+    kind: fc.constantFrom('backup', 'forget', 'check', 'copy', 'usage'),
+    repository,
+    to: repository,
+    volumes: fc.option(fc.subarray(['x', 'y', 'z'], { minLength: 1 }), { nil: undefined }),
+  })
+  .map(({ kind, repository: name, to, volumes }): JobSpec => {
+    if (kind === 'copy') return { kind, from: name, to };
+    if (kind === 'usage') return { kind };
+    if (kind === 'forget') return { kind, repository: name };
+    if (kind === 'check') return { kind, repository: name, part: 1, parts: 1 };
+    return { kind: 'backup', repository: name, class: 'scheduled', ...(volumes && { volumes }) };
+  });
+const jobs = fc.array(fc.record({ spec, priority: fc.integer({ min: 0, max: 9 }), notBeforeMs: fc.integer({ min: 0, max: 5 * hourMs }) }), {
   maxLength: 12,
 });
 
 test('whatever is queued, no two jobs that clash run, all come to their turn, and none is idle without a reason', () => {
-  check(
-    property(jobs, integer({ min: 1, max: 4 }), (given, most) => {
+  fc.assert(
+    fc.property(jobs, fc.integer({ min: 1, max: 4 }), (given, most) => {
       let open = given.map(({ spec: wanted, ...more }) => job(wanted, more));
       let nowMs = 0;
       for (let round = 0; open.length > 0; round++) {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { assert as check, integer, property } from 'fast-check';
+import fc from 'fast-check';
 import type { Job } from '../jobs/job.ts';
 import { createScheduler, type Past } from './scheduler.ts';
 import { partOf, type Task } from './tasks.ts';
@@ -69,8 +69,8 @@ test('clocks that are put forward and back lead to one instant each, and what is
 });
 
 test('over days of looks at any moments, every instant comes at most once, and the last one always', () => {
-  check(
-    property(integer({ min: 1, max: 1_000_000 }), integer({ min: 60_000, max: 3 * hourMs }), (seed, everyMs) => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 1_000_000 }), fc.integer({ min: 60_000, max: 3 * hourMs }), (seed, everyMs) => {
       const scheduler = createScheduler([task('a', everyMs)]);
       const past = remembering(0);
       const seen = new Set<number>();
@@ -97,15 +97,20 @@ test('jitter is added once, to the instant', () => {
 });
 
 test('over the time in which all is to be read, every part comes exactly once, whenever it began', () => {
-  check(
-    property(integer({ min: 1, max: 60 }), integer({ min: 0, max: 20_000 }), integer({ min: 0, max: dayMs - 1 }), (days, start, offset) => {
-      const parts = Array.from({ length: days }, (_, day) => partOf((start + day) * dayMs + offset, days * dayMs));
-      assert.deepEqual(
-        parts.map(({ part }) => part).sort((a, b) => a - b),
-        Array.from({ length: days }, (_, part) => part + 1),
-      );
-      assert.ok(parts.every(({ parts: of }) => of === days));
-    }),
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 60 }),
+      fc.integer({ min: 0, max: 20_000 }),
+      fc.integer({ min: 0, max: dayMs - 1 }),
+      (days, start, offset) => {
+        const parts = Array.from({ length: days }, (_, day) => partOf((start + day) * dayMs + offset, days * dayMs));
+        assert.deepEqual(
+          parts.map(({ part }) => part).sort((a, b) => a - b),
+          Array.from({ length: days }, (_, part) => part + 1),
+        );
+        assert.ok(parts.every(({ parts: of }) => of === days));
+      },
+    ),
   );
   assert.deepEqual(partOf(5 * dayMs, hourMs), { part: 1, parts: 1 });
 });
