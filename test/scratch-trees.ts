@@ -5,7 +5,7 @@ import { encodeTree } from '../src/format/tree.ts';
 import type { BlobId } from '../src/model/ids.ts';
 import type { TreeNode } from '../src/model/node.ts';
 import type { BlobIndex } from '../src/repository/blob-index.ts';
-import { PackWriter, storePack } from '../src/repository/pack-writer.ts';
+import { PackWriter, type StoredPack, storePack } from '../src/repository/pack-writer.ts';
 import type { Repository } from '../src/repository/repository.ts';
 import { node } from './tree-node.ts';
 
@@ -14,7 +14,11 @@ export type Sketch = { [name: string]: string | readonly Buffer[] | Sketch };
 
 /** Files as text of one blob, or as several blobs. Every tree is a blob of one pack, every blob of a file of another. @returns the roots. */
 export async function storeTrees({ storage, seal }: Repository, index: BlobIndex, sketches: readonly Sketch[]): Promise<BlobId[]> {
-  const writer = new PackWriter({ storage, seal, formatVersion: 2, level: 1, onStored: () => undefined });
+  const addToIndex = ({ id, entries }: Pick<StoredPack, 'id' | 'entries'>): void => {
+    const pack = index.addPack(id);
+    for (const entry of parseHeaderEntries(entries)) index.add(entry.id, entry.kind, pack, entry.offset, entry.length, entry.plainLength);
+  };
+  const writer = new PackWriter({ storage, seal, formatVersion: 2, level: 1, onStored: addToIndex });
   const known = new Set<string>();
   const save = (kind: 'data' | 'tree', plain: Buffer): BlobId => {
     const digest = createHash('sha256').update(plain).digest();
@@ -33,10 +37,6 @@ export async function storeTrees({ storage, seal }: Repository, index: BlobIndex
     return save('tree', encodeTree(nodes.sort((a, b) => (a.name < b.name ? -1 : 1))));
   };
   const roots = sketches.map(treeOf);
-  for (const partial of await writer.drain()) {
-    const { id, entries } = await storePack({ storage, seal }, partial);
-    const pack = index.addPack(id);
-    for (const entry of parseHeaderEntries(entries)) index.add(entry.id, entry.kind, pack, entry.offset, entry.length, entry.plainLength);
-  }
+  for (const partial of await writer.drain()) addToIndex(await storePack({ storage, seal }, partial));
   return roots;
 }
