@@ -14,7 +14,7 @@ import type { BlobId } from '../../src/model/ids.ts';
 import type { TreeNode } from '../../src/model/node.ts';
 import type { StoredSnapshot } from '../../src/model/snapshot.ts';
 import { loadIndex } from '../../src/repository/load-index.ts';
-import { PackWriter, storePack } from '../../src/repository/pack-writer.ts';
+import { PackWriter, type StoredPack, storePack } from '../../src/repository/pack-writer.ts';
 import { createRepository, openRepository, type Repository, writeSealedJson } from '../../src/repository/repository.ts';
 import { listSnapshots, saveSnapshot } from '../../src/repository/snapshots.ts';
 import { createLocalStorage } from '../../src/storage/local.ts';
@@ -107,7 +107,9 @@ export async function restoreFrom(
 export async function storeByHand(fixture: RestoreFixture, build: (blobs: HandMade) => BlobId, root?: TreeNode): Promise<void> {
   const repository = await fixture.create();
   const { storage, seal } = repository;
-  const writer = new PackWriter({ storage, seal, formatVersion: 2, level: 3, onStored: () => undefined });
+  const fragments: string[] = [];
+  const addToIndex = ({ id, entries }: Pick<StoredPack, 'id' | 'entries'>) => fragments.push(indexFragment(id, entries));
+  const writer = new PackWriter({ storage, seal, formatVersion: 2, level: 3, onStored: addToIndex });
   const known = new Set<string>();
   const add = (kind: BlobKind, plain: Buffer): BlobId => {
     const id = sha256Hex(plain);
@@ -120,11 +122,7 @@ export async function storeByHand(fixture: RestoreFixture, build: (blobs: HandMa
     tree: (nodes) => add('tree', encodeTree(nodes)),
     rawTree: (json) => add('tree', Buffer.from(json)),
   });
-  const fragments: string[] = [];
-  for (const partial of await writer.drain()) {
-    const pack = await storePack({ storage, seal }, partial);
-    fragments.push(indexFragment(pack.id, pack.entries));
-  }
+  for (const partial of await writer.drain()) addToIndex(await storePack({ storage, seal }, partial));
   await writeSealedJson(repository, 'index', indexFileFromFragments(fragments));
   await saveSnapshot(repository, {
     time: '2026-01-02T03:04:05Z',

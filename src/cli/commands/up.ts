@@ -15,6 +15,7 @@ import { daemonLog } from '../daemon-log.ts';
 import { daemonFolder, takePlace } from '../daemon-place.ts';
 import { formatCount } from '../output/units.ts';
 import { findProjectFile, systemClock } from '../session.ts';
+import { keepHeapSmall } from '../small-heap.ts';
 import { packageVersion } from '../version.ts';
 import { watchConfiguration } from '../watch-configuration.ts';
 
@@ -27,6 +28,7 @@ export const command: Command = {
   },
 
   async run(context) {
+    if (context.onReload !== undefined) keepHeapSmall();
     const configuration = await findOrMakeProject(context);
     const folder = daemonFolder(configuration, context.environment);
     const leave = takePlace(folder);
