@@ -60,6 +60,8 @@ test(`${kills} kills of a daemon: every instant that came has one run, and no lo
   t.diagnostic(`${jobs.length} jobs, ${runs.size - whole.length} runs that were cut off while they wrote their snapshots`);
   // A prune needs the repository for itself: it clears away what the killed left, and would wait for what it cannot know to be dead.
   holdfastJson(project.folder, ['prune'], { environment: project.environment });
-  assert.deepEqual(readdirSync(join(project.folder, 'holdfast-repository', 'locks')), []);
+  // Unfinished files of who was killed in the middle of a write are no locks; they go a day later.
+  const locks = readdirSync(join(project.folder, 'holdfast-repository', 'locks')).filter((name) => !name.includes('-tmp-'));
+  assert.deepEqual(locks, []);
   holdfastJson(project.folder, ['check', '--read-data'], { environment: project.environment });
 });
