@@ -23,7 +23,11 @@ export function commandLines(spec: JobSpec, { limits, jobs }: Pick<DaemonConfigu
         ],
       ];
     case 'forget':
-      return [['forget', ...at(spec.repository), '--prune']];
+      // Apart, and whether or not something was forgotten: after a prune that failed, another attempt has nothing to forget.
+      return [
+        ['forget', ...at(spec.repository)],
+        ['prune', ...at(spec.repository)],
+      ];
     case 'check':
       return [['check', ...at(spec.repository), `--read-data=${spec.part}/${spec.parts}`]];
     case 'copy':
