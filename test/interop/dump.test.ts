@@ -89,7 +89,7 @@ test('dump', async (t) => {
   });
 
   await t.test('a damaged blob is an error, and what there is of it is not taken for whole', async () => {
-    damageLargestPack(project.repository);
+    damageLargePacks(project.repository);
     const file = dump(project.folder, 'data', 'large');
     assert.equal(file.status, 1);
     assert.match(file.stderr, /authentication code/);
@@ -112,12 +112,13 @@ test('dump', async (t) => {
   });
 });
 
-function damageLargestPack(repository: string): void {
+/** Every pack that can hold a whole blob of the large file, whichever lane wrote it, and every such blob in it. */
+function damageLargePacks(repository: string): void {
   const packs = globSync('data/*/*', { cwd: repository }).map((name) => join(repository, name));
-  const largest = packs.reduce((a, b) => (statSync(a).size >= statSync(b).size ? a : b));
-  const bytes = readFileSync(largest);
-  // In several places, so that one of them is in the large file.
-  for (let at = 1000; at < bytes.length; at += 400_000) bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at);
-  run('chmod', ['u+w', largest]);
-  writeFileSync(largest, bytes);
+  for (const pack of packs.filter((path) => statSync(path).size > 512 * 1024)) {
+    const bytes = readFileSync(pack);
+    for (let at = 1000; at < bytes.length; at += 400_000) bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at);
+    run('chmod', ['u+w', pack]);
+    writeFileSync(pack, bytes);
+  }
 }

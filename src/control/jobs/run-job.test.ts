@@ -70,7 +70,9 @@ test('a program that is not there is an error; its identity ends with a process'
     runCommands({ ...shell, command: ['/nowhere/holdfast'] }, [[]], { onStart: () => {}, onLine: () => {} }, new AbortController().signal),
     /ENOENT/,
   );
-  const { processes } = await runScripts(['exit 0']);
+  // It runs until it has been looked at.
+  const stop = new AbortController();
+  const { processes } = await runScripts([`trap 'exit 0' TERM; echo '{}'; while :; do sleep 0.05; done`], stop.signal, () => stop.abort());
   for (let i = 0; i < 100 && isAlive(processes[0] as ProcessIdentity); i++) await setTimeout(10);
   assert.equal(isAlive(processes[0] as ProcessIdentity), false);
   assert.equal(isAlive({ pid: process.pid, startTicks: '1' }), false, 'another process of this id');
