@@ -19,13 +19,18 @@ export async function undoInterruptedCuts({ environment, output, signal }: Comma
       `run ${journal.run} may have left containers halted, and it cannot be told from here whether it still works: ${namesOf(journal)}`,
     );
   }
-  for (const { journal } of found.filter(({ life }) => life === 'dead')) {
+  for (const left of found.filter(({ life }) => life === 'dead')) {
+    const { journal } = left;
     const startedMs = performance.now();
     const { undoCut } = await import('../control/cut/undo.ts');
-    const undone = await undoCut(journal, {
+    const undone = await undoCut(left, {
       stateFolder: folder,
-      connect: (left) => connect(left, environment),
+      connect: (of) => connect(of, environment),
       healthTimeoutMs,
+      onLateStops: (containers) =>
+        output.warning(
+          `run ${journal.run} was killed while it stopped containers; waiting for those that may still end, to start them again: ${displayText(containers.join(', '))}`,
+        ),
       clock: wakefulClock,
       signal,
     });

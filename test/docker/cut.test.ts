@@ -90,6 +90,53 @@ test('cuts', async (t) => {
     assert.equal(stateOf(engine, db), 'running');
   });
 
+  await t.test('a container has as long to end as it says itself', (t) => {
+    t.after(() => removeAll(engine));
+    const project = cutProject(t, engine, '{ data: { cut: stop } }');
+    startService(engine, 'db', {
+      image,
+      options: ['--volume=shop_data:/data', '--stop-timeout=60'],
+      command: ['sh', '-c', 'trap "sleep 0.5; echo complete > /data/state; exit" TERM; sleep 1000 & wait'],
+    });
+    project.holdfast(['backup', '--stop-timeout', '0s']);
+    assert.equal(readFileSync(join(project.restored('data'), 'state'), 'utf8'), 'complete\n');
+  });
+
+  await t.test('killed while a container ends: the next command starts it when it has ended', async (t) => {
+    t.after(() => removeAll(engine));
+    const project = cutProject(t, engine, '{ data: { cut: stop } }');
+    const data = engine.directoryOf('shop_data');
+    const [asked, may] = [join(data, 'asked'), join(data, 'may')];
+    const db = startService(engine, 'db', {
+      image,
+      options: ['--volume=shop_data:/data', '--stop-timeout=60'],
+      command: ['sh', '-c', 'trap "touch /data/asked; until test -e /data/may; do sleep 0.05; done; exit" TERM; sleep 1000 & wait'],
+    });
+    const start = (...args: string[]) =>
+      spawn(holdfastProgram, ['--directory', project.folder, ...args], {
+        env: { ...process.env, ...project.environment },
+        stdio: ['ignore', 'ignore', 'pipe'],
+      });
+    const backup = start('--quiet', 'backup', '--allow-empty');
+    const killed = new Promise((resolve) => backup.once('exit', resolve));
+    while (!existsSync(asked) && backup.exitCode === null) await setTimeout(5);
+    backup.kill('SIGKILL');
+    await killed;
+    const began = engine.docker('inspect', '--format', '{{.State.StartedAt}}', db);
+    assert.equal(stateOf(engine, db), 'running');
+    const next = start('unlock');
+    let said = '';
+    next.stderr.on('data', (bytes) => {
+      said += bytes;
+      // Only when it waits.
+      if (said.includes('killed while it stopped')) writeFileSync(may, '');
+    });
+    assert.equal(await new Promise((resolve) => next.once('exit', resolve)), 0, said);
+    assert.equal(stateOf(engine, db), 'running');
+    assert.notEqual(engine.docker('inspect', '--format', '{{.State.StartedAt}}', db), began);
+    assert.deepEqual(readdirSync(join(project.folder, 'state', 'cuts')), []);
+  });
+
   await t.test('what somebody else lets run in the middle of a cut makes it crash, not paused', async (t) => {
     t.after(() => removeAll(engine));
     const project = cutProject(t, engine, '{ data: }');

@@ -62,7 +62,7 @@ export const command: Command<Options> = {
       .option('--cut <way>', 'how volumes are read that containers use: auto, live, pause, stop or dump; instead of holdfast.yaml')
       .option('--no-warm-pass', 'read everything while containers are halted, not only what changed since a pass before')
       .option('--max-downtime <duration>', 'containers come back after that, whatever is not read yet', '5m')
-      .option('--stop-timeout <duration>', 'how long a container has to stop', '30s')
+      .option('--stop-timeout <duration>', 'how long a container has to stop that does not say so itself (stop_grace_period)', '30s')
       .option('--health-timeout <duration>', 'how long a container may take to be healthy again', '2m');
     configureLanes(commander);
     commander.addHelpText(

@@ -21,7 +21,7 @@ export type CutOptions = {
   applications: readonly HeldApplication[];
   stateFolder: string;
   journal: Omit<Journal, 'groups'>;
-  /** How long containers have to stop before they are killed. */
+  /** How long containers that don't say so themselves have to stop before they are killed. */
   stopTimeoutMs: number;
   healthTimeoutMs: number;
   /** They come back after that, though not everything is read: the grade is `crash` then. */
@@ -62,7 +62,7 @@ export function createCut(options: CutOptions): Cut {
 
   const scaler = createScaler(options);
   const entryOf = (halt: Halt): JournalEntry =>
-    halt.action === 'scale' ? scaler.entryOf(halt.service) : { id: halt.container.id, name: halt.container.name, action: halt.action };
+    halt.action === 'scale' ? scaler.entryOf(halt.service) : entryOfContainer(halt, options.stopTimeoutMs);
   /** All tasks of a service have the same. */
   const entriesOf = (group: readonly Halt[]): JournalEntry[] => [...new Map(group.map(entryOf).map((entry) => [entry.id, entry])).values()];
 
@@ -120,7 +120,7 @@ export function createCut(options: CutOptions): Cut {
     halted.set(id, { halt, sinceMs: held ? startedMs : nowMs(), untilMs: undefined });
     if (halt.action === 'scale') await scaler.scaleDown(halt);
     else if (halt.action === 'pause') await containers.pause(id);
-    else await containers.stop(id, { timeoutMs: options.stopTimeoutMs });
+    else await containers.stop(id, { timeoutMs: halt.timeoutMs ?? options.stopTimeoutMs });
   }
 
   return {
@@ -158,6 +158,12 @@ export function createCut(options: CutOptions): Cut {
       return { downtimes: downtimes.sort((a, b) => b.downtimeMs - a.downtimeMs), failures, isBack: lost === 0 };
     },
   };
+}
+
+function entryOfContainer(halt: Exclude<Halt, { action: 'scale' }>, stopTimeoutMs: number): JournalEntry {
+  const { id, name } = halt.container;
+  if (halt.action === 'pause') return { id, name, action: 'pause' };
+  return { id, name, action: 'stop', timeoutMs: halt.timeoutMs ?? stopTimeoutMs };
 }
 
 const tooLong = (maxDowntimeMs: number) =>

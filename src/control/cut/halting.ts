@@ -1,6 +1,6 @@
 /** What decides whether containers can be stopped: asked of the engine before a cut is planned. */
 import { HoldfastError } from '../../model/errors.ts';
-import type { Containers } from '../../platform/containers.ts';
+import type { ContainerDetails, Containers } from '../../platform/containers.ts';
 import { isInMemory, isMountedOnDemand } from '../../platform/mounted-on-demand.ts';
 import type { Inventory, PlatformContainer } from '../../platform/platform.ts';
 import { type VolumeOfCut, writersOf } from './plan.ts';
@@ -23,13 +23,17 @@ export async function askHalting(
     const reason = lossOf(container, inventory) ?? mountOf(container, inventory, read);
     if (reason !== undefined) unstoppable.set(container.id, reason);
   }
-  for (const id of await removedWhenStopped(plain, containers)) unstoppable.set(id, 'would be removed when it stops (--rm)');
+  const stopTimeoutsMs = new Map<string, number>();
+  for (const [id, { removedWhenStopped, stopTimeoutMs }] of await inspectAll(plain, containers)) {
+    if (removedWhenStopped) unstoppable.set(id, 'would be removed when it stops (--rm)');
+    if (stopTimeoutMs !== undefined) stopTimeoutsMs.set(id, stopTimeoutMs);
+  }
   const services = new Map<string, SwarmService>();
   for (const id of new Set([...writers.values()].map(serviceIdOf))) {
     const service = id === undefined ? undefined : await readService(containers, id);
     if (service !== undefined) services.set(service.id, service);
   }
-  return { unstoppable, services };
+  return { unstoppable, services, stopTimeoutsMs };
 }
 
 /** Ids of those that the engine removes when they end. @throws as `Containers.inspect`. */
@@ -37,13 +41,21 @@ export async function removedWhenStopped(
   some: readonly { id: string }[],
   containers: Pick<Containers, 'inspect'>,
 ): Promise<readonly string[]> {
-  const removed: string[] = [];
+  return [...(await inspectAll(some, containers))].filter(([, details]) => details.removedWhenStopped).map(([id]) => id);
+}
+
+/** By id; those that are gone are not there. */
+async function inspectAll(
+  some: readonly { id: string }[],
+  containers: Pick<Containers, 'inspect'>,
+): Promise<ReadonlyMap<string, ContainerDetails>> {
+  const all = new Map<string, ContainerDetails>();
   for (let first = 0; first < some.length; first += atOnce) {
     const ids = some.slice(first, first + atOnce).map(({ id }) => id);
-    const details = await Promise.all(ids.map((id) => containers.inspect(id)));
-    removed.push(...ids.filter((_, i) => details[i]?.removedWhenStopped === true));
+    const found = await Promise.all(ids.map((id) => containers.inspect(id)));
+    for (const [i, details] of found.entries()) if (details !== undefined) all.set(ids[i] as string, details);
   }
-  return removed;
+  return all;
 }
 
 const usedBy = ({ mounts }: PlatformContainer, { volumes }: Pick<Inventory, 'volumes'>) => {

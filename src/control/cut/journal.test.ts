@@ -24,7 +24,9 @@ test('what is written is found, as our own, and nobody else can read it', async 
   assert.deepEqual(await findJournals(state), []);
   await writeJournal(state, { ...journal, groups: [] });
   await writeJournal(state, journal);
-  assert.deepEqual(await findJournals(state), [{ journal, life: 'own' }]);
+  const [found, ...others] = await findJournals(state);
+  assert.deepEqual([found?.journal, found?.life, others], [journal, 'own', []]);
+  assert.ok(Math.abs((found?.atMs ?? 0) - Date.now()) < 60_000);
   const path = join(state, 'cuts', `${journal.run}.json`);
   assert.deepEqual([statSync(path).mode & 0o777, statSync(join(state, 'cuts')).mode & 0o777], [0o600, 0o700]);
   mkdirSync(dumpFolderOf(state, journal.run), { recursive: true });

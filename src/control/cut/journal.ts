@@ -10,7 +10,9 @@ import type { Hook } from '../configuration/configuration.ts';
 
 /** A container that was paused or stopped, or a Swarm service that was scaled to 0 and had so many replicas. */
 export type JournalEntry =
-  | { id: string; name: string; action: 'pause' | 'stop' }
+  | { id: string; name: string; action: 'pause' }
+  /** `timeoutMs`: how long the container is given to end. */
+  | { id: string; name: string; action: 'stop'; timeoutMs?: number }
   | { id: string; name: string; action: 'scale'; replicas: number };
 
 export type Journal = {
@@ -24,10 +26,15 @@ export type Journal = {
   hooks: { onError: Hook[]; after: Hook[] };
 };
 
-type JournalFile = Journal & { version: 1; pid: number; evidence: ProcessEvidence | undefined };
+type JournalFile = Journal & { version: 1; atMs?: number; pid: number; evidence: ProcessEvidence | undefined };
 
 /** What became of the process that wrote a journal. */
-export type FoundJournal = { journal: Journal; life: 'own' | 'alive' | 'dead' | 'unknown' };
+export type FoundJournal = {
+  journal: Journal;
+  life: 'own' | 'alive' | 'dead' | 'unknown';
+  /** When it was written, in milliseconds since 1970 by this host's clock. */
+  atMs: number;
+};
 
 const folderMode = 0o700;
 const fileMode = 0o600;
@@ -43,7 +50,7 @@ const pathOf = (stateFolder: string, run: string): string => join(folderOf(state
 /** Durable when it returns. Replaces the journal of the same run. @throws `target-unwritable`. */
 export async function writeJournal(stateFolder: string, journal: Journal): Promise<void> {
   const path = pathOf(stateFolder, journal.run);
-  const file: JournalFile = { version: 1, ...journal, pid: process.pid, evidence: ownEvidence() };
+  const file: JournalFile = { version: 1, ...journal, atMs: Date.now(), pid: process.pid, evidence: ownEvidence() };
   try {
     await mkdir(folderOf(stateFolder), { recursive: true, mode: folderMode });
     const handle = await open(`${path}.new`, 'w', fileMode);
@@ -94,8 +101,8 @@ export async function findJournals(stateFolder: string): Promise<FoundJournal[]>
     const file = await readOwn(join(folder, name));
     // The name says which run it is: dumps are removed by it.
     if (file === undefined || name !== `${file.run}${suffix}`) continue;
-    const { version: _, pid, evidence, ...journal } = file;
-    found.push({ journal, life: lifeOf(pid, evidence) });
+    const { version: _, atMs = 0, pid, evidence, ...journal } = file;
+    found.push({ journal, life: lifeOf(pid, evidence), atMs });
   }
   return found;
 }

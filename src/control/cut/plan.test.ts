@@ -42,7 +42,7 @@ const facts = (more: Partial<ApplicationFacts> = {}): ApplicationFacts => ({
   ownContainer: undefined,
   ...more,
 });
-const stoppable: HaltingFacts = { unstoppable: new Map(), services: new Map() };
+const stoppable: HaltingFacts = { unstoppable: new Map(), services: new Map(), stopTimeoutsMs: new Map() };
 const planCut = (known: Inventory, volumes: readonly VolumeOfCut[], applications: ApplicationFacts, halting = stoppable) =>
   decide(known, volumes, applications, halting);
 const wayOf = (users: MountedBy[], more: Partial<VolumeOfCut> = {}, known = facts(), labels = {}) =>

@@ -43,7 +43,9 @@ export type PlannedVolume = {
 };
 
 /** Tasks of a Swarm service end when it is scaled to 0; each of them has a halt, with the same service. */
-export type Halt = { container: PlatformContainer; action: 'pause' | 'stop' } | ScaleHalt;
+export type Halt = { container: PlatformContainer; action: 'pause' } | StopHalt | ScaleHalt;
+/** With the time that the container itself wants to be given, where it says so. */
+type StopHalt = { container: PlatformContainer; action: 'stop'; timeoutMs?: number };
 export type ScaleHalt = { container: PlatformContainer; action: 'scale'; service: SwarmService };
 
 export type CutPlan = {
@@ -97,9 +99,11 @@ export function writersOf(
 
 const overlap = (a: string, b: string) => `${a}/`.startsWith(`${b}/`) || `${b}/`.startsWith(`${a}/`);
 
-function stopOf(container: PlatformContainer, { services }: HaltingFacts): Halt {
+function stopOf(container: PlatformContainer, { services, stopTimeoutsMs }: HaltingFacts): Halt {
   const service = services.get(serviceIdOf(container) ?? '');
-  return service === undefined ? { container, action: 'stop' } : { container, action: 'scale', service };
+  if (service !== undefined) return { container, action: 'scale', service };
+  const timeoutMs = stopTimeoutsMs.get(container.id);
+  return { container, action: 'stop', ...(timeoutMs === undefined ? {} : { timeoutMs }) };
 }
 
 function planVolume(inventory: Inventory, volume: VolumeOfCut, facts: ApplicationFacts, halting: HaltingFacts): PlannedVolume {

@@ -14,6 +14,8 @@ export type HaltingFacts = {
   unstoppable: ReadonlyMap<string, string>;
   /** By id; those that the engine doesn't tell of, because it manages no Swarm, are not there. */
   services: ReadonlyMap<string, SwarmService>;
+  /** How long containers want to be given to end (`stop_grace_period`), by id, in milliseconds; those that don't say are not there. */
+  stopTimeoutsMs: ReadonlyMap<string, number>;
 };
 
 const serviceLabel = 'com.docker.swarm.service.id';

@@ -4,13 +4,16 @@ import { HoldfastError } from '../../model/errors.ts';
 import type { Containers } from '../../platform/containers.ts';
 import { runHooks } from '../hooks/hooks.ts';
 import { comeBack } from './come-back.ts';
-import { type Journal, removeJournal } from './journal.ts';
+import { type FoundJournal, type Journal, removeJournal } from './journal.ts';
+import { findLateStops, startAfterLateStops } from './late-stops.ts';
 
 export type UndoOptions = {
   stateFolder: string;
   /** Connects to the engine that a journal was written for. */
   connect: (journal: Journal) => Promise<Containers>;
   healthTimeoutMs: number;
+  /** Told of containers that run and may be ending, before they are waited for. */
+  onLateStops(containers: readonly string[]): void;
   clock: Clock;
   signal: AbortSignal;
 };
@@ -20,9 +23,10 @@ export type Undone = { run: string; project: string; containers: string[]; failu
 
 /**
  * Starts and resumes containers in order, waits for their health, runs the hooks that were to come, and forgets the journal. When a container
- * doesn't run again the journal stays, for the next time.
+ * doesn't run again the journal stays, for the next time. A container that was just being stopped is started when it has ended: that takes as
+ * long as it has to end.
  */
-export async function undoCut(journal: Journal, options: UndoOptions): Promise<Undone> {
+export async function undoCut({ journal, atMs }: Pick<FoundJournal, 'journal' | 'atMs'>, options: UndoOptions): Promise<Undone> {
   const { run, project, groups } = journal;
   let containers: Containers | undefined;
   try {
@@ -35,9 +39,19 @@ export async function undoCut(journal: Journal, options: UndoOptions): Promise<U
     const failures: HoldfastError[] = [];
     let lost = 0;
     if (containers !== undefined) {
-      const back = await comeBack(groups, { ...options, containers });
+      const reached = { ...options, containers };
+      const late = await findLateStops(groups, atMs, reached);
+      const back = await comeBack(groups, reached);
       lost = back.failures.length;
-      failures.push(...back.failures, ...(await back.health));
+      failures.push(...back.failures);
+      if (late.stops.length > 0) options.onLateStops(late.stops.map(({ name }) => name));
+      const settled = await startAfterLateStops(late, reached).catch((error: unknown) => {
+        if (!(error instanceof HoldfastError)) throw error;
+        failures.push(error);
+        return false;
+      });
+      if (!settled) lost += 1;
+      failures.push(...(await back.health));
     }
     const inventory = await containers?.inventory().catch(() => undefined);
     for (const hooks of [journal.hooks.onError, journal.hooks.after]) {
