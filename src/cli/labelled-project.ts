@@ -50,7 +50,7 @@ async function describe(
 ): Promise<Configuration | undefined> {
   const [{ hasLabels }, { parseConfiguration }] = await Promise.all([
     import('../control/discovery/labels.ts'),
-    import('../control/configuration/load.ts'),
+    import('../control/configuration/parse.ts'),
   ]);
   const containers = inventory.containers.filter((container) => container.project === project);
   const volumes = inventory.volumes.filter(

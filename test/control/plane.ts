@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { systemClock } from '../../src/cli/session.ts';
 import type { Configuration } from '../../src/control/configuration/configuration.ts';
-import { parseConfiguration } from '../../src/control/configuration/load.ts';
+import { parseConfiguration } from '../../src/control/configuration/parse.ts';
 import type { ControlEvent } from '../../src/control/control-plane.ts';
 import { createDaemon, type Daemon } from '../../src/control/daemon.ts';
 import type { Job } from '../../src/control/jobs/job.ts';

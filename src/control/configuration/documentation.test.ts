@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { configurationJsonSchema } from './json-schema.ts';
-import { parseConfiguration } from './load.ts';
+import { parseConfiguration } from './parse.ts';
 
 const page = await readFile(new URL('../../../docs/configuration.md', import.meta.url), 'utf8');
 

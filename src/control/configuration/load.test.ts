@@ -7,7 +7,8 @@ import fc from 'fast-check';
 import { HoldfastError } from '../../model/errors.ts';
 import { findConfiguration } from './find.ts';
 import { configurationJsonSchema } from './json-schema.ts';
-import { loadConfiguration, parseConfiguration } from './load.ts';
+import { loadConfiguration } from './load.ts';
+import { parseConfiguration } from './parse.ts';
 
 const file = '/srv/app/holdfast.yaml';
 const parse = (text: string) => parseConfiguration(text, file);
@@ -463,6 +464,14 @@ test('files: found in the folder or above it, missing ones and wrong ones told a
   await writeFile(join(deep, 'holdfast.yml'), Buffer.from('project: caf\xe9', 'latin1'));
   assert.equal(await findConfiguration(deep), join(deep, 'holdfast.yml'));
   assert.equal((await loadConfiguration(join(folder, 'holdfast.yaml'))).project, 'x');
+  const plainly = join(deep, 'holdfast.yaml');
+  await rm(plainly, { recursive: true });
+  await writeFile(plainly, 'project: y\nvolumes:\n  data: { size: 5Gi }\n');
+  assert.deepEqual(await loadConfiguration(plainly), parseConfiguration(await readFile(plainly, 'utf8'), plainly));
+  await writeFile(plainly, 'project: y\nvolumes:\n  data: { szie: 5Gi }\n');
+  await assert.rejects(loadConfiguration(plainly), /holdfast\.yaml:3:11: unknown key `szie`; did you mean `size`/);
+  await writeFile(plainly, 'project: y\nvolumes: { data: }\nschedules: { x: { every: 1h, to: locl } }\n');
+  await assert.rejects(loadConfiguration(plainly), /holdfast\.yaml:3:34: there is no repository `locl`/);
   await assert.rejects(loadConfiguration(join(deep, 'holdfast.yml')), /not UTF-8/);
 });
 

@@ -2,34 +2,27 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { HoldfastError } from '../../model/errors.ts';
 import type { Configuration } from './configuration.ts';
-import { mistakesError } from './mistakes.ts';
-import { referenceMistakes } from './reference-mistakes.ts';
+import { judge } from './judge.ts';
+import { readPlainYaml } from './plain-yaml.ts';
 import { resolveConfiguration } from './resolve.ts';
 import type { ConfigurationFile } from './schema.ts';
-import { schemaMistakes } from './schema-mistakes.ts';
-import { parseSource } from './yaml-document.ts';
 
 /**
- * Reads and checks a `holdfast.yaml`. The parser and the schema that this brings along cost about 25 MiB and 100 ms of CPU:
- * import this module only when there is a file to read.
+ * Reads and checks a `holdfast.yaml`. The schema that this brings along costs memory and time: import this module only when there is a
+ * file to read. The parser comes only for files that are not plain, or have mistakes.
  * @throws `configuration-missing`; `configuration` with all mistakes, each as `FILE:LINE:COLUMN: what`, none with a secret.
  */
 export async function loadConfiguration(path: string): Promise<Configuration> {
   const file = resolve(path);
-  return parseConfiguration(await readText(file), file);
+  const text = await readText(file);
+  const value = readPlainYaml(text);
+  if (value !== undefined && judge({ value, ...nowhere }, file).length === 0) return resolveConfiguration(value as ConfigurationFile, file);
+  const { parseConfiguration } = await import('./parse.ts');
+  return parseConfiguration(text, file);
 }
 
-/**
- * The configuration that a text is, as if it stood in the file, which need not exist; its folder is where relative paths start.
- * @throws `configuration`.
- */
-export function parseConfiguration(text: string, file: string): Configuration {
-  const document = parseSource(text);
-  const readable = document.value !== undefined || document.mistakes.length === 0;
-  const mistakes = readable ? [...document.mistakes, ...schemaMistakes(document), ...referenceMistakes(document, file)] : document.mistakes;
-  if (mistakes.length > 0) throw mistakesError(file, mistakes, document.position);
-  return resolveConfiguration(document.value as ConfigurationFile, file);
-}
+/** Where mistakes stand is for the parser to say, which finds the same ones. */
+const nowhere = { offsetOfKey: () => 0, offsetOfValue: () => 0 };
 
 async function readText(file: string): Promise<string> {
   let bytes: Buffer;

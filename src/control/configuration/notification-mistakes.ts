@@ -2,7 +2,7 @@ import type { NotificationKind } from './configuration.ts';
 import type { Mistake } from './mistakes.ts';
 import { quoted, suggestion } from './mistakes.ts';
 import { placeholdersOf, renderSample, templateFields } from './notification-template.ts';
-import type { Path, SourceDocument } from './yaml-document.ts';
+import type { LocatedValue, Path } from './yaml-document.ts';
 
 type Mapping = Record<string, unknown>;
 
@@ -25,14 +25,14 @@ const ofSomeKind = new Set(Object.values(keysOf).flatMap(({ needed, further }) =
 const ofMessages = ['on', 'volumes', 'criticality', 'quiet', 'digest', 'timeZone'];
 
 /** What is wrong between the keys of `notifications`, as reference-mistakes.ts is for all others. */
-export function notificationMistakes(document: SourceDocument, root: Mapping): Mistake[] {
+export function notificationMistakes(document: LocatedValue, root: Mapping): Mistake[] {
   const volumes = Object.keys(mapping(root.volumes));
   return Object.entries(mapping(root.notifications)).flatMap(([name, value]) =>
     ofNotification(document, ['notifications', name], mapping(value), volumes),
   );
 }
 
-function ofNotification(document: SourceDocument, path: Path, given: Mapping, volumes: readonly string[]): Mistake[] {
+function ofNotification(document: LocatedValue, path: Path, given: Mapping, volumes: readonly string[]): Mistake[] {
   const mistakes: Mistake[] = [];
   const say = (key: string, text: string) => mistakes.push({ offset: document.offsetOfKey([...path, key]), text });
   const { kind } = given;
@@ -81,7 +81,7 @@ const misplaced = (kind: string, key: string): string =>
     ? `the URL of \`${kind}\` is a secret, and does not belong here: put it into the environment or a file, and name that with \`urlFrom\``
     : `\`${key}\` is not for \`${kind}\``;
 
-function ofUrl(document: SourceDocument, path: Path, text: string): Mistake[] {
+function ofUrl(document: LocatedValue, path: Path, text: string): Mistake[] {
   const offset = document.offsetOfValue(path);
   if (!URL.canParse(text) || !/^https?:/i.test(text)) return [{ offset, text: 'expected a URL that begins with `https://` or `http://`' }];
   const { username, password, search } = new URL(text);
@@ -89,7 +89,7 @@ function ofUrl(document: SourceDocument, path: Path, text: string): Mistake[] {
   return [{ offset, text: 'a URL with a user, a password or a query may hold a secret: name where it is found with `urlFrom`' }];
 }
 
-function ofTemplate(document: SourceDocument, path: Path, { body, contentType }: Mapping): Mistake[] {
+function ofTemplate(document: LocatedValue, path: Path, { body, contentType }: Mapping): Mistake[] {
   if (typeof body !== 'string') return [];
   const offset = document.offsetOfValue(path);
   const unknown = placeholdersOf(body).filter((name) => !(templateFields as readonly string[]).includes(name));

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { HoldfastError } from '../../model/errors.ts';
-import { parseConfiguration } from './load.ts';
 import { renderTemplate, type TemplateValues } from './notification-template.ts';
+import { parseConfiguration } from './parse.ts';
 
 const load = (section: string) =>
   parseConfiguration(`volumes: { data: }\nnotifications:\n${section}`, '/srv/app/holdfast.yaml').notifications;

@@ -6,7 +6,7 @@ import { type Mistake, quoted, suggestion } from './mistakes.ts';
 import { notificationMistakes } from './notification-mistakes.ts';
 import { remoteSchemes, repositoryPlace, resolvePath } from './repository-url.ts';
 import { nameExpectation, namePattern, weekdays } from './schema-parts.ts';
-import type { Path, SourceDocument } from './yaml-document.ts';
+import type { LocatedValue, Path } from './yaml-document.ts';
 
 type Mapping = Record<string, unknown>;
 
@@ -20,7 +20,7 @@ const isMapping = (value: unknown): boolean => typeof value === 'object' && valu
  * other. It runs on files that the schema refuses as well, so that all mistakes come at once, and is silent on what the
  * schema has told already.
  */
-export function referenceMistakes(document: SourceDocument, file: string): Mistake[] {
+export function referenceMistakes(document: LocatedValue, file: string): Mistake[] {
   if (!isMapping(document.value)) return [];
   const root = mapping(document.value);
   return [
@@ -37,10 +37,10 @@ export function referenceMistakes(document: SourceDocument, file: string): Mista
   ];
 }
 
-const at = (document: SourceDocument, path: Path, text: string): Mistake => ({ offset: document.offsetOfValue(path), text });
-const atKey = (document: SourceDocument, path: Path, text: string): Mistake => ({ offset: document.offsetOfKey(path), text });
+const at = (document: LocatedValue, path: Path, text: string): Mistake => ({ offset: document.offsetOfValue(path), text });
+const atKey = (document: LocatedValue, path: Path, text: string): Mistake => ({ offset: document.offsetOfKey(path), text });
 
-function names(document: SourceDocument, root: Mapping): Mistake[] {
+function names(document: LocatedValue, root: Mapping): Mistake[] {
   return ['volumes', 'repositories', 'schedules', 'notifications'].flatMap((section) =>
     Object.keys(mapping(root[section]))
       .filter((name) => !namePattern.test(name))
@@ -48,18 +48,18 @@ function names(document: SourceDocument, root: Mapping): Mistake[] {
   );
 }
 
-function emptySections(document: SourceDocument, root: Mapping): Mistake[] {
+function emptySections(document: LocatedValue, root: Mapping): Mistake[] {
   return ['volumes', 'repositories']
     .filter((section) => isMapping(root[section]) && Object.keys(mapping(root[section])).length === 0)
     .map((section) => at(document, [section], `\`${section}\`: expected at least one, found none`));
 }
 
-function project(document: SourceDocument, root: Mapping, file: string): Mistake[] {
+function project(document: LocatedValue, root: Mapping, file: string): Mistake[] {
   if (root.project !== undefined || namePattern.test(basename(dirname(file)))) return [];
   return [at(document, [], `the key \`project\` is missing, and the name of the folder cannot stand in: expected ${nameExpectation}`)];
 }
 
-function repositories(document: SourceDocument, all: Mapping): Mistake[] {
+function repositories(document: LocatedValue, all: Mapping): Mistake[] {
   const mistakes: Mistake[] = [];
   for (const [name, value] of Object.entries(all)) {
     const repository = mapping(value);
@@ -78,7 +78,7 @@ function repositories(document: SourceDocument, all: Mapping): Mistake[] {
   return mistakes;
 }
 
-function schedules(document: SourceDocument, root: Mapping): Mistake[] {
+function schedules(document: LocatedValue, root: Mapping): Mistake[] {
   const mistakes: Mistake[] = [];
   const repositoryNames = Object.keys(root.repositories === undefined ? defaults.repositories : mapping(root.repositories));
   const check = (path: Path, what: 'repository' | 'volume', name: unknown) => {
@@ -107,7 +107,7 @@ function schedules(document: SourceDocument, root: Mapping): Mistake[] {
 }
 
 /** `cron` or `every`; upkeep and drills have a default. */
-function when(document: SourceDocument, path: Path, { cron, every, timeZone }: Mapping, needed: boolean): Mistake[] {
+function when(document: LocatedValue, path: Path, { cron, every, timeZone }: Mapping, needed: boolean): Mistake[] {
   if (cron !== undefined && every !== undefined) return [atKey(document, [...path, 'every'], 'expected `cron` or `every`, found both')];
   if (every !== undefined && timeZone !== undefined) {
     return [atKey(document, [...path, 'timeZone'], 'expected `timeZone` only with `cron`: `every` is the same everywhere')];
@@ -115,7 +115,7 @@ function when(document: SourceDocument, path: Path, { cron, every, timeZone }: M
   return needed && cron === undefined && every === undefined ? [at(document, path, 'expected `cron` or `every`, found neither')] : [];
 }
 
-function running(document: SourceDocument, root: Mapping): Mistake[] {
+function running(document: LocatedValue, root: Mapping): Mistake[] {
   const upkeep = Object.entries(mapping(root.maintenance)).flatMap(([task, value]) =>
     when(document, ['maintenance', task], mapping(value), false),
   );
@@ -136,7 +136,7 @@ function running(document: SourceDocument, root: Mapping): Mistake[] {
 }
 
 /** Who is not on this host must not read secrets on the way. */
-function listening(document: SourceDocument, { listen, tls, behindProxy }: Mapping): Mistake[] {
+function listening(document: LocatedValue, { listen, tls, behindProxy }: Mapping): Mistake[] {
   if (typeof listen !== 'string' || listen === '') return [];
   const place = parseListen(listen);
   const path: Path = ['daemon', 'listen'];
@@ -145,7 +145,7 @@ function listening(document: SourceDocument, { listen, tls, behindProxy }: Mappi
   return [at(document, path, 'expected an address of this host only (`127.0.0.1`), or `tls`, or `behindProxy: true`')];
 }
 
-function retention(document: SourceDocument, root: Mapping): Mistake[] {
+function retention(document: LocatedValue, root: Mapping): Mistake[] {
   const own = mapping(root.retention);
   const places: { path: Path; policy: Mapping }[] = [{ path: ['retention'], policy: own }];
   for (const [name, value] of Object.entries(mapping(root.volumes))) {
@@ -161,7 +161,7 @@ function retention(document: SourceDocument, root: Mapping): Mistake[] {
     .map(({ path }) => at(document, path, 'this would keep no scheduled snapshot at all: expected one count above 0, or `within`'));
 }
 
-function sources(document: SourceDocument, volumes: Mapping): Mistake[] {
+function sources(document: LocatedValue, volumes: Mapping): Mistake[] {
   return Object.entries(volumes).flatMap(([name, value]) => {
     const source = mapping(value).source;
     if (!isMapping(source)) return [];
@@ -173,7 +173,7 @@ function sources(document: SourceDocument, volumes: Mapping): Mistake[] {
 }
 
 /** A repository inside a volume would back itself up, and be lost together with it. */
-function repositoriesInVolumes(document: SourceDocument, root: Mapping, directory: string): Mistake[] {
+function repositoriesInVolumes(document: LocatedValue, root: Mapping, directory: string): Mistake[] {
   const mistakes: Mistake[] = [];
   for (const [repositoryName, repository] of Object.entries(mapping(root.repositories))) {
     const url = mapping(repository).url;

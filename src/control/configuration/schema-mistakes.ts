@@ -2,10 +2,10 @@ import type * as z from 'zod/mini';
 import { type Mistake, quoted, suggestion } from './mistakes.ts';
 import { fileSchema } from './schema.ts';
 import { nameExpectation } from './schema-parts.ts';
-import type { Path, SourceDocument } from './yaml-document.ts';
+import type { LocatedValue, Path } from './yaml-document.ts';
 
 /** Everything that the schema finds wrong with the file, with what was expected, what was found and what is near. */
-export function schemaMistakes(document: SourceDocument): Mistake[] {
+export function schemaMistakes(document: LocatedValue): Mistake[] {
   const result = fileSchema.safeParse(document.value);
   if (result.success) return [];
   return result.error.issues.flatMap((issue) => {
@@ -17,7 +17,7 @@ export function schemaMistakes(document: SourceDocument): Mistake[] {
 
 const secretKey = /^(pass(word|phrase|wd)?|secret|token|credentials?|(secret)?access(key|token)|apikey|key)$/;
 
-function unknownKey(document: SourceDocument, path: Path, key: string): Mistake {
+function unknownKey(document: LocatedValue, path: Path, key: string): Mistake {
   const offset = document.offsetOfKey([...path, key]);
   if (secretKey.test(key.toLowerCase().replace(/[-_]/g, ''))) {
     const where =
@@ -30,7 +30,7 @@ function unknownKey(document: SourceDocument, path: Path, key: string): Mistake 
   return { offset, text: `unknown key ${quoted(key)}${suggestion(key, knownKeys(path))}` };
 }
 
-function wrongValue(document: SourceDocument, path: Path, issue: z.core.$ZodIssue): Mistake {
+function wrongValue(document: LocatedValue, path: Path, issue: z.core.$ZodIssue): Mistake {
   const value = path.reduce<unknown>((at, step) => (at as Record<string | number, unknown> | undefined)?.[step], document.value);
   const choices = issue.code === 'invalid_value' ? issue.values.map(String) : [];
   const expected = choices.length > 0 ? `one of ${choices.map((choice) => `\`${choice}\``).join(', ')}` : issue.message;

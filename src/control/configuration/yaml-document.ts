@@ -16,16 +16,20 @@ import type { Mistake } from './mistakes.ts';
 /** A key of a mapping, or an index of a list. */
 export type Path = readonly (string | number)[];
 
-/** A parsed YAML file that can say where each of its values stands. */
-export type SourceDocument = {
+/** What a file holds, and where each of its values stands. */
+export type LocatedValue = {
   /** The content as plain values; undefined when the syntax is too broken to say. */
   value: unknown;
-  /** Mistakes of syntax. */
-  mistakes: Mistake[];
   /** Where the value at the path begins, or the nearest thing above it that is there. */
   offsetOfValue(path: Path): number;
   /** Where the last key of the path begins, or the nearest thing above it that is there. */
   offsetOfKey(path: Path): number;
+};
+
+/** A parsed YAML file. */
+export type SourceDocument = LocatedValue & {
+  /** Mistakes of syntax. */
+  mistakes: Mistake[];
   /** Line and column, both from 1. */
   position(offset: number): { line: number; column: number };
 };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PlatformContainer, PlatformVolume } from '../../platform/platform.ts';
-import { parseConfiguration } from '../configuration/load.ts';
+import { parseConfiguration } from '../configuration/parse.ts';
 import { completeByLabels } from './labels.ts';
 
 const text = 'project: shop\nvolumes:\n  data: {criticality: moderate, exclude: ["*.tmp"]}\n  other:\n';

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { HoldfastError } from '../../model/errors.ts';
-import { parseConfiguration } from '../configuration/load.ts';
+import { parseConfiguration } from '../configuration/parse.ts';
 import { discoverCompose } from './compose.ts';
 import { type DiscoveredProject, directoryProject } from './discovered.ts';
 import { starterConfiguration } from './starter.ts';
