@@ -6,7 +6,7 @@ import { identityFromTags, type StoredSnapshot } from '../model/snapshot.ts';
 /** What snapshots tell about the volumes of a project; oldest first. @param repository its name in `holdfast.yaml`. */
 export function evidenceOfSnapshots(snapshots: readonly StoredSnapshot[], repository: string, project: string): SnapshotEvidence[] {
   return snapshots
-    .flatMap(({ id, time, parent, tags, summary, problems, downtimeMs }) => {
+    .flatMap(({ id, time, parent, tags, summary, problems, downtimeMs, kinds, incompressibleBytes }) => {
       const line = {
         ...{ id, time, tags },
         ...identityFromTags(tags),
@@ -14,6 +14,8 @@ export function evidenceOfSnapshots(snapshots: readonly StoredSnapshot[], reposi
         ...(summary === undefined ? {} : { summary }),
         ...(problems === undefined ? {} : { unreadable: problems }),
         ...(downtimeMs === undefined ? {} : { downtimeMs }),
+        ...(kinds === undefined ? {} : { kinds }),
+        ...(incompressibleBytes === undefined ? {} : { incompressibleBytes }),
       };
       const evidence = evidenceOf(line, repository);
       return evidence?.project === project ? [evidence] : [];

@@ -21,7 +21,7 @@ import {
 import { assertSafeName, jsonFromNode, nodeFromJson } from './tree-node.ts';
 
 /** Snapshot files, as restic 0.19 writes them (source: restic, internal/data/snapshot.go), with
- * `holdfast_root`, `holdfast_problems` and `holdfast_downtime_ms` in addition. */
+ * `holdfast_root`, `holdfast_problems`, `holdfast_downtime_ms`, `holdfast_kinds` and `holdfast_incompressible` in addition. */
 
 const counts = [
   ['files_new', 'filesNew'],
@@ -57,6 +57,8 @@ const knownFields: ReadonlySet<string> = new Set([
   'holdfast_root',
   'holdfast_problems',
   'holdfast_downtime_ms',
+  'holdfast_kinds',
+  'holdfast_incompressible',
 ]);
 
 /** What `Snapshot.unknown` holds under this key are the summary's unknown fields: the summary itself is known. */
@@ -85,6 +87,8 @@ export function encodeSnapshot(snapshot: Snapshot): Buffer {
   if (snapshot.root !== undefined) json += `,"holdfast_root":${jsonFromNode(snapshot.root)}`;
   if (snapshot.problems) json += `,"holdfast_problems":${snapshot.problems}`;
   if (snapshot.downtimeMs !== undefined) json += `,"holdfast_downtime_ms":${snapshot.downtimeMs}`;
+  json += textMember('holdfast_kinds', snapshot.kinds ?? '');
+  if (snapshot.incompressibleBytes !== undefined) json += `,"holdfast_incompressible":${snapshot.incompressibleBytes}`;
   return Buffer.from(`${json}${jsonFromMembers(unknown)}}`, 'latin1');
 }
 
@@ -137,6 +141,10 @@ function snapshotFromFields(fields: Fields, id: SnapshotId): StoredSnapshot {
     root: readRoot(fields.holdfast_root),
     ...(problems === 0 ? {} : { problems }),
     ...(isMissing(fields.holdfast_downtime_ms) ? {} : { downtimeMs: readCount(fields.holdfast_downtime_ms, 'holdfast_downtime_ms') }),
+    ...(isMissing(fields.holdfast_kinds) ? {} : { kinds: readText(fields.holdfast_kinds, 'holdfast_kinds') }),
+    ...(isMissing(fields.holdfast_incompressible)
+      ? {}
+      : { incompressibleBytes: readCount(fields.holdfast_incompressible, 'holdfast_incompressible') }),
     unknown: summaryUnknown === undefined ? unknown : { ...unknown, [unknownInSummary]: summaryUnknown },
   };
 }

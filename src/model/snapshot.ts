@@ -65,6 +65,12 @@ export type Snapshot = {
    * (`holdfast_downtime_ms`); absent when none was.
    */
   downtimeMs?: number;
+  /**
+   * How many files of which kinds it holds, as file-kinds.ts writes it, and how many bytes of what the backup added don't compress: by both,
+   * encryption is known. Fields of Holdfast's own (`holdfast_kinds`, `holdfast_incompressible`).
+   */
+  kinds?: string;
+  incompressibleBytes?: number;
   /** Fields that this version doesn't know, written back on a rewrite. */
   unknown: Record<string, unknown> | undefined;
 };

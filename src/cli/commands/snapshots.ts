@@ -122,7 +122,9 @@ function documentOf(snapshot: StoredSnapshot): object {
     summary,
     problems: unreadable,
     downtimeMs,
+    kinds,
+    incompressibleBytes,
   } = snapshot;
-  const fields = { paths, hostname, username, tags, programVersion, summary, unreadable, downtimeMs };
+  const fields = { paths, hostname, username, tags, programVersion, summary, unreadable, downtimeMs, kinds, incompressibleBytes };
   return { id, time, parent, tree, original, ...identityFromTags(tags), ...fields };
 }

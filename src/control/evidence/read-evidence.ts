@@ -15,6 +15,8 @@ export type SnapshotLine = {
   tags: string[];
   unreadable?: number;
   downtimeMs?: number;
+  kinds?: string;
+  incompressibleBytes?: number;
   summary?: SnapshotSummary;
 };
 /** Its last line, with `--except`: all ids that there are. */
@@ -70,6 +72,8 @@ export function evidenceOf(line: SnapshotLine, repository: string): SnapshotEvid
     filesChanged: summary?.filesChanged ?? 0,
     addedBytes: summary?.dataAdded ?? 0,
     addedPackedBytes: summary?.dataAddedPacked ?? 0,
+    ...(line.incompressibleBytes === undefined ? {} : { incompressibleBytes: line.incompressibleBytes }),
+    ...(line.kinds === undefined ? {} : { kinds: line.kinds }),
     durationMs: summary === undefined ? 0 : Math.max(0, Date.parse(summary.backupEnd) - Date.parse(summary.backupStart)),
     downtimeMs: line.downtimeMs,
     tags: tags.filter((tag) => !/^(?:project|volume|run|class|consistency)=/.test(tag)),

@@ -75,6 +75,7 @@ const anomalyOfKind = {
   shrunken: 'shrunken',
   unreadable: 'unreadable',
   churn: 'churn',
+  extensions: 'extensions',
   entropy: 'entropy',
   grown: 'grown',
   torn: undefined,

@@ -25,6 +25,9 @@ export type SnapshotEvidence = {
   filesChanged: number;
   addedBytes: number;
   addedPackedBytes: number;
+  /** Of new blobs, bytes that compression does not make fewer, and files by kind (file-kinds.ts); undefined where nobody counted. */
+  incompressibleBytes?: number;
+  kinds?: string;
   /** How long the backup took. */
   durationMs: number;
   downtimeMs: number | undefined;

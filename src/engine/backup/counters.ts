@@ -11,6 +11,8 @@ export const counterNames = [
   'treeBlobs',
   'dataAdded',
   'dataAddedPacked',
+  /** Bytes of `dataAdded` that compression does not make fewer. */
+  'dataIncompressible',
   'totalFilesProcessed',
   'totalBytesProcessed',
   /** Files and directories whose content is not in the snapshot though it should be. */

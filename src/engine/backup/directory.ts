@@ -15,6 +15,7 @@ import { listDirectory } from '../source/posix-list.ts';
 import { close, openBeneath, openForReading } from '../source/posix-open.ts';
 import { Stat, statAt } from '../source/posix-stat.ts';
 import type { Counter } from './counters.ts';
+import type { KindCounter } from './kind-counter.ts';
 import type { DirectoryTask, FinishTask, SavedFile, Subdirectory, TaskResult, VolumeStart } from './messages.ts';
 import { contentUnchanged, isAsBefore, isDistrusted, nodeFromStat } from './nodes.ts';
 import type { EntryReader } from './read-entry.ts';
@@ -34,7 +35,7 @@ type OpenDirectory = {
 };
 
 /** A directory in which every entry is written in the parent's tree as it would be written now. */
-type UnchangedListing = { subdirectories: Subdirectory[]; subdirectorySlots: number[]; files: number; bytes: number };
+type UnchangedListing = { subdirectories: Subdirectory[]; subdirectorySlots: number[]; files: RawString[]; bytes: number };
 
 /** What must be read, found while listing. */
 type FoundFile = { slot: number; name: RawString; sizeBytes: number };
@@ -48,6 +49,7 @@ export type DirectoryLaneOptions = {
   sink: BlobSink;
   entries: EntryReader;
   count: Counter;
+  kinds: Pick<KindCounter, 'add'>;
   /** Tells which directory the entries that follow are in. */
   enter: (path: RawString) => void;
   problem: (path: RawString, problem: 'unreadable' | 'vanished', message: string) => void;
@@ -191,7 +193,7 @@ export class DirectoryLane {
     const { volume, excludes, root, index } = this.o;
     if (volume.changes.force || this.substituted.has(path)) return undefined;
     const scan = new TreeScan(parent);
-    const found: UnchangedListing = { subdirectories: [], subdirectorySlots: [], files: 0, bytes: 0 };
+    const found: UnchangedListing = { subdirectories: [], subdirectorySlots: [], files: [], bytes: 0 };
     let slot = 0;
     for (const name of names) {
       if (statAt(fd, name, stat) < 0 || stat.device !== root.device) return undefined;
@@ -205,7 +207,7 @@ export class DirectoryLane {
         found.subdirectorySlots.push(slot);
       } else if (type === 'file') {
         if (!scan.content.every((id) => index.has(id, 'data'))) return undefined;
-        found.files++;
+        found.files.push(name);
         found.bytes += Number(stat.size);
       }
       slot++;
@@ -218,8 +220,9 @@ export class DirectoryLane {
     parentTree: BlobId,
     { subdirectories, subdirectorySlots, files, bytes }: UnchangedListing,
   ): TaskResult {
-    this.o.count('totalFilesProcessed', files);
-    this.o.count('filesUnmodified', files);
+    this.o.count('totalFilesProcessed', files.length);
+    this.o.count('filesUnmodified', files.length);
+    for (const name of files) this.o.kinds.add(name);
     this.o.count('totalBytesProcessed', bytes);
     if (subdirectories.length === 0) return this.saved(directory, parentTree, parentTree);
     const nodes = { parentSubtrees: subdirectories.map((subdirectory) => subdirectory.parentTree) };
@@ -248,6 +251,7 @@ export class DirectoryLane {
       const node = this.look(fd, path, name, parent);
       if (node === undefined) continue;
       nodes.push(node);
+      if (node.type === 'file') this.o.kinds.add(name);
       if (node.type === 'file' && node.content === undefined) {
         found.push({ slot, name, sizeBytes: Number(node.size) });
         nodes[slot] = undefined;

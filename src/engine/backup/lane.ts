@@ -11,6 +11,7 @@ import { close, openDirectoryRoot } from '../source/posix-open.ts';
 import { Stat, statFd } from '../source/posix-stat.ts';
 import { counterOfLane } from './counters.ts';
 import { DirectoryLane } from './directory.ts';
+import { createKindCounter } from './kind-counter.ts';
 import type { BackupCall, BackupNotice, BackupTask, LaneSettings, TaskResult, VolumeStart } from './messages.ts';
 import { createEntryReader } from './read-entry.ts';
 import { createFileReader } from './read-file.ts';
@@ -38,6 +39,7 @@ export function createLane(context: LaneContext): LaneHandler {
       });
 
   let rootFd = -1;
+  let kinds = createKindCounter();
   let directories: DirectoryLane | undefined;
 
   function startVolume(lane: number, volume: VolumeStart): void {
@@ -48,6 +50,7 @@ export function createLane(context: LaneContext): LaneHandler {
       throw new HoldfastError('volume-missing', `cannot open ${textFromRaw(volume.root)}: ${errnoName(-rootFd)}`);
     }
     const count = counterOfLane(settings.counters, lane);
+    kinds = createKindCounter();
     const sink = createBlobSink(index, writer, count);
     const reader = createFileReader({ chunker, sink, onBytes: (bytes) => count('totalBytesProcessed', bytes), stopped });
     const warn = (warning: string) => notify({ notice: 'warning', warning });
@@ -74,6 +77,7 @@ export function createLane(context: LaneContext): LaneHandler {
       sink,
       entries,
       count,
+      kinds,
       enter: (path) => {
         here = path;
       },
@@ -108,6 +112,7 @@ export function createLane(context: LaneContext): LaneHandler {
     const call = message as BackupCall;
     if (call.call === 'blobs') return saveBlobs(call.lane, call.memory, call.lengths);
     if (call.call === 'volume') return startVolume(call.lane, call.volume);
+    if (call.call === 'kinds') return kinds.take();
     if (call.call === 'drain') return (await writer?.drain()) ?? [];
     const results: TaskResult[] = [];
     for (const task of call.tasks) results.push(await carryOut(task));

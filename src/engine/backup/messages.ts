@@ -72,8 +72,13 @@ export type BackupCall =
   | { call: 'tasks'; tasks: BackupTask[] }
   /** Saves blobs of data that lie one behind the other in memory, which is the lane's until it answers: with their ids, 32 bytes each. */
   | { call: 'blobs'; lane: number; memory: SharedArrayBuffer; lengths: number[] }
+  /** Answered with what the lane's part of the volume holds, by kind of file: KindCount[]. */
+  | { call: 'kinds' }
   /** Waits for packs on their way; answered with PartialPack[]. */
   | { call: 'drain' };
+
+/** Files of a kind, see file-kinds.ts. */
+export type KindCount = [kind: string, files: number];
 
 export type BackupNotice =
   | { notice: 'stored'; pack: StoredPack }

@@ -4,6 +4,7 @@ import { encodeTree } from '../../format/tree.ts';
 import type { Clock } from '../../model/clock.ts';
 import { HoldfastError } from '../../model/errors.ts';
 import type { Report } from '../../model/events.ts';
+import { textOfKinds } from '../../model/file-kinds.ts';
 import { displayRaw, rawFromText } from '../../model/raw-bytes.ts';
 import type { StoredSnapshot } from '../../model/snapshot.ts';
 import type { BlobIndex } from '../../repository/blob-index.ts';
@@ -11,7 +12,8 @@ import type { Repository } from '../../repository/repository.ts';
 import { ofVolume } from '../../repository/snapshots.ts';
 import type { Lane } from '../lanes/pool.ts';
 import { type Counts, clearCounters, counterOfLane, sumCounters } from './counters.ts';
-import type { BackupCall, VolumeStart } from './messages.ts';
+import { createKindCounter, type KindCounter } from './kind-counter.ts';
+import type { BackupCall, KindCount, VolumeStart } from './messages.ts';
 import { inspectRoot, type Root } from './root.ts';
 import type { ReadingNotice, StoringRun } from './storing-run.ts';
 import { readStreamedVolume, type VolumeStream } from './stream-volume.ts';
@@ -38,6 +40,8 @@ export type WalkedVolume = {
   tree: string;
   parent: StoredSnapshot | undefined;
   counts: Counts;
+  /** What it holds, by the kinds of file-kinds.ts. */
+  kinds: string;
   startedMs: number;
 };
 
@@ -91,14 +95,16 @@ async function walk(
   clearCounters(counters);
   const timer = setInterval(() => reportProgress(volume.name, counters, parent, report), progressEveryMs);
   try {
+    const kinds = createKindCounter();
     const { root, tree } =
       inspected === undefined
-        ? await readStream(options, run, volume, parent)
+        ? await readStream(options, run, volume, parent, kinds)
         : { root: inspected, tree: await walkDirectory(run.lanes, volume, parent) };
     for (const warning of root.warnings) warnings.set(warning, (warnings.get(warning) ?? 0) + 1);
     const counts = sumCounters(counters);
     counts.unreadableAttributes += root.warnings.length;
-    return { volume, root, tree, parent, counts: volume.warmPass ? countsOfBoth(volume.warmPass.counts, counts) : counts, startedMs };
+    const all = volume.warmPass ? countsOfBoth(volume.warmPass.counts, counts) : counts;
+    return { volume, root, tree, parent, counts: all, kinds: await kindsOf(run.lanes, kinds), startedMs };
   } finally {
     clearInterval(timer);
   }
@@ -116,11 +122,20 @@ async function walkDirectory(lanes: readonly Lane[], volume: VolumeToBackUp, par
   }
 }
 
+/** Of a directory, lanes have counted, each a part of it; of a stream, the main thread. */
+async function kindsOf(lanes: readonly Lane[], own: KindCounter): Promise<string> {
+  const kinds = new Map(own.take());
+  const counted = await Promise.all(lanes.map((lane) => lane.call<KindCount[]>({ call: 'kinds' } satisfies BackupCall)));
+  for (const [kind, files] of counted.flat()) kinds.set(kind, (kinds.get(kind) ?? 0) + files);
+  return textOfKinds(kinds);
+}
+
 async function readStream(
   { repository, index, signal }: ReadingOptions,
   run: StoringRun,
   volume: VolumeToBackUp,
   parent: StoredSnapshot | undefined,
+  kinds: KindCounter,
 ): Promise<{ root: Root; tree: string }> {
   const read = await readStreamedVolume({
     name: volume.name,
@@ -131,6 +146,7 @@ async function readStream(
     run,
     parentTree: parent?.tree,
     count: counterOfLane(run.counters, run.lanes.length),
+    kinds,
     onProblem: (path, problem, message) => run.onNotice({ notice: 'problem', path, problem, message }),
     onWarning: (warning) => run.onNotice({ notice: 'warning', warning }),
     signal,

@@ -31,6 +31,8 @@ export type Walked = {
   tree: string;
   parent: StoredSnapshot | undefined;
   counts: Counts;
+  /** See file-kinds.ts; undefined where files were not counted. */
+  kinds?: string;
   startedMs: number;
   /** Default: the consistency of the run. */
   cut?: VolumeCut | undefined;
@@ -52,7 +54,7 @@ const timeOfMs = (ms: number) => formatTime(Math.floor(ms / 1000), Math.round((m
 const canTear: readonly Consistency[] = ['crash', 'paused', 'stopped'];
 
 export function snapshotOf(context: SnapshotContext, walked: Walked): Snapshot & { consistency: Consistency; summary: SnapshotSummary } {
-  const { volume, root, tree, parent, counts, startedMs } = walked;
+  const { volume, root, tree, parent, counts, kinds, startedMs } = walked;
   const { consistency: hoped, downtimeMs } = walked.cut ?? { consistency: context.consistency };
   const consistency = canTear.includes(hoped) && counts.changedWhileRead > 0 ? 'torn' : hoped;
   const { hostname, username, uid, gid } = processOwner();
@@ -75,12 +77,13 @@ export function snapshotOf(context: SnapshotContext, walked: Walked): Snapshot &
     root: root.node,
     ...(counts.unreadable === 0 ? {} : { problems: counts.unreadable }),
     ...(downtimeMs === undefined ? {} : { downtimeMs }),
+    ...(kinds === undefined ? {} : { kinds, incompressibleBytes: counts.dataIncompressible }),
     unknown: undefined,
     consistency,
   };
 }
 
 function summaryOf(counts: Counts, startedMs: number, endedMs: number): SnapshotSummary {
-  const { unreadable: _, unreadableAttributes: __, changedWhileRead: ___, ...rest } = counts;
+  const { unreadable: _, unreadableAttributes: __, changedWhileRead: ___, dataIncompressible: ____, ...rest } = counts;
   return { backupStart: timeOfMs(startedMs), backupEnd: timeOfMs(endedMs), ...rest };
 }

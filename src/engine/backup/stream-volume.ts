@@ -20,6 +20,7 @@ import { inodeOfPath, nodeOfEntry } from '../source/tar-node.ts';
 import { readTar } from '../source/tar-read.ts';
 import { createTreeAssembly, type DirectoryVisit, type TreeAssembly } from './assemble-trees.ts';
 import type { Counter } from './counters.ts';
+import type { KindCounter } from './kind-counter.ts';
 import { LaneBlobs } from './lane-blobs.ts';
 import type { VolumeStart } from './messages.ts';
 import type { Root } from './root.ts';
@@ -46,6 +47,7 @@ export type StreamOptions = {
   /** Tree of the snapshot to count changes against. */
   parentTree: BlobId | undefined;
   count: Counter;
+  kinds: Pick<KindCounter, 'add'>;
   onProblem(path: RawString, problem: FileProblem, message: string): void;
   onWarning(warning: string): void;
   signal: AbortSignal;
@@ -215,7 +217,7 @@ class StreamedVolume {
 
   /** How a directory is saved: what is excluded by what it holds is left out, and it is compared with the parent snapshot's. */
   private async visit(path: RawString, parentTree: BlobId | undefined): Promise<DirectoryVisit> {
-    const { count } = this.o;
+    const { count, kinds } = this.o;
     const parents = await this.parentNodes(parentTree);
     const at = (name: RawString) => (path === '' ? name : `${path}/${name}`) as RawString;
     const tags = this.tagged.get(path);
@@ -227,7 +229,9 @@ class StreamedVolume {
       },
       implied: (name) => ({ ...(this.root as TreeNode), name, inode: inodeOfPath(at(name)) }),
       entry: (node) => {
-        if (node.type === 'file') count(changeOf(node, parents.get(node.name)), 1);
+        if (node.type !== 'file') return;
+        count(changeOf(node, parents.get(node.name)), 1);
+        kinds.add(node.name);
       },
       save: async (tree) => {
         const id = this.sink.save('tree', tree);

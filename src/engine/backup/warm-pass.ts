@@ -40,6 +40,7 @@ export function countsOfBoth(warm: Counts, last: Counts): Counts {
     treeBlobs: warm.treeBlobs + last.treeBlobs,
     dataAdded: warm.dataAdded + last.dataAdded,
     dataAddedPacked: warm.dataAddedPacked + last.dataAddedPacked,
+    dataIncompressible: warm.dataIncompressible + last.dataIncompressible,
   };
 }
 

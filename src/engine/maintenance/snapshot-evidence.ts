@@ -5,6 +5,8 @@
 import { parseTime } from '../../format/time.ts';
 import { formatSize } from '../../model/quantities.ts';
 import { identityFromTags, type StoredSnapshot } from '../../model/snapshot.ts';
+import { createKindHistory, type KindHistory } from './converted-files.ts';
+import { createEncryptionWatch, type EncryptionWatch } from './slow-encryption.ts';
 
 /** When a snapshot looks wrong. `undefined` switches a test off. */
 export type BrakeSettings = {
@@ -14,7 +16,7 @@ export type BrakeSettings = {
   shrinkPercent: number | undefined;
   /**
    * Wrong when so many percent of a volume that changes little are new at once; so is what follows, until it is confirmed. Undefined also
-   * switches off what looks encrypted.
+   * switches off what looks encrypted, by its content or by the names of files.
    */
   churnPercent: number | undefined;
   /** Wrong with more files than that that could not be read. */
@@ -24,7 +26,7 @@ export type BrakeSettings = {
 };
 
 export type Suspicion = {
-  kind: 'future' | 'backdated' | 'empty' | 'shrunken' | 'torn' | 'unreadable' | 'churn' | 'entropy' | 'grown';
+  kind: 'future' | 'backdated' | 'empty' | 'shrunken' | 'torn' | 'unreadable' | 'churn' | 'extensions' | 'entropy' | 'grown';
   message: string;
   /** What it has less of, of `shrunken`; else bytes. */
   of?: 'files';
@@ -65,6 +67,10 @@ export type SnapshotFacts = {
   /** Bytes of new blobs, and as they are stored. */
   addedBytes: number;
   addedPackedBytes: number;
+  /** Of new blobs, bytes that compression does not make fewer; undefined where nobody counted. */
+  incompressibleBytes?: number;
+  /** Files by kind, as file-kinds.ts writes it; undefined where nobody counted. */
+  kinds?: string;
   unreadable: number;
   torn: boolean;
   tags: readonly string[];
@@ -81,7 +87,7 @@ export function judgeSnapshots(newestFirst: readonly StoredSnapshot[], settings:
   return new Map([...judged].map(([fact, suspicion]) => [facts.get(fact) as StoredSnapshot, suspicion]));
 }
 
-const factsOf = ({ id, time, parent, summary, problems, tags }: StoredSnapshot): SnapshotFacts => ({
+const factsOf = ({ id, time, parent, summary, problems, tags, kinds, incompressibleBytes }: StoredSnapshot): SnapshotFacts => ({
   id,
   time,
   timeMs: msOf(time),
@@ -93,6 +99,8 @@ const factsOf = ({ id, time, parent, summary, problems, tags }: StoredSnapshot):
   filesChanged: summary?.filesChanged ?? 0,
   addedBytes: summary?.dataAdded ?? 0,
   addedPackedBytes: summary?.dataAddedPacked ?? 0,
+  ...(incompressibleBytes === undefined ? {} : { incompressibleBytes }),
+  ...(kinds === undefined ? {} : { kinds }),
   unreadable: problems ?? 0,
   torn: identityFromTags(tags)?.consistency === 'torn',
   tags,
@@ -110,7 +118,9 @@ export function judgeHistory<Facts extends SnapshotFacts>(
   const suspicions = new Map<Facts, Suspicion>();
   const times = new Map(oldestFirst.map(({ id, timeMs }) => [id, timeMs]));
   const usual: Usual = { files: [], bytes: [], churn: [], compression: [], growth: [] };
-  /** What was overwritten stays wrong, though what comes after changes nothing. */
+  const kinds = createKindHistory();
+  const encryption = createEncryptionWatch();
+  /** The first of those that spoil what follows. */
   let lasting: Facts | undefined;
   let bytesBefore: number | undefined;
   for (const snapshot of oldestFirst) {
@@ -121,9 +131,13 @@ export function judgeHistory<Facts extends SnapshotFacts>(
       lasting = undefined;
       usual.files = [];
       usual.bytes = [];
+      kinds.forget();
+      encryption.forget();
     }
+    // Where it was not taken, it says nothing.
+    const encrypted = isImported(snapshot) ? undefined : watchOverwriting(encryption, snapshot, change);
     const suspicion = confirmed ? undefined : judge();
-    if (suspicion?.kind === 'churn' || suspicion?.kind === 'entropy') lasting ??= snapshot;
+    if (suspicion !== undefined && spoilsWhatFollows(suspicion)) lasting ??= snapshot;
     if (suspicion !== undefined) suspicions.set(snapshot, suspicion);
     // What stands in the history where it was not taken (a wrong clock, an imported archive) says nothing of what came after it there.
     if (isMisplaced(snapshot, suspicion)) continue;
@@ -131,7 +145,9 @@ export function judgeHistory<Facts extends SnapshotFacts>(
     // What is usual is learned from good ones only; how much changes, from all but the implausible one.
     if (suspicion === undefined && files !== undefined) remember(usual.files, files);
     if (suspicion === undefined && bytes !== undefined) remember(usual.bytes, bytes);
-    if (suspicion === undefined && change.compression !== undefined) remember(usual.compression, change.compression);
+    if (suspicion === undefined) kinds.remember(snapshot.kinds, snapshot.time, snapshot.timeMs);
+    if (suspicion === undefined && change.compression !== undefined && !encryption.doubtful)
+      remember(usual.compression, change.compression);
     if (suspicion === undefined && change.grownBytes !== undefined) remember(usual.growth, change.grownBytes);
     if (suspicion?.kind !== 'churn' && change.churn !== undefined) remember(usual.churn, change.churn);
 
@@ -152,23 +168,57 @@ export function judgeHistory<Facts extends SnapshotFacts>(
         return { kind: 'torn', message: 'torn: files changed while they were read' };
       }
       if (lasting !== undefined) {
-        const { kind } = suspicions.get(lasting) as Suspicion;
-        const what = kind === 'churn' ? 'nearly everything changed' : 'much became data that does not compress';
-        return { kind, message: `after ${what} in ${lasting.time}` };
+        const { kind } = suspicions.get(lasting) as Suspicion & { kind: SpoilingKind };
+        return { kind, message: `after ${whatHappened[kind]} in ${lasting.time}` };
       }
       if (change.churn !== undefined && isImplausible(change.churn, usual.churn, settings.churnPercent))
         return { kind: 'churn', message: `${Math.floor(change.churn)}% of it are new, of a volume that changes little` };
-      if (settings.churnPercent !== undefined && isEncrypted(change, usual.compression)) {
+      const ciphered = settings.churnPercent === undefined ? undefined : looksEncrypted();
+      if (ciphered !== undefined) return ciphered;
+      const grown = change.grownBytes !== undefined && isRunaway(change.grownBytes, usual);
+      return grown ? { kind: 'grown', message: `grown by ${formatSize(change.grownBytes as number)} at once` } : undefined;
+    }
+
+    function looksEncrypted(): Suspicion | undefined {
+      const converted = kinds.judge(snapshot.kinds, snapshot.timeMs);
+      if (converted !== undefined) return { kind: 'extensions', message: messageOfConversion(converted) };
+      if (isEncrypted(change, usual.compression)) {
         const percent = Math.round(change.replacedPercent ?? 0);
         return { kind: 'entropy', message: `${percent}% of it became data that does not compress, of a volume that does (encrypted?)` };
       }
-      const grown = change.grownBytes !== undefined && isRunaway(change.grownBytes, usual);
-      return grown ? { kind: 'grown', message: `grown by ${formatSize(change.grownBytes as number)} at once` } : undefined;
+      if (encrypted === undefined || (median(usual.compression) ?? 1) >= compressible) return undefined;
+      const { percent, since } = encrypted;
+      return {
+        kind: 'entropy',
+        message: `${Math.round(percent)}% of it was overwritten by data that does not compress since ${since} (encrypted?)`,
+      };
     }
   }
   const origin = lasting && suspicions.get(lasting);
   if (lasting && origin) suspicions.set(lasting, { ...origin, origin: true });
   return suspicions;
+}
+
+type SpoilingKind = 'churn' | 'extensions' | 'entropy';
+const whatHappened: Readonly<Record<SpoilingKind, string>> = {
+  churn: 'nearly everything changed',
+  extensions: 'many files became others of unknown extensions',
+  entropy: 'much became data that does not compress',
+};
+/** What was overwritten stays wrong, though what comes after changes nothing. */
+const spoilsWhatFollows = ({ kind }: Suspicion): boolean => Object.hasOwn(whatHappened, kind);
+
+function messageOfConversion({ percent, kind, ofRansomware, since }: NonNullable<ReturnType<KindHistory['judge']>>): string {
+  const became = kind === undefined ? 'got extensions that nobody knows' : `became .${kind}`;
+  return `${Math.floor(percent)}% of its files ${became} since ${since} (${ofRansomware ? 'as ransomware leaves them' : 'encrypted?'})`;
+}
+
+function watchOverwriting(watch: EncryptionWatch, snapshot: SnapshotFacts, change: Change): ReturnType<EncryptionWatch['add']> {
+  const { time, parent, files, bytes, filesChanged, incompressibleBytes } = snapshot;
+  const { grownBytes } = change;
+  if (parent === undefined || files === undefined || bytes === undefined || incompressibleBytes === undefined || grownBytes === undefined)
+    return undefined;
+  return watch.add({ files, bytes, filesChanged, incompressibleBytes, grownBytes }, time);
 }
 
 /** What the last good ones were like; the newest last. */
@@ -178,9 +228,11 @@ const msOf = (time: string): number => parseTime(time).sec * 1000;
 
 /** What was stored long after the time that it has is an archive that was imported, or was made with another time on purpose. */
 function isMisplaced({ timeMs, begunMs, tags }: SnapshotFacts, suspicion: Suspicion | undefined): boolean {
-  if (suspicion !== undefined && isOfClock(suspicion)) return true;
-  return !tags.includes(confirmedTag) && begunMs !== undefined && timeMs < begunMs - toleratedMs;
+  return (suspicion !== undefined && isOfClock(suspicion)) || (!tags.includes(confirmedTag) && isImported({ timeMs, begunMs }));
 }
+
+const isImported = ({ timeMs, begunMs }: Pick<SnapshotFacts, 'timeMs' | 'begunMs'>): boolean =>
+  begunMs !== undefined && timeMs < begunMs - toleratedMs;
 
 function remember(values: number[], value: number): void {
   values.push(value);
@@ -246,11 +298,13 @@ function isImplausible(churn: number, usual: readonly number[], percent: number 
 /** So many are a history, where one snapshot alone says too little. */
 const leastHistory = 5;
 const suspiciousReplacedPercent = 20;
+/** Stored bytes for a byte of what compresses. */
+const compressible = 0.8;
 
 /** A good part of the volume was overwritten, by what does not compress, where all that was new before did. */
 function isEncrypted({ compression, replacedPercent }: Change, usual: readonly number[]): boolean {
   if (compression === undefined || replacedPercent === undefined || usual.length < leastHistory) return false;
-  return compression > 0.95 && Math.max(...usual) < 0.8 && replacedPercent >= suspiciousReplacedPercent;
+  return compression > 0.95 && Math.max(...usual) < compressible && replacedPercent >= suspiciousReplacedPercent;
 }
 
 /** Growth of less is nobody's trouble. */
