@@ -78,7 +78,7 @@ export function streamOf(source: AsyncIterator<string | Uint8Array>, breakOff: (
 /** A name of a file that says nothing but a name, whatever it holds (RFC 6266, RFC 8187). */
 export function attachment(name: string): string {
   const plain = name.replace(/[^\w .()+-]/g, '_').slice(0, 150) || 'file';
-  const exact = encodeURIComponent(name.toWellFormed().slice(0, 255)).replace(
+  const exact = encodeURIComponent(name.slice(0, 255).toWellFormed()).replace(
     /['()*]/g,
     (one) => `%${one.charCodeAt(0).toString(16).toUpperCase()}`,
   );

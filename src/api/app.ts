@@ -9,6 +9,7 @@ import type { Tokens } from './auth/tokens.ts';
 import { openApiDocument } from './contract/openapi.ts';
 import { basePath, type Operation, type OperationId, operations } from './contract/operations.ts';
 import type { EventFeed } from './event-feed.ts';
+import { createPlaces, type Places } from './places.ts';
 import { bodyOf, parsed, queryOf, shortHeader } from './requests.ts';
 import { type Asked, type Caller, handlers, type Served, type StreamHandler } from './resources/all.ts';
 
@@ -24,23 +25,23 @@ export type AppOptions = {
   onDefect(error: unknown): void;
   /** Aborts when the server ends. */
   stopping: AbortSignal;
-  /** Of one address. */
+  /** Of one token; of requests without one, of one address. */
   rate: { perSecond: number; burst: number };
 };
 
 export type Bindings = { incoming: IncomingMessage; outgoing: ServerResponse; way: Way };
 type Env = { Bindings: Bindings; Variables: { caller: Caller; holds: () => boolean } };
 
-const mostStreams = 300;
+const places = { all: 300, each: 200 };
 
 /** The API, as a function from requests to responses. */
 export function createApp(options: AppOptions): Hono<Env> {
   const { served, onDefect } = options;
   const app = new Hono<Env>();
-  const rate = createRateLimit(options.rate);
   const authenticate = createAuthentication(options.tokens, served.plane.auditLog, served.now);
   const openApi = openApiDocument();
-  const streams = { open: 0 };
+  const streams = createPlaces(places);
+  const pace = createPace(options.rate, served.now);
 
   app.use(async (c, next) => {
     await next();
@@ -51,14 +52,15 @@ export function createApp(options: AppOptions): Hono<Env> {
     if (incoming.method !== 'GET' && incoming.method !== 'POST')
       return new Response(null, { status: 405, headers: { Allow: 'GET, POST' } });
     requireSameOrigin(incoming, way);
-    const retryAfterMs = way.local ? 0 : rate.take(addressOf(incoming, way), served.now());
-    if (retryAfterMs > 0) throw new HoldfastError('too-many-requests', 'this address asks too much at once', { retryAfterMs });
     return next();
   });
   // Without a token: that there is a daemon, and nothing of how it is.
-  app.get('/healthz', (c) => c.text('ok\n'));
+  app.get('/healthz', (c) => {
+    pace.stranger(c.env);
+    return c.text('ok\n');
+  });
   app.use(async (c, next) => {
-    const { caller, holds } = callerOf(c, authenticate);
+    const { caller, holds } = callerOf(c, authenticate, pace);
     c.set('caller', caller);
     c.set('holds', holds);
     await next();
@@ -82,11 +84,35 @@ export function createApp(options: AppOptions): Hono<Env> {
   return app;
 }
 
-function callerOf(c: Context<Env>, authenticate: Authenticate): ReturnType<Authenticate> {
-  const { incoming, way } = c.env;
+/** Limits of rates. Who has a token has one of his own: nobody who shares his address can use it up. @throws `too-many-requests`. */
+type Pace = { caller(caller: Caller): void; stranger(asks: Bindings): void };
+
+function createPace(rate: AppOptions['rate'], now: () => number): Pace {
+  const [callers, addresses] = [createRateLimit(rate), createRateLimit(rate)];
+  const wait = (retryAfterMs: number, who: string) => {
+    if (retryAfterMs > 0) throw new HoldfastError('too-many-requests', `this ${who} asks too much at once`, { retryAfterMs });
+  };
+  return {
+    caller: ({ name }) => wait(callers.take(name, now()), 'token'),
+    stranger({ incoming, way }) {
+      if (!way.local) wait(addresses.take(addressOf(incoming, way), now()), 'address');
+    },
+  };
+}
+
+function callerOf({ env }: Context<Env>, authenticate: Authenticate, pace: Pace): ReturnType<Authenticate> {
+  const { incoming, way } = env;
   // Only this user, and root, can open the socket: who can, could as well make a token.
   if (way.local) return { caller: { name: 'socket', role: 'admin' }, holds: () => true };
-  return authenticate(incoming.headers.authorization, addressOf(incoming, way));
+  let known: ReturnType<Authenticate>;
+  try {
+    known = authenticate(incoming.headers.authorization, addressOf(incoming, way));
+  } catch (error) {
+    pace.stranger(env);
+    throw error;
+  }
+  pace.caller(known.caller);
+  return known;
 }
 
 function requireRole(caller: Caller, allowed: readonly string[], what: string): void {
@@ -96,13 +122,7 @@ function requireRole(caller: Caller, allowed: readonly string[], what: string): 
     });
 }
 
-async function answer(
-  c: Context<Env>,
-  id: OperationId,
-  operation: Operation,
-  options: AppOptions,
-  streams: { open: number },
-): Promise<Response> {
+async function answer(c: Context<Env>, id: OperationId, operation: Operation, options: AppOptions, streams: Places): Promise<Response> {
   const { served, stopping } = options;
   const request = c.req.raw;
   const asked = {
@@ -128,10 +148,11 @@ async function answer(
       { ...served, feed: options.feed },
       asked as unknown as Asked<'followJob'>,
     );
-    return eventsResponse(frames, c.var.holds, asked.signal, streams, breakOff);
+    streams.take(c.var.caller.name, asked.signal);
+    return eventsResponse(frames, c.var.holds, breakOff);
   }
   const { name, bytes } = await handlers.downloadFile(served, asked as unknown as Asked<'downloadFile'>);
-  return new Response(streamOf(bytes, breakOff), {
+  return new Response(streamOf(whileHeld(bytes, c.var.holds), breakOff), {
     headers: { 'Content-Type': 'application/octet-stream', 'Content-Disposition': attachment(name) },
   });
 }
@@ -144,19 +165,17 @@ function endOf(outgoing: ServerResponse): AbortSignal {
   return ended.signal;
 }
 
-async function eventsResponse(
-  frames: AsyncGenerator<string>,
-  holds: () => boolean,
-  signal: AbortSignal,
-  streams: { open: number },
-  breakOff: (error: unknown) => void,
-): Promise<Response> {
-  if (streams.open >= mostStreams)
-    throw new HoldfastError('too-many-requests', `${streams.open} follow events already`, { retryAfterMs: 30_000 });
+/** Of a token that was revoked meanwhile, nothing more: the answer is broken off. */
+async function* whileHeld(bytes: AsyncGenerator<Uint8Array>, holds: () => boolean): AsyncGenerator<Uint8Array> {
+  for await (const part of bytes) {
+    if (!holds()) throw new HoldfastError('not-authenticated', 'the token holds no longer');
+    yield part;
+  }
+}
+
+async function eventsResponse(frames: AsyncGenerator<string>, holds: () => boolean, breakOff: (error: unknown) => void): Promise<Response> {
   // So that what is not there is answered as any error is.
   const first = await frames.next();
-  streams.open++;
-  signal.addEventListener('abort', () => streams.open--, { once: true });
   async function* whilePermitted(): AsyncGenerator<string> {
     for (let frame = first; !frame.done && holds(); frame = await frames.next()) yield frame.value;
     await frames.return(undefined);

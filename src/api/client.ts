@@ -146,7 +146,7 @@ function targetOf(address: string, token: string | undefined): Target {
       remedy: 'give it in --server or HOLDFAST_SERVER; the token goes into HOLDFAST_TOKEN',
     });
   const secure = url.protocol === 'https:';
-  const here = url.hostname === 'localhost' || url.hostname === '[::1]' || /^127\./.test(url.hostname);
+  const here = url.hostname === 'localhost' || url.hostname === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(url.hostname);
   if (!secure && !here && token !== undefined)
     throw new HoldfastError('usage', `the token would travel in the clear to ${url.host}`, { remedy: 'use an https:// address' });
   const hostname = url.hostname.replace(/^\[|\]$/g, '');

@@ -51,7 +51,8 @@ export function createEventFeed(plane: Pick<ControlPlane, 'subscribe'>, now: () 
     async *follow(lastId, signal) {
       const [, ofLife, number] = /^([0-9a-f]{8})-(\d{1,15})$/.exec(lastId ?? '') ?? [];
       let position = ofLife === life ? Math.min(last, Number(number)) : last;
-      if (lastId === undefined || ofLife !== life) yield frame({ id: `${life}-${position}`, event: 'reset', data: {} });
+      // Something at once: who follows learns that somebody is there.
+      yield lastId === undefined || ofLife !== life ? frame({ id: `${life}-${position}`, event: 'reset', data: {} }) : keepAlive;
       while (!signal.aborted) {
         const first = kept[0]?.number ?? last + 1;
         if (position + 1 < first) {

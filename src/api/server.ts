@@ -26,7 +26,7 @@ export type ServerOptions = {
   alerts?: () => readonly Alert[];
   /** Documents beside the contract's. */
   extras?: readonly Extra[];
-  /** Requests a second of one address, and how many at once after a pause. Default 200 and 400. */
+  /** Requests a second of one token, or of one address without any, and how many at once after a pause. Default 200 and 400. */
   rate?: { perSecond: number; burst: number };
   /** How often it is looked for a renewed certificate. Default 10,000. */
   certificateEveryMs?: number;

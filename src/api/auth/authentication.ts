@@ -13,17 +13,19 @@ export type Authenticate = (
 const holdsForMs = 2_000;
 
 /**
- * Finds out who asks by the token. After wrong ones, an address has to wait longer and longer, also with a right one.
+ * Finds out who asks by the token. After wrong ones, those of an address are looked at no more for longer and longer. A right one always passes:
+ * of 256 random bits none can be guessed, and addresses are shared, by all users of this host for one, who could lock each other out.
  * @returns a function that throws `not-authenticated` and `too-many-requests`.
  */
 export function createAuthentication(tokens: Tokens, auditLog: Pick<AuditLog, 'add'>, now: () => number): Authenticate {
   const lockOut = createLockOut();
   return (authorization, address) => {
-    const waitMs = lockOut.waitMs(address, now());
-    if (waitMs > 0) throw new HoldfastError('too-many-requests', 'too many wrong tokens came from this address', { retryAfterMs: waitMs });
     const secret = /^Bearer ([\w-]{1,200})$/i.exec(authorization ?? '')?.[1];
     const token = secret === undefined ? undefined : tokens.find(secret, now());
     if (secret === undefined || token === undefined) {
+      const waitMs = lockOut.waitMs(address, now());
+      if (waitMs > 0)
+        throw new HoldfastError('too-many-requests', 'too many wrong tokens came from this address', { retryAfterMs: waitMs });
       if (authorization !== undefined && lockOut.failed(address, now()))
         auditLog.add({ atMs: now(), who: address, what: 'locked-out', document: { waitMs: lockOut.waitMs(address, now()) } });
       throw new HoldfastError('not-authenticated', authorization === undefined ? 'there is no token' : 'the token is none that holds');

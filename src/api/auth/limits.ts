@@ -1,28 +1,28 @@
-/** What one address may ask for, so that none can keep the daemon from its work. Memory is bounded: the longest unseen are forgotten. */
+/** What one token or address may ask for, so that none can keep the daemon from its work. Memory is bounded: the longest unseen are forgotten. */
 
-const mostAddresses = 10_000;
+const mostRemembered = 10_000;
 
 /** A map that forgets the entries that were set longest ago. */
 function remember<Value>(map: Map<string, Value>, key: string, value: Value): void {
   map.delete(key);
   map.set(key, value);
-  if (map.size > mostAddresses) map.delete(map.keys().next().value as string);
+  if (map.size > mostRemembered) map.delete(map.keys().next().value as string);
 }
 
 export type RateLimit = {
   /** 0 when it may go on, else how long to wait, in milliseconds. */
-  take(address: string, nowMs: number): number;
+  take(who: string, nowMs: number): number;
 };
 
 /** So many requests a second, and so many at once after a pause. */
 export function createRateLimit({ perSecond, burst }: { perSecond: number; burst: number }): RateLimit {
   const buckets = new Map<string, { left: number; atMs: number }>();
   return {
-    take(address, nowMs) {
-      const bucket = buckets.get(address) ?? { left: burst, atMs: nowMs };
+    take(who, nowMs) {
+      const bucket = buckets.get(who) ?? { left: burst, atMs: nowMs };
       const left = Math.min(burst, bucket.left + (Math.max(0, nowMs - bucket.atMs) / 1_000) * perSecond);
       const passes = left >= 1;
-      remember(buckets, address, { left: passes ? left - 1 : left, atMs: nowMs });
+      remember(buckets, who, { left: passes ? left - 1 : left, atMs: nowMs });
       return passes ? 0 : Math.ceil(((1 - left) / perSecond) * 1_000);
     },
   };

@@ -32,4 +32,4 @@ type CallOf = { [Id in JsonOperation | EventsOperation | 'downloadFile']: Call<I
 export type JsonHandler<Id extends JsonOperation> = (served: Served, asked: Asked<Id>) => AnswerOf<Id> | Promise<AnswerOf<Id>>;
 
 /** A file on its way. */
-export type Download = { name: string; bytes: AsyncIterator<Uint8Array> };
+export type Download = { name: string; bytes: AsyncGenerator<Uint8Array> };

@@ -64,30 +64,31 @@ function restorePointsOf(evidence: Served['plane']['evidence']): Point[] {
 /** Longer ones are of no use to who waits for a page. */
 const readingMs = 10 * 60_000;
 
-export const listFiles: JsonHandler<'listFiles'> = async (served, { parameters, query: { limit, cursor, repository, path }, signal }) => {
+export const listFiles: JsonHandler<'listFiles'> = async (served, { parameters, query, signal, caller }) => {
+  const { limit, cursor, repository, path } = query;
   const snapshot = snapshotOf(served, parameters.snapshot, repository);
   const words = ['ls', '--json', '--repository', snapshot.repository, '--', snapshot.id, path ?? ''];
-  return readPage<AnswerOf<'listFiles'>['items'][number]>(served, words, { limit, cursor, signal });
+  return readPage<AnswerOf<'listFiles'>['items'][number]>(served, words, { limit, cursor, signal, who: caller.name });
 };
 
-export const diffSnapshots: JsonHandler<'diffSnapshots'> = async (served, { parameters, query, signal }) => {
+export const diffSnapshots: JsonHandler<'diffSnapshots'> = async (served, { parameters, query, signal, caller }) => {
   const { limit, cursor, path } = query;
   const before = snapshotOf(served, parameters.snapshot, query.repository);
   const after = snapshotOf(served, parameters.later, query.repository ?? before.repository);
   const where = path === undefined || path === '' ? [] : [`--path=${path}`];
   const words = ['diff', '--json', '--repository', before.repository, ...where, '--', before.id, after.id];
-  return readPage<AnswerOf<'diffSnapshots'>['items'][number]>(served, words, { limit, cursor, signal });
+  return readPage<AnswerOf<'diffSnapshots'>['items'][number]>(served, words, { limit, cursor, signal, who: caller.name });
 };
 
 /** A page of the lines that a command writes; a snapshot never changes, so that counting them is a cursor. */
 async function readPage<Item extends { path: string }>(
   { plane, readers }: Served,
   words: readonly string[],
-  { limit, cursor, signal }: { limit: number; cursor: string | undefined; signal: AbortSignal },
+  { limit, cursor, signal, who }: { limit: number; cursor: string | undefined; signal: AbortSignal; who: string },
 ): Promise<Page<Item>> {
   const from = numberCursor(cursor) ?? 0;
   const either = AbortSignal.any([signal, AbortSignal.timeout(readingMs)]);
-  const endTurn = await readers.take(either);
+  const endTurn = await readers.take(who, either);
   try {
     const items: Item[] = [];
     let place = 0;
@@ -109,18 +110,19 @@ export async function downloadFile(served: Served, { parameters, query, signal, 
   const { plane, readers, now } = served;
   const snapshot = snapshotOf(served, parameters.snapshot, query.repository);
   const path = query.path ?? '';
+  const words = ['dump', '--json', '--repository', snapshot.repository, '--archive', query.archive, '--', snapshot.id, path];
+  const endTurn = await readers.take(caller.name, signal);
+  // The abort comes in any case, also when nobody ever reads the answer.
+  signal.addEventListener('abort', endTurn, { once: true });
+  const reading = plane.read(words, signal)[Symbol.asyncIterator]();
+  const first = await reading.next();
+  // Before any of it goes out. What is not there is no entry: asking for it without end must not fill the log.
   plane.auditLog.add({
     atMs: now(),
     who: caller.name,
     what: 'download',
     document: { repository: snapshot.repository, snapshot: snapshot.id, volume: snapshot.volume, path },
   });
-  const words = ['dump', '--json', '--repository', snapshot.repository, '--archive', query.archive, '--', snapshot.id, path];
-  const endTurn = await readers.take(signal);
-  // The abort comes in any case, also when nobody ever reads the answer.
-  signal.addEventListener('abort', endTurn, { once: true });
-  const reading = plane.read(words, signal)[Symbol.asyncIterator]();
-  const first = await reading.next();
   async function* bytes(): AsyncGenerator<Uint8Array> {
     for (let part = first; !part.done; part = await reading.next()) yield part.value;
   }

@@ -1,0 +1,156 @@
+/** What one caller, or one who shares an address with others, can take from them. */
+import assert from 'node:assert/strict';
+import { get, type IncomingMessage } from 'node:http';
+import { test } from 'node:test';
+import { setImmediate as immediate } from 'node:timers/promises';
+import { openApiDatabase } from '../../src/api/auth/database.ts';
+import { createTokens } from '../../src/api/auth/tokens.ts';
+import { basePath } from '../../src/api/contract/operations.ts';
+import { createPlaces } from '../../src/api/places.ts';
+import { apiDatabaseFile } from '../../src/api/server.ts';
+import { createTurns } from '../../src/api/turns.ts';
+import type { ControlPlane } from '../../src/control/control-plane.ts';
+import { evidenceOf, snapshotId, startTestServer } from './api-server.ts';
+
+const status = `${basePath}/status`;
+const content = `${basePath}/snapshots/${snapshotId('a')}/content`;
+
+test('wrong tokens and floods of one address do not keep those out who have a token', async (t) => {
+  const nowMs = Date.now();
+  const { ask, tokens } = await startTestServer(t, { server: { now: () => nowMs, rate: { perSecond: 1, burst: 20 } } });
+  const wrong = [];
+  for (let i = 0; i < 30; i++) wrong.push((await ask(status, { token: 'holdfast_wrong' })).status);
+  assert.deepEqual([wrong[0], wrong.at(-1)], [401, 429]);
+  assert.equal((await ask('/healthz', { token: null })).status, 429, 'the address has asked enough');
+  assert.equal((await ask(status, { token: tokens.admin })).status, 200);
+  const right = [];
+  for (let i = 0; i < 30; i++) right.push((await ask(status, { token: tokens.viewer })).status);
+  assert.deepEqual([right[0], right.at(-1)], [200, 429]);
+  assert.equal((await ask(status, { token: tokens.admin })).status, 200, 'a token of its own has a limit of its own');
+});
+
+test('who goes away before the first event takes no place for ever', async (t) => {
+  const { ask, port, tokens } = await startTestServer(t);
+  const events = (token: string, headers: Record<string, string> = {}) =>
+    new Promise<IncomingMessage>((resolve, reject) => {
+      const path = `${basePath}/events`;
+      get({ port, host: '127.0.0.1', path, agent: false, headers: { Authorization: `Bearer ${token}`, ...headers } }, resolve).on(
+        'error',
+        reject,
+      );
+    });
+  const first = await events(tokens.viewer);
+  const id = await new Promise<string>((resolve) =>
+    first.once('data', (part: Buffer) => resolve(/^id: (\S+)/.exec(part.toString())?.[1] ?? '')),
+  );
+  first.destroy();
+  for (let i = 0; i < 310; i++) {
+    const request = get({
+      port,
+      host: '127.0.0.1',
+      path: `${basePath}/events`,
+      agent: false,
+      headers: { Authorization: `Bearer ${tokens.viewer}`, 'Last-Event-ID': id },
+    });
+    request.on('error', () => undefined);
+    await new Promise((resolve) => request.once('socket', (socket) => socket.once('connect', resolve)));
+    // The request is out, and its answer on its way.
+    await ask('/healthz', { token: null });
+    request.destroy();
+  }
+  const again = await events(tokens.viewer, { 'Last-Event-ID': id });
+  assert.equal(again.statusCode, 200);
+  again.destroy();
+});
+
+test('places and turns are shared', async () => {
+  const places = createPlaces({ all: 4, each: 2 });
+  const ends = Array.from({ length: 5 }, () => new AbortController());
+  const take = (who: string, place: number) => places.take(who, (ends[place] as AbortController).signal);
+  take('a', 0);
+  take('a', 1);
+  assert.throws(() => take('a', 2), { code: 'too-many-requests' });
+  take('b', 2);
+  take('c', 3);
+  assert.throws(() => take('d', 4), { code: 'too-many-requests' });
+  ends[0]?.abort();
+  take('a', 4);
+  ends[4]?.abort();
+  for (let i = 0; i < 5; i++) places.take('d', AbortSignal.abort());
+  places.take('b', new AbortController().signal);
+
+  const turns = createTurns({ atOnce: 2, waiting: 4 });
+  const { signal } = new AbortController();
+  const endFirst = await turns.take('slow', signal);
+  const order: string[] = [];
+  const waits = [turns.take('slow', signal), turns.take('slow', signal)].map((turn) =>
+    turn.then((end) => {
+      order.push('slow');
+      return end;
+    }),
+  );
+  await assert.rejects(turns.take('slow', signal), { code: 'too-many-requests' });
+  const endOther = await turns.take('other', signal);
+  const gone = new AbortController();
+  const left = turns.take('third', gone.signal);
+  gone.abort();
+  await assert.rejects(left);
+  endOther();
+  endOther();
+  await immediate();
+  assert.deepEqual(order, [], 'one has one turn');
+  endFirst();
+  (await (waits[0] as Promise<() => void>))();
+  (await (waits[1] as Promise<() => void>))();
+  await turns.take('third', signal);
+});
+
+test('a download that stands still keeps nobody else from reading, ends with its token, and only what is read is recorded', {
+  timeout: 30_000,
+}, async (t) => {
+  let nowMs = Date.now();
+  async function* endless(_words: readonly string[], signal: AbortSignal): AsyncGenerator<Buffer> {
+    for (; !signal.aborted; await immediate()) yield Buffer.alloc(100_000);
+  }
+  const read: ControlPlane['read'] = (words, signal) => {
+    if (words.includes('missing')) throw new Error('there is none');
+    return words[0] === 'dump' ? endless(words, signal) : (async function* () {})();
+  };
+  const { ask, port, tokens, folder, plane } = await startTestServer(t, {
+    read,
+    evidence: [evidenceOf('a')],
+    server: { now: () => nowMs },
+  });
+  const download = () =>
+    new Promise<IncomingMessage>((resolve, reject) => {
+      const headers = { Authorization: `Bearer ${tokens['restore-only']}` };
+      get({ port, host: '127.0.0.1', path: content, agent: false, headers }, resolve).on('error', reject);
+    });
+  const stalled = await download();
+  const second = download().catch(() => undefined);
+  assert.equal((await ask(`${basePath}/snapshots/${snapshotId('a')}/files`, { token: tokens.operator })).status, 200);
+  for (let i = 0; i < 3; i++) await ask(`${content}?path=missing`, { token: tokens.admin });
+  assert.deepEqual(
+    plane.auditLog.list({ limit: 10 }).map(({ what, who }) => [what, who]),
+    [['download', 'the-restore-only']],
+  );
+  const database = openApiDatabase(apiDatabaseFile(folder));
+  createTokens(database).revoke('the-restore-only');
+  database.close();
+  nowMs += 10_000;
+  const broken = new Promise((resolve) => stalled.once('error', resolve).once('aborted', resolve));
+  stalled.resume();
+  await broken;
+  await second;
+});
+
+test('names of files that are longer than names can be, and cut a character in two, are names', async (t) => {
+  const read: ControlPlane['read'] = async function* () {
+    yield Buffer.from('x');
+  };
+  const { ask } = await startTestServer(t, { read });
+  const name = `${'x'.repeat(254)}\u{1F600}`;
+  const { status: done, headers } = await ask(`${content}?path=${encodeURIComponent(name)}`);
+  assert.equal(done, 200);
+  assert.match(String(headers['content-disposition']), /^attachment; filename="x+"; filename\*=UTF-8''x+%EF%BF%BD$/);
+});
