@@ -91,7 +91,7 @@ async function list({ output, options }: Context, client: ApiClient): Promise<nu
 
 function rowOf({ id, spec, state, startedMs, endedMs, startedBy, schedule }: Job): string[] {
   const took = startedMs === undefined || endedMs === undefined ? '-' : formatDuration(endedMs - startedMs);
-  return [id, displayText(titleOf(spec)), state, took, displayText(schedule ?? startedBy)];
+  return [displayText(id), displayText(titleOf(spec)), displayText(state), took, displayText(schedule ?? startedBy)];
 }
 
 function titleOf(spec: Job['spec'] | JobSpec): string {
@@ -186,9 +186,9 @@ async function follow(context: Context, client: ApiClient, id: string): Promise<
 
 /** With --json as the job wrote it. */
 function showLine({ output }: Context, line: string): void {
-  const document = JSON.parse(line) as { event?: string; message?: string };
+  const document = JSON.parse(line) as { message?: unknown };
   output.document(document);
-  output.line(displayText(document.message ?? line));
+  output.line(displayText(typeof document.message === 'string' ? document.message : line));
 }
 
 function showEnd({ output }: Context, job: Job): number {

@@ -34,14 +34,16 @@ export type DrilledEvent = {
   verified: boolean;
 };
 
-/** Adds a line to the account; what is not understood is left. */
+/** Adds a line to the account; what is not understood is left: the job goes on, whatever it says. */
 export function account(into: JobAccount, text: string, atMs: number): void {
-  let line: Line;
   try {
-    line = JSON.parse(text) as Line;
+    addLine(into, JSON.parse(text) as Line, atMs);
   } catch {
-    return;
+    // Not of this program.
   }
+}
+
+function addLine(into: JobAccount, line: Line, atMs: number): void {
   const { result } = into;
   switch (line.event) {
     case 'run-started':

@@ -44,6 +44,11 @@ test('a line without an end does not fill the memory, and what is cut is no JSON
   assert.equal(lines[1], '{"b":1}');
 });
 
+test('what only looks like JSON is a message', async () => {
+  const { lines } = await runScripts([`echo '{not: json}'; echo '{"event":"message","message":7}'`]);
+  assert.deepEqual(lines, ['{"event":"message","level":"warning","message":"{not: json}"}', '{"event":"message","message":7}']);
+});
+
 test('an abort asks once, and the command may end as it likes; Ctrl-C of a terminal does not reach it', async () => {
   const stop = new AbortController();
   const { code, lines, processes } = await runScripts(

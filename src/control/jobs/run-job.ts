@@ -109,11 +109,21 @@ function endOf(child: ChildProcess): Promise<number> {
 async function readLines(stream: Readable, { onLine }: Watch): Promise<void> {
   try {
     for await (const line of boundedLines(stream, longestLine)) {
-      const isJson = line.startsWith('{') && line.endsWith('}');
-      onLine(isJson ? line : JSON.stringify({ event: 'message', level: 'warning', message: line.slice(0, longestMessage) }));
+      onLine(isDocument(line) ? line : JSON.stringify({ event: 'message', level: 'warning', message: line.slice(0, longestMessage) }));
     }
   } catch (error) {
     // Output that was given up is no failure of the command.
     if (!stream.destroyed) throw error;
+  }
+}
+
+/** Braces alone make no JSON, and who reads a log relies on that it is. */
+function isDocument(line: string): boolean {
+  if (!line.startsWith('{')) return false;
+  try {
+    JSON.parse(line);
+    return true;
+  } catch {
+    return false;
   }
 }
