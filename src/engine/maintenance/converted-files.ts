@@ -9,6 +9,9 @@ const fewFiles = 10;
 /** A kind of which there was less is new when there is much of it. */
 const rarePercent = 2;
 
+/** The kind of files without an extension. */
+const unnamed = '';
+
 /** So far back it is compared. What changes over a longer time is the life of a volume. */
 const lookBackSnapshots = 30;
 const lookBackMs = 30 * 86_400_000;
@@ -26,8 +29,7 @@ export function convertedFiles(now: FileKinds, before: FileKinds): Conversion | 
   const lost = lostFiles(now, before);
   for (const ofRansomware of [true, false]) {
     const { files, kind } = foreignFiles(now, before, ofRansomware);
-    // Where more than these came, more went as well.
-    const converted = Math.min(files, Math.max(lost, files - Math.max(0, now.total - before.total)));
+    const converted = Math.min(files, lost);
     const percent = (100 * converted) / before.total;
     if (converted >= fewFiles && percent >= (ofRansomware ? ransomwarePercent : suspiciousPercent)) return { percent, kind, ofRansomware };
   }
@@ -60,12 +62,19 @@ function foreignFiles(now: FileKinds, before: FileKinds, ofRansomware: boolean):
 
 /** Files of kinds of which there are fewer now. */
 function lostFiles(now: FileKinds, before: FileKinds): number {
-  let lost = 0;
+  let [lost, lostUnnamed] = [0, 0];
   for (const [kind, had] of before.listed) {
     const has = now.listed.get(kind) ?? Math.min(now.least, isWellKnown(kind) ? now.known : now.unknown);
-    lost += Math.max(0, had - has);
+    if (kind === unnamed) lostUnnamed = Math.max(0, had - has);
+    else lost += Math.max(0, had - has);
   }
-  return lost;
+  // What was among the rest and is listed now did not go.
+  const promoted = [...now.listed].filter(([kind]) => isWellKnown(kind) && !before.listed.has(kind));
+  lost += Math.max(0, before.known - now.known - promoted.reduce((sum, [, has]) => sum + Math.min(has, before.least), 0));
+  // Files without an extension go by the thousand when git tidies up: what encrypts takes others as well.
+  const hadUnnamed = before.listed.get(unnamed) ?? 0;
+  const hadNamed = before.total - hadUnnamed;
+  return lost + (hadNamed * 5 < before.total ? lostUnnamed : Math.min(lostUnnamed, (2 * hadUnnamed * lost) / hadNamed));
 }
 
 type Known = { text: string; kinds: FileKinds; time: string; timeMs: number };
