@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { commandLine } from '../../../test/command-line.ts';
@@ -14,6 +14,24 @@ test('a storage that is not supported is refused before anything is written', as
   assert.equal(exit, exitCodes.usage);
   assert.match(stderr, /no kind of storage "swift:"/);
   assert.deepEqual(readdirSync(folder), ['data']);
+});
+
+test('a compose file without named volumes: nothing is written, and what keeps its bind mounts safe is said', async (t) => {
+  const folder = scratch(t);
+  for (const name of ['data', 'other', 'other/data', "it's"]) mkdirSync(join(folder, name));
+  writeFileSync(join(folder, 'app.conf'), '');
+  const mounts = ['./data:/data', './other/data:/more', './app.conf:/etc/app.conf', "./it's:/its", './missing:/missing', '/anonymous'];
+  writeFileSync(join(folder, 'compose.yaml'), JSON.stringify({ services: { web: { volumes: mounts } } }));
+  for (const command of ['init', 'up']) {
+    const { exit, stderr } = await commandLine(folder)(command);
+    assert.equal(exit, exitCodes.usage);
+    assert.match(stderr, /no named volumes; it has bind mounts: .\/data \(\/data of web\), .*anonymous volumes: \/anonymous of web/);
+    assert.match(stderr, /→ .*: holdfast init --volume data=.\/data --volume data-2=.\/other\/data --volume 'it-s=.\/it'\\''s' \(/);
+    assert.match(stderr, /migrate bind --all/);
+  }
+  assert.deepEqual(readdirSync(folder).sort(), ['app.conf', 'compose.yaml', 'data', "it's", 'other']);
+  const words = ['--volume', 'data=./data', '--volume', 'data-2=./other/data', '--volume', "it-s=./it's"];
+  assert.equal((await commandLine(folder)('init', ...words)).exit, exitCodes.done);
 });
 
 test('a repository that an existing holdfast.yaml does not name is refused, and no other taken for it', async (t) => {

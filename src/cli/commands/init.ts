@@ -6,6 +6,7 @@ import { namePattern } from '../../control/configuration/schema-parts.ts';
 import { discoverCompose } from '../../control/discovery/compose.ts';
 import { type DiscoveredProject, directoryProject } from '../../control/discovery/discovered.ts';
 import { starterConfiguration } from '../../control/discovery/starter.ts';
+import { withoutVolumes } from '../../control/discovery/without-volumes.ts';
 import { randomPolynomial } from '../../format/kernel/chunker.ts';
 import { exitCodes, HoldfastError } from '../../model/errors.ts';
 import { redactUrls } from '../../model/redact-url.ts';
@@ -44,40 +45,48 @@ export const command: Command<Options> = {
   },
 
   async run(context) {
-    const formatVersion = parseVersion(context.options.repositoryVersion ?? '2');
-    const existing = await findProjectFile(context);
-    const polynomial = await polynomialToCopy(context, existing);
-    const file = resolve(context.cwd, context.global.config ?? 'holdfast.yaml');
-    if (existing !== undefined && existing.file === file && context.options.volume.length > 0) {
-      throw new HoldfastError('usage', `there is a ${existing.file} already`, {
-        file: existing.file,
-        remedy: 'add the volumes to it, and run `holdfast init` without --volume',
-      });
-    }
-    const found = existing?.file === file ? undefined : await discover(context);
-    const repository = repositoryToName(context);
-    if (found) {
-      // A storage that cannot be opened is refused before anything is written.
-      if (repository !== undefined) await openStorage({ url: repository });
-      await writeConfiguration(found, repository, file);
-    }
-    const configuration = await loadConfiguration(file);
-    const configured = repositoryOf(configuration, context, found === undefined);
-    const { cwd, environment, global, output, signal } = context;
-    const address = addressOf({ url: configured.url, global, environment, configured, cwd });
-    const { storage, close } = await openStorageFor(address, { signal, report: output.report });
-    let key: Key;
-    let created: boolean;
-    try {
-      key = await provideKey(context, configured);
-      created = await createOrOpen(storage, key, formatVersion, polynomial);
-    } finally {
-      await close();
-    }
-    tell(context, { configuration, configured, found, key, created, file });
+    await makeProject(context);
+    context.output.note(
+      '\nNext:\n  1. read holdfast.yaml, and correct what was guessed\n  2. holdfast backup\n  3. holdfast restore --to /tmp/rehearsal --verify',
+    );
     return exitCodes.done;
   },
 };
+
+/** What `init` does, but for its advice: writes holdfast.yaml if there is none, makes the key and the repository, and says so. */
+export async function makeProject(context: CommandContext<Options>): Promise<void> {
+  const formatVersion = parseVersion(context.options.repositoryVersion ?? '2');
+  const existing = await findProjectFile(context);
+  const polynomial = await polynomialToCopy(context, existing);
+  const file = resolve(context.cwd, context.global.config ?? 'holdfast.yaml');
+  if (existing !== undefined && existing.file === file && context.options.volume.length > 0) {
+    throw new HoldfastError('usage', `there is a ${existing.file} already`, {
+      file: existing.file,
+      remedy: 'add the volumes to it, and run `holdfast init` without --volume',
+    });
+  }
+  const found = existing?.file === file ? undefined : await discover(context);
+  const repository = repositoryToName(context);
+  if (found) {
+    // A storage that cannot be opened is refused before anything is written.
+    if (repository !== undefined) await openStorage({ url: repository });
+    await writeConfiguration(found, repository, file);
+  }
+  const configuration = await loadConfiguration(file);
+  const configured = repositoryOf(configuration, context, found === undefined);
+  const { cwd, environment, global, output, signal } = context;
+  const address = addressOf({ url: configured.url, global, environment, configured, cwd });
+  const { storage, close } = await openStorageFor(address, { signal, report: output.report });
+  let key: Key;
+  let created: boolean;
+  try {
+    key = await provideKey(context, configured);
+    created = await createOrOpen(storage, key, formatVersion, polynomial);
+  } finally {
+    await close();
+  }
+  tell(context, { configuration, configured, found, key, created, file });
+}
 
 /** The polynomial of another repository, so that the two cut files into the same chunks; undefined for one of its own. */
 async function polynomialToCopy(context: CommandContext<Options>, configuration: Configuration | undefined): Promise<bigint | undefined> {
@@ -97,11 +106,11 @@ function parseVersion(text: string): 1 | 2 {
 async function discover({ cwd, options, environment }: CommandContext<Options>): Promise<DiscoveredProject> {
   if (options.volume.length > 0) return directoryProject(cwd, await Promise.all(options.volume.map((text) => parseVolume(text, cwd))));
   const found = await discoverCompose(cwd, environment);
-  if (found === undefined || found.volumes.length === 0) {
-    throw new HoldfastError('usage', found === undefined ? `there is no compose file in ${cwd}` : 'the compose file has no named volumes', {
+  if (found === undefined)
+    throw new HoldfastError('usage', `there is no compose file in ${cwd}`, {
       remedy: 'name directories to protect: holdfast init --volume NAME=PATH',
     });
-  }
+  if (found.volumes.length === 0) throw await withoutVolumes(found);
   return found;
 }
 
@@ -218,7 +227,4 @@ function tell({ output }: CommandContext<Options>, { configuration, configured, 
   }
   if (key.madeAt)
     output.note(`\nKEEP A COPY OF ${key.madeAt} ELSEWHERE, NOW: off this host. Without it, nobody can read the backups, ever.`);
-  output.note(
-    '\nNext:\n  1. read holdfast.yaml, and correct what was guessed\n  2. holdfast backup\n  3. holdfast restore --to /tmp/rehearsal --verify',
-  );
 }

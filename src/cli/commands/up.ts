@@ -17,6 +17,7 @@ import { formatCount } from '../output/units.ts';
 import { findProjectFile, systemClock } from '../session.ts';
 import { keepHeapSmall } from '../small-heap.ts';
 import { packageVersion } from '../version.ts';
+import { watchCompose } from '../watch-compose.ts';
 import { watchConfiguration } from '../watch-configuration.ts';
 
 export const command: Command = {
@@ -83,7 +84,8 @@ async function serve(context: CommandContext, configuration: Configuration, fold
       alerts: () => alerts.list({}, { limit: 1_000 }),
     });
     output.note(`the API listens at ${server.address}`);
-    await daemon.run(signal, () => tellNext(log, daemon));
+    const compose = watchCompose(daemon, context.environment, signal, (message) => say(log, message, 'warn'));
+    await Promise.all([daemon.run(signal, () => tellNext(log, daemon)), compose]);
     say(log, 'stopped; what was running begins again with the next start');
   } finally {
     await server?.stop();
@@ -131,8 +133,11 @@ function tellFailures(log: Log, now: () => number): (error: unknown) => void {
 async function findOrMakeProject(context: CommandContext): Promise<Configuration> {
   const found = await findProjectFile(context);
   if (found !== undefined) return found;
-  const { command: init } = await import('./init.ts');
-  await init.run({ ...context, operands: [], options: { volume: [] } });
+  const { makeProject } = await import('./init.ts');
+  await makeProject({ ...context, operands: [], options: { volume: [] } });
+  context.output.note(
+    '\nRead holdfast.yaml, and correct what was guessed: this daemon reads it anew when it changes. What it does with it from now on: backups, retention,\nchecks and drills, as written there; `holdfast status` says how things are.\n',
+  );
   const made = await findProjectFile(context);
   if (made === undefined) throw new HoldfastError('configuration-missing', `there is no holdfast.yaml in ${context.cwd} or above`);
   return made;

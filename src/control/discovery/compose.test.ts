@@ -167,6 +167,32 @@ volumes: { shared: }
   ]);
 });
 
+test('volumes in memory, and those that a label leaves out, are told of and not in the list', async (t) => {
+  const { volumes, remarks } = await discovered(t, {
+    'compose.yaml': `
+services:
+  web: { labels: [holdfast.enabled=false], volumes: ["scratch:/scratch", "data:/data", "shm:/shm"] }
+volumes:
+  scratch:
+  data: { labels: { holdfast.enabled: true, holdfast.criticality: critical } }
+  gone: { labels: { holdfast.enabled: "false" } }
+  shm: { driver_opts: { type: tmpfs, device: tmpfs } }
+  disk: { driver_opts: { type: none, o: bind, device: /srv/disk } }
+`,
+  });
+  assert.deepEqual(
+    volumes.map(({ name, labelled }) => [name, labelled === true]),
+    [
+      ['data', true],
+      ['disk', false],
+    ],
+  );
+  assert.deepEqual(
+    remarks.map((remark) => remark.split(' ').slice(0, 4).join(' ')),
+    ['volume shm is in', 'volume scratch is left', 'volume gone is left'],
+  );
+});
+
 test('what is not followed is remarked upon', async (t) => {
   const { remarks } = await discovered(t, {
     'compose.yaml': 'include: [x.yaml]\nservices: { s: { extends: { file: y.yaml, service: t }, volumes: ["${UNSET}/x:/x"] } }',

@@ -11,13 +11,17 @@ import { interpolate } from './interpolation.ts';
 
 const overrideNames = ['compose.override.yml', 'compose.override.yaml', 'docker-compose.override.yml', 'docker-compose.override.yaml'];
 
+const enabledLabel = 'holdfast.enabled';
+/** Those of hooks are of containers. */
+const volumeLabel = /^holdfast\.(?!hook\.)/;
+
 type Variables = Record<string, string | undefined>;
 type Mapping = Record<string, unknown>;
 const mapping = (value: unknown): Mapping =>
   typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Mapping) : {};
 
 /** A service as far as it matters here: later files replace what is mounted at the same path. */
-type Service = { image: string | undefined; mounts: Map<string, Mount> };
+type Service = { image: string | undefined; mounts: Map<string, Mount>; labels: Map<string, string> };
 type Mount = { kind: 'volume'; name: string } | { kind: 'bind'; from: string } | { kind: 'anonymous' };
 
 /**
@@ -87,9 +91,10 @@ class ComposeReader {
   }
 
   #addService(name: string, value: Mapping): void {
-    const service = this.#services.get(name) ?? { image: undefined, mounts: new Map<string, Mount>() };
+    const service = this.#services.get(name) ?? { image: undefined, mounts: new Map<string, Mount>(), labels: new Map<string, string>() };
     this.#services.set(name, service);
     service.image = this.#text(value.image) ?? service.image;
+    for (const [label, said] of this.#labels(value.labels)) service.labels.set(label, said);
     if (mapping(value.extends).file !== undefined) {
       this.#remarks.add(`service ${name} extends one of another file, which is not followed: its volumes may not be in the list`);
     }
@@ -121,19 +126,46 @@ class ComposeReader {
     const project = composeProjectName(given) || 'project';
     const volumes = new Map([...this.#volumes].map(([name, value]) => [name, this.#volume(name, value)]));
     const notCovered: NotCovered[] = [];
-    for (const [service, { image, mounts }] of this.#services) {
+    const labels = new Map([...this.#volumes].map(([name, value]) => [name, this.#labels(value.labels)]));
+    const ofServices = new Map<string, Map<string, string>>();
+    for (const [service, { image, mounts, labels: ofService }] of this.#services) {
       for (const [path, mount] of mounts) {
         if (mount.kind === 'volume') {
           const volume = volumes.get(mount.name) ?? this.#volume(mount.name, {});
           volumes.set(mount.name, volume);
           volume.mounts.push({ service, path });
           volume.app ??= appOf(image, path);
+          ofServices.set(mount.name, new Map([...(ofServices.get(mount.name) ?? []), ...ofService]));
         } else if (mount.kind === 'anonymous') notCovered.push({ kind: 'anonymous', service, path });
         // A socket holds no data.
         else if (!mount.from.endsWith('.sock')) notCovered.push({ kind: 'bind', service, from: mount.from, path });
       }
     }
+    // A volume's own labels go before those of its containers.
+    const isEnabled = (name: string) => (labels.get(name)?.get(enabledLabel) ?? ofServices.get(name)?.get(enabledLabel)) !== 'false';
+    const inMemory = [...volumes.keys()].filter((name) => this.#isInMemory(name));
+    for (const name of inMemory) this.#remarks.add(`volume ${name} is in memory (tmpfs): it is gone with its last container, and left out`);
+    const isLabelled = (name: string) =>
+      [...(labels.get(name)?.keys() ?? []), ...(ofServices.get(name)?.keys() ?? [])].some((label) => volumeLabel.test(label));
+    for (const [name, volume] of volumes) if (isLabelled(name)) volume.labelled = true;
+    const disabled = [...volumes.keys()].filter((name) => !isEnabled(name) && !inMemory.includes(name));
+    for (const name of disabled) this.#remarks.add(`volume ${name} is left out, as its label ${enabledLabel}=false says`);
+    for (const name of [...inMemory, ...disabled]) volumes.delete(name);
     return { directory, project, files, volumes: [...volumes.values()], notCovered, remarks: [...this.#remarks] };
+  }
+
+  /** A mapping, or a list of `LABEL=VALUE`. */
+  #labels(value: unknown): Map<string, string> {
+    const given = Array.isArray(value)
+      ? value.map((item) => (this.#text(item) ?? '').split(/=(.*)/s))
+      : Object.entries(mapping(value)).map(([label, said]) => [label, this.#text(said) ?? String(said)]);
+    return new Map(given.map(([label, said]) => [label ?? '', (said ?? '').trim()]));
+  }
+
+  /** As `docker volume create --driver local --opt type=tmpfs` makes it. */
+  #isInMemory(name: string): boolean {
+    const { driver = 'local', driver_opts: options } = this.#volumes.get(name) ?? {};
+    return driver === 'local' && this.#text(mapping(options).type) === 'tmpfs';
   }
 
   #volume(name: string, value: Mapping): DiscoveredVolume {

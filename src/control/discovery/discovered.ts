@@ -1,7 +1,7 @@
 import { basename, resolve } from 'node:path';
 import type { KnownApp } from '../configuration/configuration.ts';
 
-/** What `holdfast init` found in a folder. */
+/** What `holdfast init` found in a folder. Volumes in memory, and those whose label says `holdfast.enabled=false`, are none of it. */
 export type DiscoveredProject = {
   /** The folder; absolute. */
   directory: string;
@@ -19,6 +19,8 @@ export type DiscoveredVolume = {
   /** Which service mounts it where; empty for a volume that none mounts, and for directories. */
   mounts: { service: string; path: string }[];
   app: KnownApp | undefined;
+  /** A label of Holdfast's on it, or on a container that mounts it, declares it: backups hold it without holdfast.yaml. */
+  labelled?: boolean;
   /** Undefined when the volume is found by its name, as `PROJECT_NAME`. The directory is as given. */
   source: { docker: string } | { directory: string } | undefined;
 };

@@ -1,4 +1,5 @@
 import type { Configuration } from '../configuration/configuration.ts';
+import { uncoveredReasons } from '../discovery/uncovered.ts';
 import { undelivered } from '../notify/undelivered.ts';
 import { type Instants, instantsOf } from '../scheduling/instants.ts';
 import { type Task, tasksOf } from '../scheduling/tasks.ts';
@@ -20,7 +21,7 @@ export type AssessmentInputs = {
   evidence: Pick<EvidenceTable, 'list'>;
   jobs: Pick<JobTable, 'open' | 'list' | 'lastEnded'>;
   usage: Pick<UsageTable, 'newest'>;
-  /** `seen REPOSITORY`: `{ atMs }`, `unseen REPOSITORY`: `{ atMs, message }`, of the last time that its snapshots were, or could not be, listed. */
+  /** `uncovered volumes`; `seen REPOSITORY`: `{ atMs }`, `unseen REPOSITORY`: `{ atMs, message }`, of the last time that its snapshots were, or could not be, listed. */
   facts: Pick<Facts, 'get'>;
   /** Whether the schedules of the configuration are carried out; by default, they are. Without that, nothing is due, and nothing late. */
   scheduled?: boolean;
@@ -69,7 +70,7 @@ export function assess(inputs: AssessmentInputs): ProjectAssessment {
       }),
     }),
   );
-  const reasons = undelivered(configuration, inputs.facts).map(({ reason }) => reason);
+  const reasons = [...undelivered(configuration, inputs.facts).map(({ reason }) => reason), ...uncoveredReasons(inputs.facts)];
   const condition = worst([...volumes, ...repositories, ...reasons].map((one) => one.condition));
   return { project: configuration.project, atMs: nowMs, condition, volumes, repositories, reasons };
 }

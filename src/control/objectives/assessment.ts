@@ -26,6 +26,7 @@ export const reasonKinds = [
   'drill-late',
   'repository-unreachable',
   'copy-late',
+  'not-covered',
   'daemon',
 ] as const;
 export type ReasonKind = (typeof reasonKinds)[number];
