@@ -11,6 +11,7 @@ import type { ControlPlane } from '../control/control-plane.ts';
 import { HoldfastError } from '../model/errors.ts';
 import { type Bindings, createApp, type Extra } from './app.ts';
 import { openApiDatabase } from './auth/database.ts';
+import { createRateLimit } from './auth/limits.ts';
 import type { Way } from './auth/origin.ts';
 import { createTokens } from './auth/tokens.ts';
 import { createEventFeed } from './event-feed.ts';
@@ -72,6 +73,7 @@ export async function startServer(plane: ControlPlane, options: ServerOptions): 
       plane,
       alerts: options.alerts,
       keys: createIdempotencyKeys(database, plane, now),
+      starts: createRateLimit({ perSecond: 1, burst: 200 }),
       readers: createTurns({ atOnce: 2, waiting: 16 }),
       now,
     },

@@ -1,4 +1,5 @@
 import type { Clock } from '../model/clock.ts';
+import { HoldfastError } from '../model/errors.ts';
 import type { Configuration } from './configuration/configuration.ts';
 import type { ControlEvent, ControlPlane } from './control-plane.ts';
 import { effortOf, planOf, requireKnown, upcoming, urgent } from './daemon-plan.ts';
@@ -54,6 +55,8 @@ const upkeepEveryMs = 3_600_000;
 /** So long an assessment is good for. */
 const assessmentMs = 5_000;
 const keptJobs = 100;
+/** More jobs than that are not asked for by people: all that wait are looked at again and again. */
+const mostByHand = 200;
 const usageInFullMs = 14 * 86_400_000;
 
 export function createDaemon(options: DaemonOptions): Daemon {
@@ -131,6 +134,10 @@ export function createDaemon(options: DaemonOptions): Daemon {
     progress: (job) => runner.progress(job),
     start(spec, startedBy, priority) {
       requireKnown(spec, configuration);
+      if (jobs.open().filter(({ schedule }) => schedule === undefined).length >= mostByHand)
+        throw new HoldfastError('too-many-requests', `${mostByHand} jobs wait already that somebody has asked for`, {
+          retryAfterMs: 60_000,
+        });
       const { deadlineMs, attempts } = effortOf(spec, configuration);
       return runner.start({ spec, startedBy, priority: priority ?? urgent, deadlineMs, attempts });
     },

@@ -10,7 +10,7 @@ import { createPlaces } from '../../src/api/places.ts';
 import { apiDatabaseFile } from '../../src/api/server.ts';
 import { createTurns } from '../../src/api/turns.ts';
 import type { ControlPlane } from '../../src/control/control-plane.ts';
-import { evidenceOf, snapshotId, startTestServer } from './api-server.ts';
+import { evidenceOf, post, snapshotId, startTestServer } from './api-server.ts';
 
 const status = `${basePath}/status`;
 const content = `${basePath}/snapshots/${snapshotId('a')}/content`;
@@ -61,6 +61,27 @@ test('who goes away before the first event takes no place for ever', async (t) =
   const again = await events(tokens.viewer, { 'Last-Event-ID': id });
   assert.equal(again.statusCode, 200);
   again.destroy();
+});
+
+test('jobs are not started without end, and what is refused is in no history', async (t) => {
+  let nowMs = Date.now();
+  const execute = (_job: unknown, _watch: unknown, signal: AbortSignal) =>
+    new Promise<number>((resolve) => signal.addEventListener('abort', () => resolve(130), { once: true }));
+  const { ask, tokens, plane } = await startTestServer(t, { execute, server: { now: () => nowMs } });
+  const start = (token: string, spec: object = { kind: 'usage' }) => ask(`${basePath}/jobs`, { ...post({ spec }), token });
+  const statuses = [];
+  for (let i = 0; i < 202; i++) statuses.push((await start(tokens.operator)).status);
+  assert.deepEqual([statuses[0], statuses[199], statuses[200], statuses[201]], [201, 201, 429, 429]);
+  assert.equal((await start(tokens.admin)).status, 429, 'so many wait, whoever asked for them');
+  const jobs = plane.jobs.list({}, { limit: 1_000 });
+  assert.equal(jobs.length, 200);
+  for (const { id } of jobs) plane.cancel(id);
+  assert.equal((await start(tokens.operator)).status, 429, 'to cancel them makes no room for more');
+  assert.equal((await start(tokens.admin)).status, 201);
+  nowMs += 1_000;
+  assert.equal((await start(tokens.operator)).status, 201);
+  const twice = { kind: 'backup', repository: 'local', volumes: ['database', 'database'] };
+  assert.equal((await start(tokens.admin, twice)).status, 400);
 });
 
 test('places and turns are shared', async () => {

@@ -239,7 +239,7 @@ export const operations = {
   readJobLog: operation(
     'get',
     '/jobs/{job}/log',
-    allowed.watchers,
+    allowed.operators,
     "A job's log, oldest first; `next` is there also at its end, to ask for what comes",
     { parameters: jobId, query: z.strictObject(page) },
     json(resource.pageOf(resource.logLine)),
@@ -248,7 +248,7 @@ export const operations = {
   followJob: operation(
     'get',
     '/jobs/{job}/events',
-    allowed.watchers,
+    allowed.operators,
     "A job as it goes: `log` (its lines; the event's id is the line's number, from which `Last-Event-ID` carries on), `job` and `end`",
     { parameters: jobId, query: none },
     { kind: 'events' },

@@ -15,7 +15,14 @@ const criticality = () => z.enum(['critical', 'moderate', 'low']);
 const consistency = () => z.enum(['stopped', 'paused', 'dumped', 'frozen', 'crash', 'torn']);
 const snapshotClass = () => z.enum(['scheduled', 'manual', 'guard']);
 const name = () => z.string().check(z.minLength(1), z.maxLength(200), z.regex(/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/));
-const names = () => z.readonly(z.array(name()).check(z.minLength(1), z.maxLength(1000)));
+const names = () =>
+  z.readonly(
+    z.array(name()).check(
+      z.minLength(1),
+      z.maxLength(1000),
+      z.refine((all) => new Set(all).size === all.length, 'each name stands there once'),
+    ),
+  );
 const tag = () => z.string().check(z.minLength(1), z.maxLength(200), z.regex(/^[a-zA-Z0-9][a-zA-Z0-9_.=:-]*$/));
 
 const reason = z.object({

@@ -6,6 +6,7 @@ export type Role = (typeof roles)[number];
 export const allowed = {
   anyone: roles,
   watchers: ['viewer', 'operator', 'admin'],
+  /** Logs of jobs name files, too. */
   operators: ['operator', 'admin'],
   /** Names of files say much: a viewer does not see them. */
   browsers: ['operator', 'restore-only', 'admin'],

@@ -1,5 +1,6 @@
 import type { Alert } from '../../control/alerts/alert.ts';
 import type { ControlPlane } from '../../control/control-plane.ts';
+import type { RateLimit } from '../auth/limits.ts';
 import type { AnswerOf, Call, EventsOperation, JsonOperation } from '../contract/operations.ts';
 import type { Role } from '../contract/roles.ts';
 import type { IdempotencyKeys } from '../idempotency.ts';
@@ -14,6 +15,8 @@ export type Served = {
   /** Newest first; undefined where nobody is told of anything. */
   alerts: (() => readonly Alert[]) | undefined;
   keys: IdempotencyKeys;
+  /** Of jobs that one caller starts: each stays in the history. */
+  starts: RateLimit;
   /** Of processes that read repositories: each takes memory for an index. */
   readers: Turns;
   now(): number;

@@ -15,8 +15,10 @@ export function jobResource({ process: _, error, ...job }: Job, progress: JobPro
   return { ...job, error: shownError(error), progress };
 }
 
-export const startJob: JsonHandler<'startJob'> = ({ plane, keys, now }, { body: { spec, priority }, caller, idempotencyKey }) => {
+export const startJob: JsonHandler<'startJob'> = ({ plane, keys, starts, now }, { body: { spec, priority }, caller, idempotencyKey }) => {
   const start = () => {
+    const retryAfterMs = starts.take(caller.name, now());
+    if (retryAfterMs > 0) throw new HoldfastError('too-many-requests', 'too many jobs were started one after the other', { retryAfterMs });
     const job = plane.start(spec, caller.name, priority);
     plane.auditLog.add({ atMs: now(), who: caller.name, what: 'job-start', document: { job: job.id, spec, priority: job.priority } });
     return job;
