@@ -7,7 +7,8 @@ import { loadIndex } from '../repository/load-index.ts';
 import type { Repository } from '../repository/repository.ts';
 import { listSnapshots } from '../repository/snapshots.ts';
 import type { CommandContext } from './command.ts';
-import { findProject, withRepository } from './session.ts';
+import { findProject } from './project.ts';
+import { withRepository } from './session.ts';
 
 export type BrowseOptions = { lock: boolean };
 

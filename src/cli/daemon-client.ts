@@ -5,7 +5,7 @@ import { type ApiClient, addressOfDaemon, createClient } from '../api/client.ts'
 import { HoldfastError } from '../model/errors.ts';
 import type { CommandContext } from './command.ts';
 import { daemonFolder } from './daemon-place.ts';
-import { requireProject } from './session.ts';
+import { requireProject } from './project.ts';
 
 type Context = CommandContext<unknown>;
 

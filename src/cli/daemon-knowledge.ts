@@ -16,7 +16,8 @@ import type { CommandContext } from './command.ts';
 import { daemonFolder } from './daemon-place.ts';
 import { displayText } from './output/text.ts';
 import { evidenceOfSnapshots } from './repository-evidence.ts';
-import { systemClock, withRepository } from './session.ts';
+import { withRepository } from './session.ts';
+import { systemClock } from './system-clock.ts';
 
 export type Known = {
   assessment: ProjectAssessment;
@@ -75,7 +76,7 @@ function sourcesOf(state: State): Sources {
 const nothing: Sources = {
   startedMs: 0,
   evidence: { list: () => [] },
-  jobs: { open: () => [], list: () => [], lastEnded: () => undefined },
+  jobs: { open: () => [], states: () => [], get: () => undefined, lastEnded: () => undefined },
   usage: { newest: () => undefined },
   facts: { get: () => undefined },
 };

@@ -4,7 +4,7 @@ import { createRedactor } from '../control/redact-lines.ts';
 import { redactUrls } from '../model/redact-url.ts';
 import type { CommandContext } from './command.ts';
 import { createStyle, displayText } from './output/text.ts';
-import { systemClock } from './session.ts';
+import { systemClock } from './system-clock.ts';
 import { packageVersion } from './version.ts';
 
 /**

@@ -9,7 +9,8 @@ import type { Report } from '../model/events.ts';
 import type { Consistency } from '../model/snapshot.ts';
 import { loadIndex } from '../repository/load-index.ts';
 import { listSnapshots } from '../repository/snapshots.ts';
-import { laneEntry, type Session, systemClock } from './session.ts';
+import { laneEntry, type Session } from './session.ts';
+import { systemClock } from './system-clock.ts';
 import { packageVersion } from './version.ts';
 
 /** Of snapshots that a restore took of what it was about to overwrite. The newest state of a volume is not to be looked for among them. */

@@ -25,8 +25,9 @@ import type { CommandContext } from './command.ts';
 import { composeUp } from './compose-program.ts';
 import { connectDocker, type DockerAccess, reach } from './docker-access.ts';
 import { streamedVolume, takeGuard } from './guard-snapshots.ts';
+import { findProjectFile } from './project.ts';
 import { restoreSnapshots } from './restore-snapshots.ts';
-import { findProjectFile, type Session, withRepository } from './session.ts';
+import { type Session, withRepository } from './session.ts';
 
 type Context = CommandContext<unknown>;
 type OnStep = (step: MigrationStep) => void;

@@ -21,10 +21,11 @@ import { findById, listSnapshots } from '../repository/snapshots.ts';
 import type { CommandContext } from './command.ts';
 import { connectDocker, type DockerAccess, type Reached, reach } from './docker-access.ts';
 import { beforeRestoreTag, type GuardedVolume, type GuardOptions, streamedVolume, takeGuard } from './guard-snapshots.ts';
+import { findProject } from './project.ts';
 import { hasMarker, isEmptyDirectory } from './restore-guard.ts';
 import { restoreSnapshots } from './restore-snapshots.ts';
 import { spaceOf } from './restore-targets.ts';
-import { findProject, type Session, withRepository } from './session.ts';
+import { type Session, withRepository } from './session.ts';
 import { stateFolder } from './state-folder.ts';
 
 type Context = CommandContext<unknown>;

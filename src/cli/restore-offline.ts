@@ -4,8 +4,8 @@ import { openRestoreJournal, type StoppedContainer } from '../control/restoring/
 import { type ContainerStep, refuseTransient, startAll, stopAll } from '../control/restoring/start-again.ts';
 import type { CommandContext } from './command.ts';
 import type { InDocker } from './restore-targets.ts';
-import { systemClock } from './session.ts';
 import { stateFolder } from './state-folder.ts';
+import { systemClock } from './system-clock.ts';
 
 export type OfflineWork = {
   /** Everything that may still fail without harm. `runBefore` is that of the guard of a restore that was killed and is carried on. */

@@ -7,7 +7,7 @@ import { openApiDatabase } from '../../src/api/auth/database.ts';
 import { createTokens } from '../../src/api/auth/tokens.ts';
 import { type Role, roles } from '../../src/api/contract/roles.ts';
 import { apiDatabaseFile, type ServerOptions, startServer } from '../../src/api/server.ts';
-import { systemClock } from '../../src/cli/session.ts';
+import { systemClock } from '../../src/cli/system-clock.ts';
 import { loadConfiguration } from '../../src/control/configuration/load.ts';
 import type { ControlPlane } from '../../src/control/control-plane.ts';
 import { createDaemon, type DaemonOptions } from '../../src/control/daemon.ts';

@@ -1,7 +1,7 @@
 /** A control plane for tests: a daemon on a state of its own that does nothing by itself, and what it is told to know. */
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { systemClock } from '../../src/cli/session.ts';
+import { systemClock } from '../../src/cli/system-clock.ts';
 import type { Configuration } from '../../src/control/configuration/configuration.ts';
 import { parseConfiguration } from '../../src/control/configuration/parse.ts';
 import type { ControlEvent } from '../../src/control/control-plane.ts';

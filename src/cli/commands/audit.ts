@@ -6,8 +6,10 @@ import { listSnapshots, snapshotTimeMs } from '../../repository/snapshots.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { displayText } from '../output/text.ts';
 import { formatCount } from '../output/units.ts';
+import { requireProject } from '../project.ts';
 import { findProjectVolumes, type ProjectVolumes } from '../project-volumes.ts';
-import { requireProject, systemClock, withRepository } from '../session.ts';
+import { withRepository } from '../session.ts';
+import { systemClock } from '../system-clock.ts';
 
 type Options = { failOn?: string; static?: boolean };
 

@@ -16,8 +16,10 @@ import { type CutSettings, type OpenCut, type PreparedVolumes, wantsEngine, with
 import { completeProject, tellLabels } from '../labelled-project.ts';
 import { configureLanes, type LaneOptions, parseLanes } from '../lane-options.ts';
 import { createPlatforms, type Platforms } from '../platforms.ts';
-import { laneEntry, requireProject, type Session, selectVolumes, systemClock, withRepository, withWarmLanes } from '../session.ts';
+import { requireProject, selectVolumes } from '../project.ts';
+import { laneEntry, type Session, withRepository, withWarmLanes } from '../session.ts';
 import { stateFolder } from '../state-folder.ts';
+import { systemClock } from '../system-clock.ts';
 import { packageVersion } from '../version.ts';
 
 type Options = LaneOptions & {

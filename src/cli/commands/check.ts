@@ -4,7 +4,8 @@ import { parseReadData, type ReadDataSelection } from '../../engine/maintenance/
 import { exitCodes } from '../../model/errors.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { configureLanes, type LaneBudget, type LaneOptions, parseLanes } from '../lane-options.ts';
-import { findProject, laneEntry, withRepository, withWarmLanes } from '../session.ts';
+import { findProject } from '../project.ts';
+import { laneEntry, withRepository, withWarmLanes } from '../session.ts';
 
 type Options = LaneOptions & { readData?: string | true; lock: boolean };
 

@@ -7,7 +7,7 @@ import { scratch } from '../../../test/peers.ts';
 import { scratchPassword, scratchRepository } from '../../../test/scratch-repository.ts';
 import { exitCodes } from '../../model/errors.ts';
 import { lockRepository } from '../../repository/locks.ts';
-import { systemClock } from '../session.ts';
+import { systemClock } from '../system-clock.ts';
 
 test('--no-lock copies from a source that cannot be locked; the destination is locked all the same', async (t) => {
   const folder = scratch(t);

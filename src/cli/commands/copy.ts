@@ -10,8 +10,10 @@ import { chooseSnapshots, volumeNameOf } from '../choose-snapshots.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { configureFrom, type FromOptions, sourceOf } from '../from-options.ts';
 import { configureLanes, type LaneBudget, type LaneOptions, parseLanes } from '../lane-options.ts';
-import { findProject, laneEntry, type Session, systemClock, withTwoRepositories, withWarmLanes } from '../session.ts';
+import { findProject } from '../project.ts';
+import { laneEntry, type Session, withTwoRepositories, withWarmLanes } from '../session.ts';
 import { configureFilter, type FilterOptions, filterOf, snapshotsOfIds, warnOfNone } from '../snapshot-filter.ts';
+import { systemClock } from '../system-clock.ts';
 
 type Options = LaneOptions & FromOptions & FilterOptions & { to?: string; at?: string; dryRun?: boolean; lock: boolean };
 type Context = CommandContext<Options>;

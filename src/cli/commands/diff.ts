@@ -16,7 +16,8 @@ import { findNamedSnapshot, joinPaths, type NamedSnapshot, type NamingContext, r
 import { pathMembers } from '../output/listing.ts';
 import { displayText, type Style } from '../output/text.ts';
 import { formatCount } from '../output/units.ts';
-import { selectVolumes, systemClock } from '../session.ts';
+import { selectVolumes } from '../project.ts';
+import { systemClock } from '../system-clock.ts';
 
 type Options = BrowseOptions & {
   volume?: string;

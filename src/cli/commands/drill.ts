@@ -15,8 +15,10 @@ import type { Command, CommandContext } from '../command.ts';
 import { chooseScratch, makeScratch, removeLeftScratch, type Scratch, scratchCandidates } from '../drill-scratch.ts';
 import { configureLanes, type LaneBudget, type LaneOptions, parseLanes } from '../lane-options.ts';
 import { displayText } from '../output/text.ts';
+import { requireProject, selectVolumes } from '../project.ts';
 import { evidenceOfSnapshots } from '../repository-evidence.ts';
-import { requireProject, type Session, selectVolumes, systemClock, withRepository, withWarmLanes } from '../session.ts';
+import { type Session, withRepository, withWarmLanes } from '../session.ts';
+import { systemClock } from '../system-clock.ts';
 
 type Options = LaneOptions & { scratch?: string; dryRun?: boolean; lock: boolean };
 type Context = CommandContext<Options>;

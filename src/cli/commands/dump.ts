@@ -8,7 +8,7 @@ import type { Command, CommandContext } from '../command.ts';
 import { findNamedSnapshot, joinPaths, type NamedSnapshot, relativePath } from '../named-snapshot.ts';
 import { openOutputFile } from '../output/output-file.ts';
 import { sendBytes } from '../output/send-bytes.ts';
-import { systemClock } from '../session.ts';
+import { systemClock } from '../system-clock.ts';
 
 type Options = BrowseOptions & { archive?: string; output?: string; volume?: string; at?: string };
 

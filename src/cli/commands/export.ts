@@ -18,7 +18,7 @@ import { sendBytes } from '../output/send-bytes.ts';
 import { displayText } from '../output/text.ts';
 import { findPassword } from '../password.ts';
 import { askNewSecret, terminalOf } from '../prompt.ts';
-import { systemClock } from '../session.ts';
+import { systemClock } from '../system-clock.ts';
 import { packageVersion } from '../version.ts';
 
 type Options = BrowseOptions & {

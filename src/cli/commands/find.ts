@@ -13,8 +13,8 @@ import { volumeNameOf } from '../choose-snapshots.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { entryDocument, longLine, pathMembers } from '../output/listing.ts';
 import { displayText } from '../output/text.ts';
-import { systemClock } from '../session.ts';
 import { collect, configureFilter, type FilterOptions, filterOf, snapshotsOfIds, warnOfNone } from '../snapshot-filter.ts';
+import { systemClock } from '../system-clock.ts';
 
 type Options = BrowseOptions &
   FilterOptions & {

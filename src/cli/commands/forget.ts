@@ -12,8 +12,10 @@ import { brakeWarnings, planByPolicy, planNamed, withoutBrake } from '../forget-
 import { configureKeep, type KeepOptions } from '../keep-options.ts';
 import { displayText } from '../output/text.ts';
 import { formatCount } from '../output/units.ts';
-import { findProject, type Session, systemClock, withRepository } from '../session.ts';
+import { findProject } from '../project.ts';
+import { type Session, withRepository } from '../session.ts';
 import { configureFilter, type FilterOptions, filterOf, isFiltered, snapshotsOfIds, warnOfNone } from '../snapshot-filter.ts';
+import { systemClock } from '../system-clock.ts';
 
 type Options = FilterOptions & KeepOptions & { groupBy?: string; prune?: boolean; force?: boolean; dryRun?: boolean; lock: boolean };
 

@@ -7,9 +7,9 @@ import { parseDuration } from '../../model/quantities.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { connectDocker } from '../docker-access.ts';
 import { completedConfiguration } from '../labelled-project.ts';
+import { requireProject, selectVolumes } from '../project.ts';
 import { engineVolumeOf } from '../restore-targets.ts';
 import { runCommand } from '../run-command.ts';
-import { requireProject, selectVolumes } from '../session.ts';
 
 type Options = { volume: string[]; rollbackOnFailure?: boolean; healthTimeout?: string; dryRun?: boolean };
 type Context = CommandContext<Options>;

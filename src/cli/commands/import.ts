@@ -18,7 +18,9 @@ import { listSnapshots } from '../../repository/snapshots.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { configureLanes, type LaneOptions, parseLanes } from '../lane-options.ts';
 import { displayText } from '../output/text.ts';
-import { laneEntry, requireProject, type Session, systemClock, withRepository, withWarmLanes } from '../session.ts';
+import { requireProject } from '../project.ts';
+import { laneEntry, type Session, withRepository, withWarmLanes } from '../session.ts';
+import { systemClock } from '../system-clock.ts';
 import { packageVersion } from '../version.ts';
 
 type Options = LaneOptions & {

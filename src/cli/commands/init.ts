@@ -22,7 +22,8 @@ import { writeNewFile } from '../new-file.ts';
 import { openStorageFor } from '../open-repository.ts';
 import { displayText } from '../output/text.ts';
 import { findPassword } from '../password.ts';
-import { absoluteUrl, findProjectFile, withSource } from '../session.ts';
+import { findProjectFile } from '../project.ts';
+import { absoluteUrl, withSource } from '../session.ts';
 
 type Options = FromOptions & { volume: string[]; repositoryVersion?: string; copyChunkerParams?: boolean };
 

@@ -8,8 +8,9 @@ import type { Command, CommandContext } from '../command.ts';
 import { costOf, makeKeyFile } from '../key-material.ts';
 import { displayText } from '../output/text.ts';
 import { findPassword } from '../password.ts';
+import { findProject } from '../project.ts';
 import { askNewSecret, terminalOf } from '../prompt.ts';
-import { findProject, withRepository } from '../session.ts';
+import { withRepository } from '../session.ts';
 
 type Options = {
   generate?: string;

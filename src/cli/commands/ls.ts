@@ -7,7 +7,9 @@ import { listSnapshots } from '../../repository/snapshots.ts';
 import type { Command } from '../command.ts';
 import { findNamedSnapshot, joinPaths, relativePath } from '../named-snapshot.ts';
 import { entryDocument, longLine } from '../output/listing.ts';
-import { findProject, systemClock, withRepository } from '../session.ts';
+import { findProject } from '../project.ts';
+import { withRepository } from '../session.ts';
+import { systemClock } from '../system-clock.ts';
 
 type Options = { at?: string; volume?: string; recursive?: boolean; long?: boolean };
 

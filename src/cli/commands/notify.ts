@@ -4,7 +4,7 @@ import { type Message, messageOf } from '../../control/notify/message.ts';
 import { exitCodes, HoldfastError } from '../../model/errors.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { displayText } from '../output/text.ts';
-import { requireProject } from '../session.ts';
+import { requireProject } from '../project.ts';
 
 type Options = { dryRun?: boolean };
 type Context = CommandContext<Options>;

@@ -9,7 +9,7 @@ import { exitCodes } from '../../model/errors.ts';
 import { lockRepository } from '../../repository/locks.ts';
 import { openRepository } from '../../repository/repository.ts';
 import { createLocalStorage } from '../../storage/local.ts';
-import { systemClock } from '../session.ts';
+import { systemClock } from '../system-clock.ts';
 
 const noise = (name: string, length: number) => createHash('shake256', { outputLength: length }).update(name).digest();
 

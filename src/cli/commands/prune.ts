@@ -16,8 +16,10 @@ import type { Command, CommandContext } from '../command.ts';
 import { configureLanes, type LaneOptions, parseLanes } from '../lane-options.ts';
 import type { Output } from '../output/output.ts';
 import { formatCount, formatPercent } from '../output/units.ts';
+import { findProject } from '../project.ts';
 import { renewLocks } from '../renew-locks.ts';
-import { findProject, laneEntry, type Session, systemClock, withRepository, withWarmLanes } from '../session.ts';
+import { laneEntry, type Session, withRepository, withWarmLanes } from '../session.ts';
+import { systemClock } from '../system-clock.ts';
 
 type Options = LaneOptions & {
   maxUnused?: string;

@@ -11,7 +11,8 @@ import type { Command, CommandContext } from '../command.ts';
 import { configureLanes, type LaneBudget, type LaneOptions, parseLanes } from '../lane-options.ts';
 import { displayText } from '../output/text.ts';
 import { formatCount } from '../output/units.ts';
-import { findProject, laneEntry, type Session, withRepository, withWarmLanes } from '../session.ts';
+import { findProject } from '../project.ts';
+import { laneEntry, type Session, withRepository, withWarmLanes } from '../session.ts';
 import { requireId } from '../snapshot-filter.ts';
 
 type Options = LaneOptions & {

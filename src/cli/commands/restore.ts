@@ -13,11 +13,13 @@ import type { Command, CommandContext } from '../command.ts';
 import { beforeRestoreTag } from '../guard-snapshots.ts';
 import { completedConfiguration } from '../labelled-project.ts';
 import { configureLanes, type LaneOptions, parseLanes } from '../lane-options.ts';
+import { findProject, selectVolumes } from '../project.ts';
 import { guardTargets, isEmptyDirectory, tellUndo } from '../restore-guard.ts';
 import { whileStopped } from '../restore-offline.ts';
 import { findTargets, spaceNeeds, type TargetOptions, type Targets } from '../restore-targets.ts';
 import { makeVolumes, openStreams, type RestoreSettings, restoreAll, tellOfStreams } from '../restore-volumes.ts';
-import { findProject, type Session, selectVolumes, systemClock, withRepository, withWarmLanes } from '../session.ts';
+import { type Session, withRepository, withWarmLanes } from '../session.ts';
+import { systemClock } from '../system-clock.ts';
 
 type Options = LaneOptions &
   TargetOptions & {

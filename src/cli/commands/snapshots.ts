@@ -8,7 +8,8 @@ import { listSnapshotIds, readSnapshots } from '../../repository/snapshots.ts';
 import { volumeNameOf } from '../choose-snapshots.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { displayText } from '../output/text.ts';
-import { findProject, withRepository } from '../session.ts';
+import { findProject } from '../project.ts';
+import { withRepository } from '../session.ts';
 import { configureFilter, type FilterOptions, filterOf, warnOfNone } from '../snapshot-filter.ts';
 
 type Options = FilterOptions & { except?: string };

@@ -9,8 +9,8 @@ import { findNamedSnapshot } from '../named-snapshot.ts';
 import type { Output } from '../output/output.ts';
 import { displayText } from '../output/text.ts';
 import { formatCount } from '../output/units.ts';
-import { systemClock } from '../session.ts';
 import { configureFilter, type FilterOptions, filterOf, warnOfNone } from '../snapshot-filter.ts';
+import { systemClock } from '../system-clock.ts';
 
 type Options = BrowseOptions & FilterOptions;
 

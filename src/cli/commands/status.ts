@@ -9,7 +9,7 @@ import { formatSize } from '../../model/quantities.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { judgeProject, type Known } from '../daemon-knowledge.ts';
 import { displayText, type Style } from '../output/text.ts';
-import { requireProject } from '../session.ts';
+import { requireProject } from '../project.ts';
 
 type Options = { all?: boolean };
 

@@ -7,7 +7,8 @@ import { volumeNameOf } from '../choose-snapshots.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { displayText } from '../output/text.ts';
 import { formatCount } from '../output/units.ts';
-import { findProject, type Session, withRepository } from '../session.ts';
+import { findProject } from '../project.ts';
+import { type Session, withRepository } from '../session.ts';
 import { collect, configureFilter, type FilterOptions, filterOf, isFiltered, snapshotsOfIds, warnOfNone } from '../snapshot-filter.ts';
 
 type Options = FilterOptions & { set?: string[]; add?: string[]; remove?: string[]; force?: boolean; dryRun?: boolean };

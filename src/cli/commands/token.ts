@@ -11,7 +11,8 @@ import { exitCodes, HoldfastError } from '../../model/errors.ts';
 import { parseDuration } from '../../model/quantities.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { daemonFolder } from '../daemon-place.ts';
-import { requireProject, systemClock } from '../session.ts';
+import { requireProject } from '../project.ts';
+import { systemClock } from '../system-clock.ts';
 
 type Options = { role?: string; name?: string; expires?: string; dryRun?: boolean };
 type Context = CommandContext<Options>;

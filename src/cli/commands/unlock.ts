@@ -2,7 +2,9 @@ import { exitCodes } from '../../model/errors.ts';
 import { listLocks } from '../../repository/locks.ts';
 import type { Command } from '../command.ts';
 import { displayText } from '../output/text.ts';
-import { findProject, systemClock, withRepository } from '../session.ts';
+import { findProject } from '../project.ts';
+import { withRepository } from '../session.ts';
+import { systemClock } from '../system-clock.ts';
 
 type Options = { removeAll?: boolean; dryRun?: boolean };
 

@@ -10,8 +10,10 @@ import type { Command, CommandContext } from '../command.ts';
 import { measureDirectory } from '../measure-directory.ts';
 import { displayText } from '../output/text.ts';
 import { formatAge } from '../output/units.ts';
+import { requireProject } from '../project.ts';
 import { type FoundVolume, findProjectVolumes, type ProjectVolumes } from '../project-volumes.ts';
-import { requireProject, type Session, systemClock, withRepository } from '../session.ts';
+import { type Session, withRepository } from '../session.ts';
+import { systemClock } from '../system-clock.ts';
 
 type Options = { watch?: boolean | string; measure?: boolean };
 
