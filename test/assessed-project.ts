@@ -118,7 +118,8 @@ export function inputsOf({ snapshots = [], jobs = [], usage, facts = {}, ...more
     evidence: { list: (volume) => (volume === undefined ? snapshots : (byVolume.get(volume) ?? [])) },
     jobs: {
       open: () => jobs.filter(({ state }) => state === 'queued' || state === 'running'),
-      list: ({ kind }, { limit }) => newestFirst.filter(({ spec }) => spec.kind === kind).slice(0, limit),
+      states: (kind, limit) => newestFirst.filter(({ spec }) => spec.kind === kind).slice(0, limit),
+      get: (id) => jobs.find((job) => job.id === id),
       lastEnded: (kind, states) => newestFirst.find(({ spec, state }) => spec.kind === kind && states.includes(state)),
     },
     usage: { newest: () => usage },

@@ -4,13 +4,13 @@ export type Measurement = { timeMs: number; bytes: number };
 
 const dayMs = 86_400_000;
 /** What was longer ago says little about tomorrow. */
-const windowMs = 30 * dayMs;
+export const growthWindowMs = 30 * dayMs;
 /** Over less than this, a chance download looks like a trend. */
 const leastMs = dayMs / 2;
 
 /** Bytes a day, by least squares over the last 30 days; undefined when the snapshots span less than half a day. */
 export function growthPerDay(measurements: readonly Measurement[], nowMs: number): number | undefined {
-  const recent = measurements.filter(({ timeMs }) => nowMs - timeMs <= windowMs);
+  const recent = measurements.filter(({ timeMs }) => nowMs - timeMs <= growthWindowMs);
   const times = recent.map(({ timeMs }) => timeMs);
   if (recent.length < 2 || Math.max(...times) - Math.min(...times) < leastMs) return undefined;
   const meanTime = times.reduce((a, b) => a + b, 0) / recent.length;

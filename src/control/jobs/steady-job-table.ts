@@ -57,6 +57,7 @@ export function steadyJobTable(table: JobTable, onFailure: (error: unknown) => v
         a.id < b.id ? -1 : 1,
       ),
     list: (filter, page) => table.list(filter, page).map((job) => unsaved.get(job.id)?.job ?? job),
+    states: (kind, limit) => table.states(kind, limit).map(({ id, state }) => ({ id, state: unsaved.get(id)?.job.state ?? state })),
     lastDueMs(schedule, nowMs) {
       const saved = table.lastDueMs(schedule, nowMs);
       const unsavedDues = held().flatMap((job) =>

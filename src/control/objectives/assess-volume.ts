@@ -1,20 +1,23 @@
 import type { VolumeConfiguration } from '../configuration/configuration.ts';
-import { daysUntilFull, growthPerDay } from '../discovery/growth.ts';
+import { daysUntilFull, growthPerDay, growthWindowMs } from '../discovery/growth.ts';
+import type { Job, JobState } from '../jobs/job.ts';
 import type { SnapshotEvidence } from '../state/evidence-table.ts';
 import type { UsageMeasurement } from '../state/log-tables.ts';
 import type { Anomaly, Reason, SnapshotMark, VolumeAssessment } from './assessment.ts';
 import { conditions, worst } from './assessment.ts';
 import type { Damage } from './damage.ts';
-import type { JobHistory } from './job-history.ts';
-import { anomalyOf, judgeEvidence } from './judge-evidence.ts';
+import { type EvidenceFacts, evidenceFacts } from './evidence-facts.ts';
+import type { Drill, JobHistory } from './job-history.ts';
+import { anomalyOf } from './judge-evidence.ts';
+import { type Kept, kept } from './kept.ts';
 import { breachOf, formatAge, type RpoFacts, rpoReasons } from './rpo.ts';
-import { type Measured, predictRto, rtoReasons } from './rto.ts';
+import { predictRto, rtoReasons } from './rto.ts';
 import { longestNext } from './statistics.ts';
 
 export type VolumeInputs = {
   volume: VolumeConfiguration;
   nowMs: number;
-  /** Oldest first, of all repositories. */
+  /** Oldest first, of all repositories. Not changed afterwards, like all else that is given. */
   snapshots: readonly SnapshotEvidence[];
   damage: ReadonlyMap<string, Damage>;
   history: JobHistory;
@@ -32,21 +35,26 @@ const fullSoonDays = 7;
 /** So far back anomalies are told of. */
 const anomaliesMs = 7 * dayMs;
 
-export function assessVolume(inputs: VolumeInputs): VolumeAssessment {
+/** What is the same for as long as what it was made of is: time that goes by, as a rule, changes nothing of it. */
+export type VolumeMemory = {
+  facts: Kept<EvidenceFacts>;
+  growth: Kept<number | undefined>;
+  rto: Kept<VolumeAssessment['rto']>;
+  longestMs: Kept<number | undefined>;
+};
+export const emptyVolumeMemory = (): VolumeMemory => ({ facts: kept(), growth: kept(), rto: kept(), longestMs: kept() });
+
+/** @param memory of this volume; it changes how long this takes, and nothing else. */
+export function assessVolume(inputs: VolumeInputs, memory: VolumeMemory): VolumeAssessment {
   const { volume, nowMs, snapshots, damage, history } = inputs;
   const { name, criticality, sensitive, objectives } = volume;
-  const judged = judgeEvidence(snapshots, volume, damage, nowMs);
-  const newest = judged.at(-1);
-  const good = judged.findLast(({ fault }) => fault === undefined)?.snapshot;
+  // What is of the future is judged by what time it is.
+  const when = (snapshots.at(-1)?.timeMs ?? 0) <= nowMs ? undefined : nowMs;
+  const facts = memory.facts([snapshots, volume, damage, when], () => evidenceFacts(snapshots, volume, damage, nowMs));
+  const { newest, good } = facts;
   const drills = history.drillsOf(name);
-  const size = sizeOf(inputs);
-  const known = size.bytes === undefined ? undefined : { bytes: size.bytes, files: size.files ?? 0 };
-  const rto = predictRto(
-    objectives.rtoMs,
-    known,
-    drills.filter(({ verified }) => verified),
-    fullBackups(snapshots),
-  );
+  const size = sizeOf(inputs, facts, memory);
+  const rto = memory.rto([facts, drills, size.bytes, size.files], () => rtoOf(objectives.rtoMs, size, drills, facts));
   const rpo: RpoFacts = {
     volume: name,
     objectiveMs: objectives.rpoMs,
@@ -56,9 +64,9 @@ export function assessVolume(inputs: VolumeInputs): VolumeAssessment {
     fault: newest?.fault,
     next: nextBackup(inputs),
     scheduled: inputs.scheduled,
-    longestMs: longestBackup(inputs),
+    longestMs: memory.longestMs([history.backupsOf(name), facts], () => longestBackup(history.backupsOf(name), facts)),
   };
-  const anomalies = judged.flatMap((one) => (one.snapshot.timeMs < nowMs - anomaliesMs ? [] : (anomalyOf(one) ?? [])));
+  const anomalies = facts.anomalies.filter(({ timeMs }) => timeMs >= nowMs - anomaliesMs);
   const isFollowed = newest !== undefined && newest.fault !== undefined;
   const anomaly = isFollowed ? anomalyOf(newest) : undefined;
   const reasons = sorted([
@@ -102,9 +110,20 @@ const markOf = ({ repository, id, run, timeMs, consistency }: SnapshotEvidence):
 export const sorted = (reasons: readonly Reason[]): Reason[] =>
   reasons.toSorted((a, b) => conditions.indexOf(b.condition) - conditions.indexOf(a.condition));
 
-/** Backups that stored most of what they read: they took about what there is to do. */
-const fullBackups = (snapshots: readonly SnapshotEvidence[]): Measured[] =>
-  snapshots.filter(({ bytes, addedBytes, durationMs }) => durationMs > 0 && bytes > 0 && addedBytes * 2 >= bytes).reverse();
+function rtoOf(
+  objectiveMs: number,
+  { bytes, files }: VolumeAssessment['size'],
+  drills: readonly Drill[],
+  { fullBackups }: EvidenceFacts,
+): VolumeAssessment['rto'] {
+  const known = bytes === undefined ? undefined : { bytes, files: files ?? 0 };
+  return predictRto(
+    objectiveMs,
+    known,
+    drills.filter(({ verified }) => verified),
+    fullBackups,
+  );
+}
 
 function nextBackup({ volume, history, nextDueMs, nowMs }: VolumeInputs): RpoFacts['next'] {
   const open = history.openBackupOf(volume.name);
@@ -114,20 +133,22 @@ function nextBackup({ volume, history, nextDueMs, nowMs }: VolumeInputs): RpoFac
 }
 
 /** A snapshot is there when its whole job is done. */
-function longestBackup({ volume, history, snapshots }: VolumeInputs): number | undefined {
-  const jobs = history
-    .backupsOf(volume.name)
-    .flatMap(({ state, startedMs, endedMs }) =>
-      (state === 'succeeded' || state === 'incomplete') && startedMs !== undefined && endedMs !== undefined ? [endedMs - startedMs] : [],
-    );
-  return longestNext(jobs.length > 0 ? jobs.reverse() : snapshots.slice(-10).map(({ durationMs }) => durationMs));
+function longestBackup(backups: readonly Job[], { durationsMs }: EvidenceFacts): number | undefined {
+  const jobs = backups.flatMap(({ state, startedMs, endedMs }) =>
+    hasWorked(state) && startedMs !== undefined && endedMs !== undefined ? [endedMs - startedMs] : [],
+  );
+  return longestNext(jobs.length > 0 ? jobs.reverse() : durationsMs);
 }
 
-function sizeOf({ volume, snapshots, usage, nowMs }: VolumeInputs): VolumeAssessment['size'] {
-  const sized = snapshots.filter(({ begunMs, bytes }) => begunMs !== undefined || bytes > 0);
-  const last = sized.at(-1);
+function sizeOf(
+  { volume, usage, nowMs }: VolumeInputs,
+  facts: EvidenceFacts,
+  { growth }: Pick<VolumeMemory, 'growth'>,
+): VolumeAssessment['size'] {
+  const { sizes } = facts;
+  const last = sizes.at(-1);
   // Two snapshots of a time are one size.
-  const growthBytesPerDay = growthPerDay(sized, nowMs);
+  const growthBytesPerDay = growth([facts, firstWithin(sizes, nowMs - growthWindowMs)], () => growthPerDay(sizes, nowMs));
   const bytes = usage?.bytes ?? last?.bytes;
   const days = daysUntilFull({
     usedBytes: bytes,
@@ -142,6 +163,17 @@ function sizeOf({ volume, snapshots, usage, nowMs }: VolumeInputs): VolumeAssess
     growthBytesPerDay,
     fullAtMs: days === undefined ? undefined : nowMs + Math.round(days * dayMs),
   };
+}
+
+/** The place of the first that is not before an instant. */
+function firstWithin(oldestFirst: readonly { timeMs: number }[], fromMs: number): number {
+  let [low, high] = [0, oldestFirst.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((oldestFirst[middle] as { timeMs: number }).timeMs < fromMs) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 function anomalyReason({ message, snapshot }: Anomaly, good: SnapshotEvidence | undefined): Reason {
@@ -162,16 +194,12 @@ const notGood = (volume: string, fault: string): Reason => ({
   remedy: `holdfast backup ${volume}`,
 });
 
+const hasWorked = (state: JobState): boolean => state === 'succeeded' || state === 'incomplete';
+
 function failureReasons({ volume: { name }, history }: VolumeInputs): Reason[] {
   const ended = history.backupsOf(name);
-  const failed = ended.slice(
-    0,
-    Math.max(
-      0,
-      ended.findIndex(({ state }) => state === 'succeeded' || state === 'incomplete'),
-    ),
-  );
-  const failures = ended.some(({ state }) => state === 'succeeded' || state === 'incomplete') ? failed : ended;
+  const worked = ended.findIndex(({ state }) => hasWorked(state));
+  const failures = worked < 0 ? ended : ended.slice(0, worked);
   const [last] = failures;
   if (last === undefined) return [];
   const why =

@@ -1,16 +1,16 @@
 import type { Configuration } from '../configuration/configuration.ts';
 import { uncoveredReasons } from '../discovery/uncovered.ts';
 import { undelivered } from '../notify/undelivered.ts';
-import { type Instants, instantsOf } from '../scheduling/instants.ts';
+import { type Instants, instantsOf, remembering } from '../scheduling/instants.ts';
 import { type Task, tasksOf } from '../scheduling/tasks.ts';
-import type { EvidenceTable } from '../state/evidence-table.ts';
-import type { JobTable } from '../state/job-table.ts';
+import type { EvidenceTable, SnapshotEvidence } from '../state/evidence-table.ts';
 import type { Facts, UsageTable } from '../state/log-tables.ts';
-import { assessRepository } from './assess-repository.ts';
-import { assessVolume } from './assess-volume.ts';
+import { assessRepository, type RepositoryInputs } from './assess-repository.ts';
+import { assessVolume, emptyVolumeMemory, type VolumeInputs, type VolumeMemory } from './assess-volume.ts';
 import { type ProjectAssessment, worst } from './assessment.ts';
-import { type Damage, damageOf } from './damage.ts';
-import { type JobHistory, jobHistory } from './job-history.ts';
+import { type Damage, damageOf, standing } from './damage.ts';
+import { createHistoryReader, type JobHistory, type JobSource } from './job-history.ts';
+import { type Kept, kept } from './kept.ts';
 
 /** All that an assessment is made of. */
 export type AssessmentInputs = {
@@ -19,7 +19,7 @@ export type AssessmentInputs = {
   /** When the daemon began. */
   startedMs: number;
   evidence: Pick<EvidenceTable, 'list'>;
-  jobs: Pick<JobTable, 'open' | 'list' | 'lastEnded'>;
+  jobs: JobSource;
   usage: Pick<UsageTable, 'newest'>;
   /** `uncovered volumes`; `seen REPOSITORY`: `{ atMs }`, `unseen REPOSITORY`: `{ atMs, message }`, of the last time that its snapshots were, or could not be, listed. */
   facts: Pick<Facts, 'get'>;
@@ -29,59 +29,151 @@ export type AssessmentInputs = {
 
 /** What is thought of a project: volumes and repositories in the order of the configuration. Pure, but for what it is asked to read. */
 export function assess(inputs: AssessmentInputs): ProjectAssessment {
-  const { configuration, nowMs, evidence, jobs, usage } = inputs;
-  const history = jobHistory(
-    jobs,
-    configuration.volumes.map(({ name }) => name),
-  );
-  const scheduled = inputs.scheduled ?? true;
-  const timetable = scheduled ? timetableOf(configuration, nowMs) : emptyTimetable;
-  const listed = configuration.volumes.map((volume) => ({ volume, snapshots: evidence.list(volume.name) }));
-  const ids = new Map(configuration.repositories.map(({ name }) => [name, new Set<string>()]));
-  for (const { snapshots } of listed) for (const { repository, id } of snapshots) ids.get(repository)?.add(id);
-  const damage = damagesOf(history, ids);
-  const drillDueMs = lateSince(timetable.drill, inputs);
-  const volumes = listed.map(({ volume, snapshots }) =>
-    assessVolume({
-      volume,
-      nowMs,
-      snapshots,
-      damage,
-      history,
-      nextDueMs: timetable.nextBackupMs(volume.name),
-      scheduled,
-      usage: usage.newest(volume.name),
-      drillDueMs,
-    }),
-  );
-  const repositories = configuration.repositories.map(({ name }) =>
-    assessRepository({
-      repository: name,
-      nowMs,
-      snapshots: ids.get(name)?.size ?? 0,
-      history,
-      damage: damage.get(name),
-      seenAtMs: inputs.facts.get<{ atMs: number }>(`seen ${name}`)?.atMs,
-      unseen: inputs.facts.get(`unseen ${name}`),
-      checkDueMs: lateSince(timetable.checks.get(name), inputs),
-      copies: timetable.copies.flatMap(({ from, to, instants }) => {
-        const dueMs = to === name ? lateSince(instants, inputs) : undefined;
-        return dueMs === undefined ? [] : [{ from, dueMs }];
-      }),
-    }),
-  );
-  const reasons = [...undelivered(configuration, inputs.facts).map(({ reason }) => reason), ...uncoveredReasons(inputs.facts)];
-  const condition = worst([...volumes, ...repositories, ...reasons].map((one) => one.condition));
-  return { project: configuration.project, atMs: nowMs, condition, volumes, repositories, reasons };
+  return atOnce(createAssessing()(inputs));
 }
 
-function damagesOf(history: JobHistory, ids: ReadonlyMap<string, ReadonlySet<string>>): Map<string, Damage> {
-  const damages = new Map<string, Damage>();
-  for (const [repository, present] of ids) {
-    const damage = damageOf(history.checksOf(repository), (id) => present.has(id));
-    if (damage !== undefined) damages.set(repository, damage);
+/** An assessment in small steps: all that it is made of is read before the first. */
+export type Assessing = Generator<undefined, ProjectAssessment>;
+
+export function atOnce(steps: Assessing): ProjectAssessment {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
   }
-  return damages;
+}
+
+/**
+ * Returns what assesses a project again and again, and each time does again only what has another outcome now: for a volume of which nothing
+ * is new, that is what depends on the time. The assessment is the one that \`assess\` makes.
+ */
+export function createAssessing(): (inputs: AssessmentInputs) => Assessing {
+  let memory: Memory | undefined;
+  return function* (inputs) {
+    const { configuration, jobs, facts } = inputs;
+    if (memory === undefined || memory.configuration !== configuration || memory.jobs !== jobs) memory = emptyMemory(configuration, jobs);
+    const known = read(inputs, memory);
+    const ofRepositories = configuration.repositories.map(({ name }) => repositoryInputs(name, inputs, known));
+    const reasons = [...undelivered(configuration, facts).map(({ reason }) => reason), ...uncoveredReasons(facts)];
+    const volumes: ProjectAssessment['volumes'] = [];
+    for (const one of known.volumes) {
+      volumes.push(assessVolume(one, memoryOf(one.volume.name, known.memory)));
+      yield;
+    }
+    const repositories = ofRepositories.map(assessRepository);
+    const condition = worst([...volumes, ...repositories, ...reasons].map((one) => one.condition));
+    return { project: configuration.project, atMs: inputs.nowMs, condition, volumes, repositories, reasons };
+  };
+}
+
+/** What an assessment leaves for the next one of the same configuration. */
+type Memory = Pick<AssessmentInputs, 'configuration' | 'jobs'> & {
+  history: () => JobHistory;
+  /** By repository. */
+  damage: ReadonlyMap<string, Kept<Damage>>;
+  damages: Kept<ReadonlyMap<string, Damage>>;
+  counts: WeakMap<readonly SnapshotEvidence[], ReadonlyMap<string, number>>;
+  volumes: Map<string, VolumeMemory>;
+};
+
+function emptyMemory(configuration: Configuration, jobs: JobSource): Memory {
+  const names = configuration.volumes.map(({ name }) => name);
+  return {
+    configuration,
+    jobs,
+    history: createHistoryReader(jobs, names),
+    damage: new Map(configuration.repositories.map(({ name }) => [name, kept<Damage>()])),
+    damages: kept(),
+    counts: new WeakMap(),
+    volumes: new Map(),
+  };
+}
+
+function memoryOf(volume: string, { volumes }: Memory): VolumeMemory {
+  const memory = volumes.get(volume) ?? emptyVolumeMemory();
+  volumes.set(volume, memory);
+  return memory;
+}
+
+/** All that is known at an instant. */
+type Known = {
+  memory: Memory;
+  timetable: Timetable;
+  history: JobHistory;
+  damage: ReadonlyMap<string, Damage>;
+  volumes: readonly VolumeInputs[];
+  /** How many snapshots a repository has of the volumes of the configuration. */
+  snapshots: ReadonlyMap<string, number>;
+};
+
+function read(inputs: AssessmentInputs, memory: Memory): Known {
+  const { configuration, nowMs, evidence, usage } = inputs;
+  const scheduled = inputs.scheduled ?? true;
+  const timetable = scheduled ? timetableOf(configuration, nowMs) : emptyTimetable;
+  const drillDueMs = lateSince(timetable.drill, inputs);
+  const history = memory.history();
+  const listed = configuration.volumes.map((volume) => ({ volume, snapshots: evidence.list(volume.name) }));
+  const damage = damagesOf(
+    history,
+    memory,
+    listed.map(({ snapshots }) => snapshots),
+  );
+  const volumes = listed.map(({ volume, snapshots }) => ({
+    volume,
+    nowMs,
+    snapshots,
+    damage,
+    history,
+    nextDueMs: timetable.nextBackupMs(volume.name),
+    scheduled,
+    usage: usage.newest(volume.name),
+    drillDueMs,
+  }));
+  const snapshots = new Map<string, number>();
+  for (const one of listed)
+    for (const [repository, count] of countsOf(one.snapshots, memory)) snapshots.set(repository, (snapshots.get(repository) ?? 0) + count);
+  return { memory, timetable, history, damage, volumes, snapshots };
+}
+
+function countsOf(list: readonly SnapshotEvidence[], { counts }: Memory): ReadonlyMap<string, number> {
+  let known = counts.get(list);
+  if (known === undefined) {
+    known = new Map([...Map.groupBy(list, ({ repository }) => repository)].map(([repository, { length }]) => [repository, length]));
+    counts.set(list, known);
+  }
+  return known;
+}
+
+/** The same for as long as the same checks stand. */
+function damagesOf(history: JobHistory, memory: Memory, lists: readonly (readonly SnapshotEvidence[])[]): ReadonlyMap<string, Damage> {
+  const found: [repository: string, damage: Damage][] = [];
+  for (const [repository, damage] of memory.damage) {
+    let ids: Set<string> | undefined;
+    const has = (id: string) => {
+      ids ??= new Set(lists.flatMap((list) => list.flatMap((one) => (one.repository === repository ? one.id : []))));
+      return ids.has(id);
+    };
+    const checks = standing(history.checksOf(repository), has);
+    if (checks.length > 0) found.push([repository, damage(checks, () => damageOf(checks))]);
+  }
+  return memory.damages(found.flat(), () => new Map(found));
+}
+
+function repositoryInputs(name: string, inputs: AssessmentInputs, { history, damage, timetable, snapshots }: Known): RepositoryInputs {
+  const { facts, nowMs } = inputs;
+  return {
+    repository: name,
+    nowMs,
+    snapshots: snapshots.get(name) ?? 0,
+    history,
+    damage: damage.get(name),
+    seenAtMs: facts.get<{ atMs: number }>(`seen ${name}`)?.atMs,
+    unseen: facts.get(`unseen ${name}`),
+    checkDueMs: lateSince(timetable.checks.get(name), inputs),
+    copies: timetable.copies.flatMap(({ from, to, instants }) => {
+      const dueMs = to === name ? lateSince(instants, inputs) : undefined;
+      return dueMs === undefined ? [] : [{ from, dueMs }];
+    }),
+  };
 }
 
 /** What was done last before the instant before the last is late; a daemon that has just begun is given the time for it. */
@@ -107,7 +199,7 @@ const timed = new WeakMap<Configuration, { task: Task; instants: Instants }[]>()
 function timetableOf(configuration: Configuration, nowMs: number): Timetable {
   let tasks = timed.get(configuration);
   if (tasks === undefined) {
-    tasks = tasksOf(configuration).map((task) => ({ task, instants: instantsOf(task.at) }));
+    tasks = tasksOf(configuration).map((task) => ({ task, instants: remembering(instantsOf(task.at)) }));
     timed.set(configuration, tasks);
   }
   const next = new Map<string, number>();

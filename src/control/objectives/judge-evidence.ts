@@ -8,14 +8,10 @@ import type { Damage } from './damage.ts';
 /** A snapshot, and why it does not count; undefined when it is good. */
 export type Judged = { snapshot: SnapshotEvidence; suspicion: Suspicion | undefined; fault: string | undefined };
 
-type Known = { settings: BrakeSettings; suspicions: ReadonlyMap<string, Suspicion> };
-/** What lists were judged to be: a list that has not changed is judged once. */
-const judgedLists = new WeakMap<readonly SnapshotEvidence[], Known>();
-
 /**
  * Which snapshots of a volume are good: complete, consistent as promised, nothing out of the ordinary (as retention's brake judges), and not
  * found damaged. `crash` is good where the configuration asks for nothing better; where `cut` names `pause`, `stop` or `dump`, it is not.
- * @param oldestFirst of all repositories; not to be changed afterwards.
+ * @param oldestFirst of all repositories.
  */
 export function judgeEvidence(
   oldestFirst: readonly SnapshotEvidence[],
@@ -43,15 +39,11 @@ export function judgeEvidence(
 const keyOf = ({ repository, id }: Pick<SnapshotEvidence, 'repository' | 'id'>): string => `${repository} ${id}`;
 
 function suspicionsOf(list: readonly SnapshotEvidence[], settings: BrakeSettings, nowMs: number): ReadonlyMap<string, Suspicion> {
-  const known = judgedLists.get(list);
-  if (known?.settings === settings) return known.suspicions;
   const suspicions = new Map<string, Suspicion>();
   // As retention does: repository by repository.
   for (const [repository, ofRepository] of Map.groupBy(list, (snapshot) => snapshot.repository))
     for (const [{ id }, suspicion] of judgeHistory(ofRepository.map(factsOf), settings, nowMs))
       suspicions.set(keyOf({ repository, id }), suspicion);
-  // What is of the future today is not tomorrow.
-  if (list.every(({ timeMs }) => timeMs <= nowMs)) judgedLists.set(list, { settings, suspicions });
   return suspicions;
 }
 

@@ -37,15 +37,15 @@ export function rpoReasons(facts: RpoFacts): Reason[] {
     return [{ kind: 'rpo-breached', condition: 'broken', message, remedy: backup }];
   }
   const breachMs = breachOf(newestGoodMs, objectiveMs);
-  const age = `the newest good snapshot is ${formatAge(nowMs - newestGoodMs)} old, the objective is ${formatDuration(objectiveMs)}`;
+  const age = () => `the newest good snapshot is ${formatAge(nowMs - newestGoodMs)} old, the objective is ${formatDuration(objectiveMs)}`;
   if (nowMs > breachMs) {
     const remedy = under ? 'a backup is under way: `holdfast status` again when it is done' : backup;
-    return [{ kind: 'rpo-breached', condition: 'broken', message: age, remedy }];
+    return [{ kind: 'rpo-breached', condition: 'broken', message: age(), remedy }];
   }
   const atRisk = (message: string, remedy: string): Reason[] => [{ kind: 'rpo-at-risk', condition: 'at-risk', message, remedy }];
   const prediction = scheduled ? predict(facts, breachMs) : undefined;
   if (prediction !== undefined) return atRisk(prediction, next === undefined ? 'give it a schedule in holdfast.yaml' : backup);
-  return nowMs - newestGoodMs > objectiveMs && !under ? atRisk(age, backup) : [];
+  return nowMs - newestGoodMs > objectiveMs && !under ? atRisk(age(), backup) : [];
 }
 
 function predict({ next, nowMs, longestMs = 0, objectiveMs }: RpoFacts, breachMs: number): string | undefined {

@@ -31,3 +31,21 @@ export function instantsOf(at: When['at']): Instants {
     atOrBefore: (ms) => cron.previousRuns(1, new Date((Math.floor(ms / 1_000) + 1) * 1_000))[0]?.getTime(),
   };
 }
+
+/** So many spans between two instants are remembered: the one of now, and the one before. */
+const remembered = 2;
+
+/** The same instants. Between two of them nothing changes, and reckoning with time zones takes time. */
+export function remembering(instants: Instants): Instants {
+  type Span = { fromMs: number; untilMs: number; last: number | undefined; next: number | undefined };
+  let known: Span[] = [];
+  const around = (ms: number): Span => {
+    const found = known.find(({ fromMs, untilMs }) => ms >= fromMs && ms < untilMs);
+    if (found !== undefined) return found;
+    const [last, next] = [instants.atOrBefore(ms), instants.after(ms)];
+    const span = { fromMs: last ?? ms, untilMs: next ?? Number.POSITIVE_INFINITY, last, next };
+    known = [span, ...known].slice(0, remembered);
+    return span;
+  };
+  return { after: (ms) => around(ms).next, atOrBefore: (ms) => around(ms).last };
+}

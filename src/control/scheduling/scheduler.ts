@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import type { Job, JobSpec } from '../jobs/job.ts';
-import { type Instants, instantsOf } from './instants.ts';
+import { instantsOf, remembering } from './instants.ts';
 import type { Task } from './tasks.ts';
 
 /** What the scheduler asks of the past. */
@@ -31,14 +31,14 @@ export type Scheduler = {
 
 /** `random` returns a whole number below its argument. */
 export function createScheduler(tasks: readonly Task[], random: (below: number) => number = randomInt): Scheduler {
-  const timed = tasks.map((task) => ({ task, around: remembered(instantsOf(task.at)) }));
-  const upcoming: Scheduler['upcoming'] = (nowMs) => timed.map(({ task, around }) => ({ task, dueMs: around(nowMs).next }));
+  const timed = tasks.map((task) => ({ task, instants: remembering(instantsOf(task.at)) }));
+  const upcoming: Scheduler['upcoming'] = (nowMs) => timed.map(({ task, instants }) => ({ task, dueMs: instants.after(nowMs) }));
   return {
     due(nowMs, open, past) {
       const busy = new Set(open.map(({ schedule }) => schedule));
-      return timed.flatMap(({ task, around }) => {
+      return timed.flatMap(({ task, instants }) => {
         if (busy.has(task.name)) return [];
-        const dueMs = around(nowMs).last;
+        const dueMs = instants.atOrBefore(nowMs);
         if (dueMs === undefined) return [];
         const spec = task.specAt(dueMs);
         const doneMs = past.lastDueMs(task.name) ?? past.doneUntilMs(task, spec);
@@ -51,17 +51,5 @@ export function createScheduler(tasks: readonly Task[], random: (below: number) 
       return instants.length === 0 ? undefined : Math.min(...instants);
     },
     upcoming,
-  };
-}
-
-/** The instants around one. Between two of them nothing changes, and reckoning with time zones takes time. */
-function remembered(instants: Instants): (nowMs: number) => { last: number | undefined; next: number | undefined } {
-  let known: { fromMs: number; untilMs: number; last: number | undefined; next: number | undefined } | undefined;
-  return (nowMs) => {
-    if (known === undefined || nowMs < known.fromMs || nowMs >= known.untilMs) {
-      const [last, next] = [instants.atOrBefore(nowMs), instants.after(nowMs)];
-      known = { fromMs: last ?? nowMs, untilMs: next ?? Number.POSITIVE_INFINITY, last, next };
-    }
-    return known;
   };
 }

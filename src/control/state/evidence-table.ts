@@ -40,7 +40,7 @@ export type EvidenceTable = {
   /** Adds those that a job has just made. */
   add(made: readonly SnapshotEvidence[]): void;
   /** Of one volume, or all; oldest first. Not to be changed: it is the same list until something changes. */
-  list(volume?: string): SnapshotEvidence[];
+  list(volume?: string): readonly SnapshotEvidence[];
   /** Newest first, from a page on. `id`: or its beginning. */
   page(
     filter: { volume?: string; repository?: string; run?: string; id?: string },
@@ -57,49 +57,119 @@ const evidenceOf = (row: unknown): SnapshotEvidence => JSON.parse((row as Row).d
 export function createEvidenceTable({ database, transaction }: State): EvidenceTable {
   const insert = database.prepare('INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?, ?)');
   const remove = database.prepare('DELETE FROM snapshots WHERE repository = ? AND id = ?');
-  const idsOf = database.prepare('SELECT id FROM snapshots WHERE repository = ?');
   const all = database.prepare('SELECT document FROM snapshots ORDER BY time_ms, id');
-  const ofVolume = database.prepare('SELECT document FROM snapshots WHERE volume = ? ORDER BY time_ms, id');
   const page = database.prepare(`SELECT document FROM snapshots
     WHERE (?1 IS NULL OR volume = ?1) AND (?2 IS NULL OR repository = ?2) AND (?3 IS NULL OR document ->> '$.run' = ?3) AND (time_ms, id) < (?4, ?5)
       AND (?7 IS NULL OR substr(id, 1, length(?7)) = ?7)
     ORDER BY time_ms DESC, id DESC LIMIT ?6`);
-  const counts = database.prepare('SELECT repository, volume, count(*) AS snapshots FROM snapshots GROUP BY volume, repository');
   /** Read once: they are looked at again and again. */
-  const lists = new Map<string | undefined, SnapshotEvidence[]>();
-  const list = (volume?: string) => {
-    let known = lists.get(volume);
-    if (known === undefined) {
-      known = (volume === undefined ? all.all() : ofVolume.all(volume)).map(evidenceOf);
-      // All of them together are rarely asked for.
-      if (volume !== undefined && known.length > 0) lists.set(volume, known);
-    }
-    return known;
-  };
-  const ids = (repository: string) => new Set((idsOf.all(repository) as { id: string }[]).map(({ id }) => id));
-  const add = (made: readonly SnapshotEvidence[]) =>
-    transaction(() => {
-      for (const one of made) insert.run(one.repository, one.id, one.project, one.volume, one.timeMs, JSON.stringify(one));
-      for (const { volume } of made) lists.delete(volume);
+  let read: HeldEvidence | undefined;
+  const held = () => {
+    read ??= holdEvidence(function* () {
+      for (const row of all.iterate()) yield evidenceOf(row);
     });
+    return read;
+  };
+  /** What is held changes when the state has changed: the state may not take it. */
+  const change = (repository: string | undefined, gone: readonly string[], made: readonly SnapshotEvidence[]) => {
+    const documents = made.map((one) => JSON.stringify(one));
+    transaction(() => {
+      for (const id of gone) remove.run(repository as string, id);
+      for (const [i, one] of made.entries())
+        insert.run(one.repository, one.id, one.project, one.volume, one.timeMs, documents[i] as string);
+    });
+    read?.change(
+      repository,
+      gone,
+      documents.map((document) => evidenceOf({ document })),
+    );
+  };
   return {
-    update: (repository, present, found) =>
-      transaction(() => {
-        const known = ids(repository);
-        const fresh = found.filter(({ id }) => !known.has(id));
-        add(fresh);
-        const gone = [...known].filter((id) => !present.has(id));
-        for (const id of gone) remove.run(repository, id);
-        if (gone.length > 0) lists.clear();
-        return { added: fresh.length, removed: gone.length };
-      }),
-    add,
-    list,
+    update(repository, present, found) {
+      const known = held().ids(repository);
+      const fresh = found.filter(({ id }) => !known.has(id));
+      const gone = [...known].filter((id) => !present.has(id));
+      if (fresh.length + gone.length > 0) change(repository, gone, fresh);
+      return { added: fresh.length, removed: gone.length };
+    },
+    add: (made) => change(undefined, [], made),
+    list: (volume) => held().list(volume),
     page: ({ volume, repository, run, id }, { limit, beforeMs, beforeId }) =>
       page
         .all(volume ?? null, repository ?? null, run ?? null, beforeMs ?? Number.MAX_SAFE_INTEGER, beforeId ?? '~', limit, id ?? null)
         .map(evidenceOf),
-    ids,
-    counts: () => counts.all() as { repository: string; volume: string; snapshots: number }[],
+    ids: (repository) => held().ids(repository),
+    counts: () => held().counts(),
   };
 }
+
+/** The rows of the evidence table in memory, by volume and by repository; a change costs what changes, and not all that there is. */
+type HeldEvidence = Pick<EvidenceTable, 'list' | 'ids' | 'counts'> & {
+  /** Removes what has gone from a repository, and adds what is new, or replaces what has the same id. */
+  change(repository: string | undefined, gone: readonly string[], made: readonly SnapshotEvidence[]): void;
+};
+
+/** @param rows all that there are, oldest first. */
+function holdEvidence(rows: () => Iterable<SnapshotEvidence>): HeldEvidence {
+  /** Lists are replaced and never changed: who has one goes on with it. */
+  const lists = new Map<string, readonly SnapshotEvidence[]>();
+  const repositories = new Map<string, Map<string, SnapshotEvidence>>();
+  let all: readonly SnapshotEvidence[] | undefined;
+
+  const inRepository = (name: string) => {
+    const known = repositories.get(name) ?? new Map<string, SnapshotEvidence>();
+    repositories.set(name, known);
+    return known;
+  };
+  const take = (found: Iterable<SnapshotEvidence>) => {
+    const byVolume = new Map<string, SnapshotEvidence[]>();
+    for (const one of found) {
+      inRepository(one.repository).set(one.id, one);
+      const others = byVolume.get(one.volume);
+      if (others === undefined) byVolume.set(one.volume, [one]);
+      else others.push(one);
+    }
+    return byVolume;
+  };
+  for (const [volume, ofVolume] of take(rows())) lists.set(volume, ofVolume);
+
+  return {
+    list(volume) {
+      if (volume !== undefined) return lists.get(volume) ?? none;
+      all ??= [...lists.values()].flat().sort(byTime);
+      return all;
+    },
+    ids: (repository) => new Set(repositories.get(repository)?.keys()),
+    counts: () =>
+      [...lists].flatMap(([volume, list]) =>
+        [...Map.groupBy(list, ({ repository }) => repository)].map(([repository, { length }]) => ({
+          repository,
+          volume,
+          snapshots: length,
+        })),
+      ),
+    change(repository, gone, made) {
+      const leaving = new Set<SnapshotEvidence>();
+      const leave = (name: string, id: string) => {
+        const one = repositories.get(name)?.get(id);
+        if (one !== undefined) leaving.add(one);
+        repositories.get(name)?.delete(id);
+      };
+      for (const id of gone) leave(repository as string, id);
+      for (const one of made) leave(one.repository, one.id);
+      // Of two with the same id the last counts, as in the database.
+      const coming = take(new Map(made.map((one) => [`${one.repository} ${one.id}`, one])).values());
+      for (const volume of new Set([...[...leaving].map((one) => one.volume), ...coming.keys()])) {
+        const list = [...(lists.get(volume) ?? none).filter((one) => !leaving.has(one)), ...(coming.get(volume) ?? none)].sort(byTime);
+        if (list.length === 0) lists.delete(volume);
+        else lists.set(volume, list);
+      }
+      all = undefined;
+    },
+  };
+}
+
+const none: readonly SnapshotEvidence[] = [];
+
+/** As the database sorts them. */
+const byTime = (a: SnapshotEvidence, b: SnapshotEvidence): number => a.timeMs - b.timeMs || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);

@@ -15,6 +15,8 @@ export type JobTable = {
   open(): Job[];
   /** Newest first; `before` is the id of the last one of the page before. */
   list(filter: JobFilter, page: { limit: number; before?: string }): Job[];
+  /** Of a kind, newest first, as `list` has them: little to read where each job tells of a thousand volumes. */
+  states(kind: JobKind, limit: number): { id: string; state: JobState }[];
   /** The newest instant of a schedule, not after `nowMs`, that has a job: clocks that were wrong for a while leave jobs of the future. */
   lastDueMs(schedule: string, nowMs: number): number | undefined;
   /** The newest job of a kind that has ended in one of the states. */
@@ -36,6 +38,7 @@ export function createJobTable({ database, transaction }: State): JobTable {
   const update = database.prepare('UPDATE jobs SET state = ?, ended_ms = ?, document = ? WHERE id = ?');
   const get = database.prepare('SELECT document FROM jobs WHERE id = ?');
   const open = database.prepare(`SELECT document FROM jobs WHERE state IN ('queued', 'running') ORDER BY id`);
+  const states = database.prepare('SELECT id, state FROM jobs WHERE kind = ? ORDER BY id DESC LIMIT ?');
   const lastDue = database.prepare('SELECT max(due_ms) AS due FROM jobs WHERE schedule = ? AND due_ms <= ?');
   const ended = database.prepare('SELECT document, state FROM jobs WHERE kind = ? ORDER BY queued_ms DESC, id DESC');
   const lastNumber = database.prepare('SELECT max(number) AS number FROM job_log WHERE job = ?');
@@ -63,6 +66,7 @@ export function createJobTable({ database, transaction }: State): JobTable {
     },
     open: () => open.all().map(jobOf),
     list: (filter, page) => list(database, filter, page),
+    states: (kind, limit) => (states.all(kind, limit) as { id: string; state: JobState }[]).map(({ id, state }) => ({ id, state })),
     lastDueMs: (schedule, nowMs) => (lastDue.get(schedule, nowMs) as { due: number | null }).due ?? undefined,
     lastEnded(kind, states, matches = () => true) {
       for (const row of ended.iterate(kind)) {

@@ -32,17 +32,25 @@ export function createUsageTable({ database, transaction }: State): UsageTable {
     files: files ?? undefined,
     capacityBytes: capacityBytes ?? undefined,
   });
+  /** They are asked for again and again. */
+  const newest = new Map<string, UsageMeasurement | undefined>();
   return {
-    add: (measured) =>
+    add(measured) {
       transaction(() => {
         for (const { volume, atMs, bytes, files, capacityBytes } of measured)
           insert.run(volume, atMs, bytes, files ?? null, capacityBytes ?? null);
-      }),
+      });
+      for (const { volume } of measured) newest.delete(volume);
+    },
     list: (volume, sinceMs) => (select.all(volume, sinceMs) as Row[]).map(measurementOf),
     newest(volume) {
-      const row = last.get(volume) as Row | undefined;
-      return row && measurementOf(row);
+      if (!newest.has(volume)) {
+        const row = last.get(volume) as Row | undefined;
+        newest.set(volume, row && measurementOf(row));
+      }
+      return newest.get(volume);
     },
+    // Of a volume that was not measured for long, the last stays.
     thin: (beforeMs) => void thin.run(beforeMs),
   };
 }
