@@ -6,17 +6,13 @@ import type { Configuration } from '../control/configuration/configuration.ts';
 import type { Job } from '../control/jobs/job.ts';
 import { type AssessmentInputs, assess } from '../control/objectives/assess.ts';
 import type { ProjectAssessment } from '../control/objectives/assessment.ts';
-import { createEvidenceTable, type SnapshotEvidence } from '../control/state/evidence-table.ts';
+import { createEvidenceTable } from '../control/state/evidence-table.ts';
 import { createJobTable } from '../control/state/job-table.ts';
 import { createFacts, createUsageTable } from '../control/state/log-tables.ts';
 import { readState } from '../control/state/read-state.ts';
 import type { State } from '../control/state/state.ts';
-import { listSnapshots } from '../repository/snapshots.ts';
 import type { CommandContext } from './command.ts';
 import { daemonFolder } from './daemon-place.ts';
-import { displayText } from './output/text.ts';
-import { evidenceOfSnapshots } from './repository-evidence.ts';
-import { withRepository } from './session.ts';
 import { systemClock } from './system-clock.ts';
 
 export type Known = {
@@ -36,13 +32,19 @@ export async function judgeProject(context: CommandContext<unknown>, configurati
   const state = readState(join(folder, 'state.sqlite'));
   try {
     const told = state && sourcesOf(state);
-    const sources = daemon && told !== undefined ? told : { ...(told ?? nothing), ...(await lookInto(context, configuration)) };
+    const sources = daemon && told !== undefined ? told : { ...(told ?? nothing), ...(await seen(context, configuration)) };
     const nowMs = systemClock.now().getTime();
     const assessment = assess({ configuration, nowMs, scheduled: daemon, ...sources });
     return { assessment, daemon, open: daemon ? sources.jobs.open() : [] };
   } finally {
     state?.close();
   }
+}
+
+/** Opens repositories, and brings along all that this takes. */
+async function seen(context: CommandContext<unknown>, configuration: Configuration): Promise<Pick<Sources, 'evidence' | 'facts'>> {
+  const { lookIntoRepositories } = await import('./look-into-repositories.ts');
+  return lookIntoRepositories(context, configuration);
 }
 
 /** Whether a daemon holds its place: the lock of a database (daemon-place.ts). */
@@ -80,34 +82,3 @@ const nothing: Sources = {
   usage: { newest: () => undefined },
   facts: { get: () => undefined },
 };
-
-/** Lists the snapshots of the repository that is named, or of all. What cannot be reached is a fact like any other. */
-async function lookInto(context: CommandContext<unknown>, configuration: Configuration): Promise<Pick<Sources, 'evidence' | 'facts'>> {
-  const { global, output, signal } = context;
-  const found: SnapshotEvidence[] = [];
-  const facts = new Map<string, unknown>();
-  for (const { name } of configuration.repositories) {
-    if (global.repository !== undefined && global.repository !== name) continue;
-    const warn = (file: string) => output.warning(`the snapshot file ${file} is damaged; run \`holdfast check\``);
-    try {
-      const snapshots = await withRepository(
-        { ...context, global: { ...global, repository: name } },
-        configuration,
-        'none',
-        ({ repository }) => listSnapshots(repository, warn),
-      );
-      for (const one of evidenceOfSnapshots(snapshots, name, configuration.project)) found.push(one);
-      facts.set(`seen ${name}`, { atMs: systemClock.now().getTime() });
-    } catch (error) {
-      if (signal.aborted) throw error;
-      const message = displayText(error instanceof Error ? error.message : String(error));
-      facts.set(`unseen ${name}`, { atMs: systemClock.now().getTime(), message });
-    }
-  }
-  const byVolume = Map.groupBy(
-    found.sort((a, b) => a.timeMs - b.timeMs || (a.id < b.id ? -1 : 1)),
-    ({ volume }) => volume,
-  );
-  const get = <Value>(name: string) => facts.get(name) as Value | undefined;
-  return { evidence: { list: (volume) => (volume === undefined ? found : (byVolume.get(volume) ?? [])) }, facts: { get } };
-}
