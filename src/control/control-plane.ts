@@ -2,6 +2,7 @@ import type { Configuration } from './configuration/configuration.ts';
 import type { Job, JobProgress, JobSpec } from './jobs/job.ts';
 import type { ProjectAssessment } from './objectives/assessment.ts';
 import type { AlertTable } from './state/alert-table.ts';
+import type { EvidencePages } from './state/evidence-pages.ts';
 import type { EvidenceTable } from './state/evidence-table.ts';
 import type { JobTable } from './state/job-table.ts';
 import type { AuditEntry, AuditLog, Facts, UsageTable } from './state/log-tables.ts';
@@ -33,7 +34,7 @@ export type ControlPlane = {
   cancel(job: string): Job | undefined;
   /** What comes next. */
   upcoming(): { task: string; spec: JobSpec; dueMs: number }[];
-  evidence: Pick<EvidenceTable, 'list' | 'page' | 'counts'>;
+  evidence: Pick<EvidenceTable, 'list' | 'counts'> & EvidencePages;
   usage: Pick<UsageTable, 'list'>;
   auditLog: Pick<AuditLog, 'list' | 'add'>;
   facts: Facts;

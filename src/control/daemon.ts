@@ -18,6 +18,7 @@ import type { AssessmentInputs } from './objectives/assess.ts';
 import type { ProjectAssessment } from './objectives/assessment.ts';
 import { createRedactor } from './redact-lines.ts';
 import { createAlertTable } from './state/alert-table.ts';
+import { createEvidencePages } from './state/evidence-pages.ts';
 import { createEvidenceTable } from './state/evidence-table.ts';
 import { allLines, createJobTable } from './state/job-table.ts';
 import { type AuditLog, createAuditLog, createFacts, createUsageTable, type Facts } from './state/log-tables.ts';
@@ -143,7 +144,7 @@ export function createDaemon(options: DaemonOptions): Daemon {
     },
     cancel: (job) => runner.cancel(job),
     upcoming: () => upcoming(plan, now()),
-    evidence,
+    evidence: { list: evidence.list, counts: evidence.counts, ...createEvidencePages(state) },
     usage,
     auditLog,
     facts,

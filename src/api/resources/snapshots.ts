@@ -1,3 +1,4 @@
+import type { RunEvidence } from '../../control/state/evidence-pages.ts';
 import type { SnapshotEvidence } from '../../control/state/evidence-table.ts';
 import { HoldfastError } from '../../model/errors.ts';
 import type { AnswerOf } from '../contract/operations.ts';
@@ -9,10 +10,13 @@ import { numberCursor, type Page, timeCursor, timeCursorText } from './paging.ts
 
 export const listSnapshots: JsonHandler<'listSnapshots'> = ({ plane }, { query: { limit, cursor, ...filter } }) => {
   const after = timeCursor(cursor);
-  const found = plane.evidence.page(filter, { limit: limit + 1, beforeMs: after?.timeMs, beforeId: after?.key });
+  const [id = '', repository = ''] = after?.key.split('~') ?? [];
+  const found = plane.evidence.page(filter, { limit: limit + 1, before: after && { timeMs: after.timeMs, id, repository } });
   const items = found.slice(0, limit);
   const last = items.at(-1);
-  return found.length > limit && last !== undefined ? { items, next: timeCursorText({ timeMs: last.timeMs, key: last.id }) } : { items };
+  return found.length > limit && last !== undefined
+    ? { items, next: timeCursorText({ timeMs: last.timeMs, key: `${last.id}~${last.repository}` }) }
+    : { items };
 };
 
 export const getSnapshot: JsonHandler<'getSnapshot'> = (served, { parameters, query }) =>
@@ -29,37 +33,31 @@ function snapshotOf({ plane }: Pick<Served, 'plane'>, id: string, repository: st
   return found.reduce((a, b) => (order.indexOf(b.repository) < order.indexOf(a.repository) ? b : a));
 }
 
-type Point = { repository: string; run: string; timeMs: number; snapshots: SnapshotEvidence[] };
+/** A page holds at most so many snapshots, or one restore point: of a thousand volumes, a hundred would be too much for one answer. */
+const mostOfPage = 1_000;
 
 export const listRestorePoints: JsonHandler<'listRestorePoints'> = ({ plane }, { query: { limit, cursor, repository } }) => {
   const after = timeCursor(cursor);
-  const keyOf = (point: Point) => `${point.run}~${point.repository}`;
-  const points = restorePointsOf(plane.evidence)
-    .filter((point) => repository === undefined || point.repository === repository)
-    .filter((point) => after === undefined || point.timeMs < after.timeMs || (point.timeMs === after.timeMs && keyOf(point) < after.key));
+  const keyOf = ({ run, repository: name }: RunEvidence) => `${run}~${name}`;
+  const found = plane.evidence.runs({ repository }, { limit: limit + 1, beforeMs: after?.timeMs, beforeKey: after?.key });
+  const shown: RunEvidence[] = [];
+  let held = 0;
+  for (const run of found.slice(0, limit)) {
+    held += run.snapshots;
+    if (shown.length > 0 && held > mostOfPage) break;
+    shown.push(run);
+  }
   const all = plane.configuration().volumes.map(({ name }) => name);
-  const shown = points.slice(0, limit);
+  const items = shown.map(({ run, repository: name, timeMs }) => {
+    const snapshots = plane.evidence.ofRun(run, name);
+    const has = new Set(snapshots.map(({ volume }) => volume));
+    return { repository: name, run, timeMs, snapshots, lacks: all.filter((volume) => !has.has(volume)) };
+  });
   const last = shown.at(-1);
-  const items = shown.map((point) => ({ ...point, lacks: all.filter((name) => !point.snapshots.some(({ volume }) => volume === name)) }));
-  return points.length > limit && last !== undefined
+  return shown.length < found.length && last !== undefined
     ? { items, next: timeCursorText({ timeMs: last.timeMs, key: keyOf(last) }) }
     : { items };
 };
-
-/** Newest first. */
-function restorePointsOf(evidence: Served['plane']['evidence']): Point[] {
-  const points = new Map<string, Point>();
-  for (const snapshot of evidence.list()) {
-    const { repository, run, timeMs } = snapshot;
-    const key = `${run} ${repository}`;
-    const point = points.get(key) ?? { repository, run, timeMs, snapshots: [] };
-    points.set(key, point);
-    point.timeMs = Math.max(point.timeMs, timeMs);
-    point.snapshots.push(snapshot);
-  }
-  const before = (a: Point, b: Point) => (`${a.run}~${a.repository}` < `${b.run}~${b.repository}` ? 1 : -1);
-  return [...points.values()].sort((a, b) => b.timeMs - a.timeMs || before(a, b));
-}
 
 /** Longer ones are of no use to who waits for a page. */
 const readingMs = 10 * 60_000;

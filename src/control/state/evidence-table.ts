@@ -55,7 +55,7 @@ type Row = { document: string };
 const evidenceOf = (row: unknown): SnapshotEvidence => JSON.parse((row as Row).document) as SnapshotEvidence;
 
 export function createEvidenceTable({ database, transaction }: State): EvidenceTable {
-  const insert = database.prepare('INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?, ?)');
+  const insert = database.prepare(`INSERT OR REPLACE INTO snapshots VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6 ->> '$.run')`);
   const remove = database.prepare('DELETE FROM snapshots WHERE repository = ? AND id = ?');
   const all = database.prepare('SELECT document FROM snapshots ORDER BY time_ms, id');
   const page = database.prepare(`SELECT document FROM snapshots

@@ -84,6 +84,14 @@ const migrations: readonly string[] = [
   ) STRICT;
   `,
   `CREATE INDEX jobs_newest ON jobs (kind, id);`,
+  `
+  ALTER TABLE snapshots ADD COLUMN run TEXT NOT NULL DEFAULT '';
+  UPDATE snapshots SET run = coalesce(document ->> '$.run', '');
+  CREATE INDEX snapshots_time ON snapshots (time_ms, id);
+  CREATE INDEX snapshots_newest ON snapshots (repository, time_ms, id);
+  CREATE INDEX snapshots_run ON snapshots (run, repository, time_ms);
+  CREATE INDEX snapshots_id ON snapshots (id);
+  `,
 ];
 
 /** The version of a state that has all of them. */
