@@ -1,4 +1,3 @@
-import { chmodSync, mkdirSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { openApiDatabase } from '../../api/auth/database.ts';
@@ -10,7 +9,7 @@ import { openState } from '../../control/state/state.ts';
 import { exitCodes, HoldfastError } from '../../model/errors.ts';
 import { parseDuration } from '../../model/quantities.ts';
 import type { Command, CommandContext } from '../command.ts';
-import { daemonFolder } from '../daemon-place.ts';
+import { daemonFolder, makeDaemonFolder } from '../daemon-place.ts';
 import { requireProject } from '../project.ts';
 import { systemClock } from '../system-clock.ts';
 
@@ -45,8 +44,7 @@ names of files in snapshots; restore-only reads snapshots and what is in them, a
       throw new HoldfastError('usage', what, { remedy: 'run `holdfast token --help`' });
     }
     const folder = daemonFolder(await requireProject(context), context.environment);
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    chmodSync(folder, 0o700);
+    makeDaemonFolder(folder);
     const database = openApiDatabase(apiDatabaseFile(folder));
     try {
       perform(context, createTokens(database), folder, name ?? '');

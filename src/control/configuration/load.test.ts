@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, chown, lchown, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -348,6 +348,8 @@ test('a repository inside a volume is refused', () => {
   const text = (url: string) => `volumes: { a: { source: { directory: ./data } } }\nrepositories: { r: { url: ${url} } }`;
   onlyMistake(text('./data/repository'), '2:27', 'inside the volume `a`');
   onlyMistake(text('data'), '2:27', 'inside the volume `a`');
+  onlyMistake(text('../app/./data/x/..'), '2:27', 'inside the volume `a`');
+  onlyMistake('volumes: { a: { source: { directory: / } } }\nrepositories: { r: { url: ./r } }', '2:27', 'inside the volume `a`');
   assert.deepEqual(mistakes(text('./data-repository')), []);
   assert.deepEqual(mistakes(text('./data/../other')), []);
 });
@@ -448,6 +450,28 @@ test('any volumes that are written are read back', () => {
     }),
     { numRuns: 100 },
   );
+});
+
+test('files of other users: used in a folder of theirs that was gone to, not from above it, nor where everybody may put one', async (t) => {
+  if (process.geteuid?.() !== 0) return t.skip('only root gives files to others');
+  const folder = await mkdtemp(join(tmpdir(), 'holdfast-configuration-'));
+  t.after(() => rm(folder, { recursive: true }));
+  const [file, deep] = [join(folder, 'holdfast.yaml'), join(folder, 'a')];
+  await mkdir(deep);
+  await writeFile(file, 'project: x\n');
+  assert.equal(await findConfiguration(deep), file);
+  await chown(file, 65534, 65534);
+  await assert.rejects(findConfiguration(deep), /holdfast\.yaml belongs to another user/);
+  assert.equal(await findConfiguration(folder), file);
+  await chmod(folder, 0o1777);
+  await assert.rejects(findConfiguration(folder), { code: 'configuration' });
+  await chown(file, 0, 0);
+  assert.equal(await findConfiguration(deep), file);
+  const link = join(deep, 'holdfast.yaml');
+  await symlink(file, link);
+  await lchown(link, 65534, 65534);
+  await chmod(deep, 0o1777);
+  await assert.rejects(findConfiguration(deep), { code: 'configuration' });
 });
 
 test('files: found in the folder or above it, missing ones and wrong ones told apart', async (t) => {
