@@ -5,7 +5,6 @@ import { createServer as createHttpsServer, type Server as HttpsServer } from 'n
 import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
 import { getRequestListener } from '@hono/node-server';
-import type { Alert } from '../control/alerts/alert.ts';
 import { type Listen, parseListen } from '../control/configuration/listen.ts';
 import type { ControlPlane } from '../control/control-plane.ts';
 import { HoldfastError } from '../model/errors.ts';
@@ -23,8 +22,6 @@ export type ServerOptions = {
   folder: string;
   /** Told of what an operator should know, and of defects. */
   onProblem(message: string): void;
-  /** Alerts, newest first. */
-  alerts?: () => readonly Alert[];
   /** Documents beside the contract's. */
   extras?: readonly Extra[];
   /** Requests a second of one token, or of one address without any, and how many at once after a pause. Default 200 and 400. */
@@ -71,7 +68,6 @@ export async function startServer(plane: ControlPlane, options: ServerOptions): 
   const app = createApp({
     served: {
       plane,
-      alerts: options.alerts,
       keys: createIdempotencyKeys(database, plane, now),
       starts: createRateLimit({ perSecond: 1, burst: 200 }),
       readers: createTurns({ atOnce: 2, waiting: 16 }),

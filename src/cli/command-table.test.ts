@@ -51,6 +51,7 @@ test('the table has every command once', () => {
       'up',
       'notify',
       'jobs',
+      'alerts',
       'token',
       'unlock',
       'completion',

@@ -29,6 +29,7 @@ export const commandTable: readonly CommandEntry[] = [
   { name: 'up', summary: 'run by itself: schedules, upkeep, alerts and an API', load: () => import('./commands/up.ts') },
   { name: 'notify', summary: 'try out the notifications of holdfast.yaml', load: () => import('./commands/notify.ts') },
   { name: 'jobs', summary: "list, start, cancel and follow the daemon's jobs", load: () => import('./commands/jobs.ts') },
+  { name: 'alerts', summary: 'list what is wrong, and say that somebody looks after it', load: () => import('./commands/alerts.ts') },
   { name: 'token', summary: "make, list and revoke tokens for the daemon's API", load: () => import('./commands/token.ts') },
   { name: 'unlock', summary: 'remove locks that dead processes left behind', load: () => import('./commands/unlock.ts') },
   { name: 'completion', summary: 'print a completion script for a shell', load: () => import('./commands/completion.ts') },

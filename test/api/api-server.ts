@@ -8,6 +8,7 @@ import { createTokens } from '../../src/api/auth/tokens.ts';
 import { type Role, roles } from '../../src/api/contract/roles.ts';
 import { apiDatabaseFile, type ServerOptions, startServer } from '../../src/api/server.ts';
 import { systemClock } from '../../src/cli/system-clock.ts';
+import type { Alert } from '../../src/control/alerts/alert.ts';
 import { loadConfiguration } from '../../src/control/configuration/load.ts';
 import type { ControlPlane } from '../../src/control/control-plane.ts';
 import { createDaemon, type DaemonOptions } from '../../src/control/daemon.ts';
@@ -42,6 +43,25 @@ export function evidenceOf(id: string, more: Partial<SnapshotEvidence> = {}): Sn
     ...more,
   };
 }
+
+/** Told of a minute ago, and still so. */
+export const raisedAlert = (key: string, atMs = Date.now() - 60_000): Alert => ({
+  id: `${key}@${atMs}`,
+  key,
+  kind: 'rpo-breached',
+  subject: { kind: 'volume', name: 'database' },
+  condition: 'broken',
+  message: 'its newest good snapshot is too old',
+  remedy: 'holdfast backup database',
+  state: 'raised',
+  worst: 'broken',
+  raisedAs: 'broken',
+  firstSeenMs: atMs,
+  raisedMs: atMs,
+  quietSinceMs: undefined,
+  endedMs: undefined,
+  acknowledged: undefined,
+});
 
 export type TestServer = {
   folder: string;

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { basePath, type Operation, type OperationId, operationIds, operations } from '../../src/api/contract/operations.ts';
 import { type Role, roles } from '../../src/api/contract/roles.ts';
-import { post, reads, snapshotId, startTestServer } from './api-server.ts';
+import type { AlertTable } from '../../src/control/state/alert-table.ts';
+import { post, raisedAlert, reads, snapshotId, startTestServer } from './api-server.ts';
 
 /** V viewer, O operator, R restore-only, A admin. */
 const expected: Record<OperationId, string> = {
@@ -28,6 +29,8 @@ const expected: Record<OperationId, string> = {
   followJob: '-O-A',
   listDrills: 'VO-A',
   listAlerts: 'VO-A',
+  getAlert: 'VO-A',
+  acknowledgeAlert: '-O-A',
   listAuditLog: '---A',
   followEvents: 'VO-A',
 };
@@ -40,12 +43,15 @@ test('every role may do what it is for, and nothing else', async (t) => {
     execute: async () => 0,
   });
   assert.deepEqual(operationIds.toSorted(), Object.keys(expected).toSorted());
+  const alert = raisedAlert('volume database rpo');
+  (plane.alerts as AlertTable).put([alert]);
   const job = plane.start({ kind: 'usage' }, 'test').id;
-  const values: Record<string, string> = { volume: 'database', snapshot: snapshotId('a'), later: snapshotId('b'), job };
+  const values: Record<string, string> = { volume: 'database', snapshot: snapshotId('a'), later: snapshotId('b'), job, alert: encodeURIComponent(alert.id) };
   for (const id of operationIds) {
     const operation: Operation = operations[id];
     const path = basePath + operation.path.replaceAll(/\{(\w+)\}/g, (_, name: string) => values[name] as string);
-    const given = operation.method === 'post' ? post(operation.body === undefined ? '' : { spec: { kind: 'usage' } }) : {};
+    const given =
+      operation.method === 'post' ? post(operation.body === undefined ? '' : id === 'startJob' ? { spec: { kind: 'usage' } } : {}) : {};
     for (const [place, role] of roles.entries()) {
       const mayDo = expected[id][place] !== '-';
       if (mayDo && endless.includes(id)) continue;

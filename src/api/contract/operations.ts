@@ -37,6 +37,8 @@ const bounded = (most: number, otherwise: number) => z._default(z.coerce.number(
 const cursor = z.optional(z.string().check(z.maxLength(400), z.regex(/^[A-Za-z0-9_~.-]+$/)));
 const page = { limit: bounded(1000, 100), cursor };
 const named = z.string().check(z.minLength(1), z.maxLength(200), z.regex(/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/));
+/** What it is about, and when it was first seen. */
+const alertId = z.strictObject({ alert: z.string().check(z.minLength(1), z.maxLength(280), z.regex(/^[a-zA-Z0-9][ -~]*$/)) });
 const jobId = z.strictObject({ job: named });
 const snapshotId = z.string().check(z.regex(/^[0-9a-f]{8,64}$/));
 /** A path in a snapshot: no way out of it can be said. */
@@ -266,9 +268,21 @@ export const operations = {
     'get',
     '/alerts',
     allowed.watchers,
-    'What somebody was, or will be, told of, newest first',
-    { parameters: none, query: z.strictObject(page) },
+    'What somebody was told of, newest first',
+    { parameters: none, query: z.strictObject({ ...page, state: z.optional(z.enum(['raised', 'ended'])) }) },
     json(resource.pageOf(resource.alert)),
+  ),
+  getAlert: operation('get', '/alerts/{alert}', allowed.watchers, 'One alert', { parameters: alertId, query: none }, json(resource.alert), {
+    errors: ['resource-missing'],
+  }),
+  acknowledgeAlert: operation(
+    'post',
+    '/alerts/{alert}/acknowledge',
+    allowed.operators,
+    'Says that somebody has taken note, and if asked to, silences it for a while; one that is over stays as it is',
+    { parameters: alertId, query: none },
+    json(resource.alert),
+    { body: resource.acknowledgement, errors: ['resource-missing'] },
   ),
   listAuditLog: operation(
     'get',

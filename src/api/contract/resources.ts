@@ -290,6 +290,13 @@ export const alert = z.object({
   raisedMs: z.optional(timeMs()),
   endedMs: z.optional(timeMs()),
   acknowledged: z.optional(z.object({ by: z.string(), atMs: timeMs() })),
+  /** Until then nothing new is told of what is wrong under its key. */
+  silenced: z.optional(z.object({ by: z.string(), untilMs: timeMs() })),
+});
+
+export const acknowledgement = z.strictObject({
+  /** So long nothing new is told; 0 ends a silence, none leaves it as it is. At most 30 days. */
+  silenceMs: z.optional(z.int().check(z.gte(0), z.lte(30 * 86_400_000))),
 });
 
 export const auditEntry = z.object({

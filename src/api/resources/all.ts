@@ -1,5 +1,6 @@
 import type { JsonOperation } from '../contract/operations.ts';
 import type { EventFeed } from '../event-feed.ts';
+import * as alerts from './alerts.ts';
 import type { Asked, JsonHandler, Served } from './handlers.ts';
 import * as jobs from './jobs.ts';
 import * as project from './project.ts';
@@ -18,6 +19,7 @@ type Handlers = { [Id in JsonOperation]: JsonHandler<Id> } & {
 /** What answers each operation of the contract. */
 export const handlers: Handlers = {
   ...project,
+  ...alerts,
   listSnapshots: snapshots.listSnapshots,
   getSnapshot: snapshots.getSnapshot,
   listRestorePoints: snapshots.listRestorePoints,

@@ -1,4 +1,3 @@
-import type { Alert } from '../../control/alerts/alert.ts';
 import type { ControlPlane } from '../../control/control-plane.ts';
 import type { RateLimit } from '../auth/limits.ts';
 import type { AnswerOf, Call, EventsOperation, JsonOperation } from '../contract/operations.ts';
@@ -12,8 +11,6 @@ export type Caller = { name: string; role: Role };
 /** What handlers work with. */
 export type Served = {
   plane: ControlPlane;
-  /** Newest first; undefined where nobody is told of anything. */
-  alerts: (() => readonly Alert[]) | undefined;
   keys: IdempotencyKeys;
   /** Of jobs that one caller starts: each stays in the history. */
   starts: RateLimit;

@@ -26,5 +26,5 @@ export function timeCursor(cursor: string | undefined): TimeCursor | undefined {
 
 export const timeCursorText = ({ timeMs, key }: TimeCursor): string => `${Math.max(0, timeMs)}.${key}`;
 
-const badCursor = () =>
+export const badCursor = () =>
   new HoldfastError('request-invalid', 'the cursor is none of this list', { remedy: 'use `next` of the page before' });

@@ -40,5 +40,3 @@ function volumeOf(plane: Served['plane'], name: string): VolumeAssessment {
   if (found === undefined) throw new HoldfastError('unknown-volume', `there is no volume ${JSON.stringify(name)}`, { volume: name });
   return found;
 }
-
-export const listAlerts: JsonHandler<'listAlerts'> = ({ alerts }, { query }) => pageOfList(alerts?.() ?? [], query);

@@ -44,5 +44,8 @@ export type Alert = Observed & {
   acknowledged: { by: string; atMs: number } | undefined;
 };
 
+/** The fact that says until when nothing new is told of what is wrong under a key, and who wants it so: `{ by, untilMs }`. */
+export const silenceFact = (key: string): string => `silence ${key}`;
+
 /** What somebody is to be told. */
 export type Notice = { event: 'raised' | 'worsened' | 'ended'; alert: Alert };

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { createAlertTable } from '../state/alert-table.ts';
 import { openState } from '../state/state.ts';
-import type { AlertCondition, Notice, Observed } from './alert.ts';
+import type { Alert, AlertCondition, Notice, Observed } from './alert.ts';
 import { type Damping, step } from './step.ts';
 
 const minute = 60_000;
@@ -144,4 +144,25 @@ test('pages of alerts go on where the last one ended', () => {
   );
   assert.deepEqual(table.list({ open: false }, { limit: 4 }), []);
   state.close();
+});
+
+test('of what is silenced nothing is told until the silence is over, and then what is so', () => {
+  const look = (open: readonly Alert[], condition: AlertCondition | undefined, atMs: number, silenced: boolean) =>
+    step(open, condition === undefined ? [] : [seen('v', condition)], atMs, damping, () => silenced);
+  const begun = look([], 'broken', 0, true);
+  assert.deepEqual([begun.notices, begun.changed[0]?.state], [[], 'pending']);
+  const later = look(begun.changed, 'broken', 60 * minute, false);
+  assert.deepEqual(
+    later.notices.map(({ event, alert }) => [event, alert.raisedMs]),
+    [['raised', 60 * minute]],
+  );
+  const [raised] = look([], 'at-risk', 0, false).changed.flatMap((one) => look([one], 'at-risk', 20 * minute, false).changed);
+  const worse = look([raised as Alert], 'broken', 30 * minute, true);
+  assert.deepEqual([worse.notices, worse.changed[0]?.condition], [[], 'broken']);
+  assert.deepEqual(
+    look(worse.changed, 'broken', 40 * minute, false).notices.map(({ event }) => event),
+    ['worsened'],
+  );
+  // What passes meanwhile was never there.
+  assert.deepEqual(look(begun.changed, undefined, minute, true).dropped.length, 1);
 });

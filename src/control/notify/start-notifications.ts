@@ -1,5 +1,5 @@
 import type { Clock } from '../../model/clock.ts';
-import type { AlertSubject } from '../alerts/alert.ts';
+import { type AlertSubject, silenceFact } from '../alerts/alert.ts';
 import { observe } from '../alerts/observe.ts';
 import { createRecentJobs } from '../alerts/recent-jobs.ts';
 import { type Damping, defaultDamping, step } from '../alerts/step.ts';
@@ -94,7 +94,8 @@ export function startNotifications(plane: ControlPlane, options: NotificationOpt
       refused,
       undelivered: undelivered(configuration, plane.facts),
     });
-    const { changed, dropped, notices } = step(open, observed, nowMs, options.damping ?? defaultDamping);
+    const isSilenced = (key: string) => (plane.facts.get<{ untilMs: number }>(silenceFact(key))?.untilMs ?? 0) > nowMs;
+    const { changed, dropped, notices } = step(open, observed, nowMs, options.damping ?? defaultDamping, isSilenced);
     const isKnown = knownSubjects(plane, assessment);
     state.transaction(() => {
       alerts.put(changed);
