@@ -7,7 +7,6 @@ import { tellEvents } from '../../control/logging/tell-events.ts';
 import { metricsOf, renderMetrics } from '../../control/metrics/metrics.ts';
 import { startNotifications } from '../../control/notify/start-notifications.ts';
 import { assess } from '../../control/objectives/assess.ts';
-import { createAlertTable } from '../../control/state/alert-table.ts';
 import { openState } from '../../control/state/state.ts';
 import { exitCodes, HoldfastError } from '../../model/errors.ts';
 import type { Command, CommandContext } from '../command.ts';
@@ -77,12 +76,10 @@ async function serve(context: CommandContext, configuration: Configuration, fold
   try {
     const extras = [{ path: '/metrics', answer: () => renderMetrics(daemon) }];
     tellStart(log, daemon);
-    const alerts = createAlertTable(state);
     server = await startServer(daemon, {
       folder,
       onProblem: (message) => output.warning(message),
       extras,
-      alerts: () => alerts.list({}, { limit: 1_000 }),
     });
     output.note(`the API listens at ${server.address}`);
     const compose = watchCompose(daemon, context.environment, signal, (message) => say(log, message, 'warn'));
