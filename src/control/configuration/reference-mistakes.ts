@@ -1,4 +1,4 @@
-import { basename, dirname, relative } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { countRules, spanRules } from '../../engine/maintenance/retention.ts';
 import { defaults } from './defaults.ts';
 import { parseListen } from './listen.ts';
@@ -179,9 +179,10 @@ function repositoriesInVolumes(document: LocatedValue, root: Mapping, directory:
     const url = mapping(repository).url;
     const place = typeof url === 'string' ? repositoryPlace(url) : undefined;
     if (place?.kind !== 'local') continue;
+    const inner = resolvePath(directory, place.path);
     for (const [volumeName, volume] of Object.entries(mapping(root.volumes))) {
       const source = mapping(mapping(volume).source).directory;
-      if (typeof source !== 'string' || !contains(resolvePath(directory, source), resolvePath(directory, place.path))) continue;
+      if (typeof source !== 'string' || !contains(resolvePath(directory, source), inner)) continue;
       const text = `the repository would lie inside the volume ${quoted(volumeName)}, and be backed up into itself and lost with it: expected a place outside`;
       mistakes.push(at(document, ['repositories', repositoryName, 'url'], text));
     }
@@ -189,7 +190,5 @@ function repositoriesInVolumes(document: LocatedValue, root: Mapping, directory:
   return mistakes;
 }
 
-function contains(outer: string, inner: string): boolean {
-  const way = relative(outer, inner);
-  return way !== '..' && !way.startsWith('../');
-}
+/** Of absolute paths without `.` and `..`. */
+const contains = (outer: string, inner: string): boolean => inner === outer || inner.startsWith(outer === '/' ? '/' : `${outer}/`);

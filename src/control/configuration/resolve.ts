@@ -32,18 +32,19 @@ export function resolveConfiguration(parsed: ConfigurationFile, file: string): C
     resolveRepository(name, repository, directory),
   );
   const firstRepository = (repositories[0] as RepositoryConfiguration).name;
+  // What most of a thousand volumes share is resolved once.
+  const shared = { retention: resolveRetention(parsed.retention ?? {}), objectives: resolveObjectives(parsed.objectives ?? {}) };
   return {
     file,
     directory,
     project: parsed.project ?? basename(directory),
-    volumes: Object.entries(parsed.volumes).map(([name, volume]) => resolveVolume(name, volume ?? {}, parsed, directory)),
+    volumes: Object.entries(parsed.volumes).map(([name, volume]) => resolveVolume(name, volume ?? {}, { ...parsed, directory, shared })),
     repositories,
     schedules: Object.entries(parsed.schedules ?? defaults.schedules).map(([name, schedule]) =>
       resolveSchedule(name, schedule, firstRepository),
     ),
     hooks: resolveHooks(parsed.hooks ?? {}),
-    retention: resolveRetention(parsed.retention ?? {}),
-    objectives: resolveObjectives(parsed.objectives ?? {}),
+    ...shared,
     drills: resolveDrills(parsed.drills ?? {}),
     maintenance: resolveMaintenance(parsed.maintenance ?? {}),
     notifications: Object.entries(parsed.notifications ?? {}).map(([name, given]) => resolveNotification(name, given, directory)),
@@ -54,7 +55,10 @@ export function resolveConfiguration(parsed: ConfigurationFile, file: string): C
 /** Of a duration that the schema has accepted. */
 const milliseconds = (text: string): number => parseDuration(text) as number;
 
-function resolveVolume(name: string, volume: VolumeInFile, project: ConfigurationFile, directory: string): VolumeConfiguration {
+type Project = ConfigurationFile & { directory: string; shared: Pick<Configuration, 'retention' | 'objectives'> };
+
+function resolveVolume(name: string, volume: VolumeInFile, project: Project): VolumeConfiguration {
+  const { retention, objectives } = volume;
   return {
     name,
     path: volume.path,
@@ -63,13 +67,13 @@ function resolveVolume(name: string, volume: VolumeInFile, project: Configuratio
     sensitive: volume.sensitive ?? defaults.volume.sensitive,
     app: volume.app === 'auto' ? undefined : volume.app,
     cut: volume.cut ?? defaults.volume.cut,
-    source: resolveSource(volume.source, directory),
+    source: resolveSource(volume.source, project.directory),
     exclude: [...(project.exclude ?? []), ...(volume.exclude ?? [])],
     excludeIfPresent: [...(project.excludeIfPresent ?? []), ...(volume.excludeIfPresent ?? [])],
     excludeCaches: volume.excludeCaches ?? project.excludeCaches ?? defaults.volume.excludeCaches,
     oneFileSystem: volume.oneFileSystem ?? project.oneFileSystem ?? defaults.volume.oneFileSystem,
-    retention: resolveRetention(mergeRetention(project.retention, volume.retention)),
-    objectives: resolveObjectives({ ...project.objectives, ...volume.objectives }),
+    retention: retention === undefined ? project.shared.retention : resolveRetention(mergeRetention(project.retention, retention)),
+    objectives: objectives === undefined ? project.shared.objectives : resolveObjectives({ ...project.objectives, ...objectives }),
   };
 }
 
@@ -141,10 +145,10 @@ function resolveRetention(given: RetentionInFile): RetentionConfiguration {
 }
 
 /** Key by key, those of the brake too. */
-const mergeRetention = (project: RetentionInFile = {}, volume: RetentionInFile = {}): RetentionInFile => ({
+const mergeRetention = (project: RetentionInFile | undefined, volume: RetentionInFile): RetentionInFile => ({
   ...project,
   ...volume,
-  brake: { ...project.brake, ...volume.brake },
+  brake: { ...project?.brake, ...volume.brake },
 });
 
 function resolveBrake(given: NonNullable<RetentionInFile['brake']>): BrakeSettings {
