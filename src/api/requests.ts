@@ -49,10 +49,15 @@ async function readBody(request: Request): Promise<Uint8Array> {
   if (Number(request.headers.get('Content-Length') ?? 0) > mostBodyBytes) throw tooLarge();
   const parts: Uint8Array[] = [];
   let size = 0;
-  for await (const part of request.body ?? []) {
-    size += part.length;
-    if (size > mostBodyBytes) throw tooLarge();
-    parts.push(part);
+  try {
+    for await (const part of request.body ?? []) {
+      size += part.length;
+      if (size > mostBodyBytes) throw tooLarge();
+      parts.push(part);
+    }
+  } catch (cause) {
+    // Who leaves in the middle is no defect of ours.
+    throw cause instanceof HoldfastError ? cause : new HoldfastError('request-invalid', 'the body broke off', { cause });
   }
   return Buffer.concat(parts);
 }

@@ -277,7 +277,7 @@ test('without TLS it listens only on this host, or behind a proxy', async (t) =>
 });
 
 test('who sends too slowly, or too much, before a request is there is let go', async (t) => {
-  const { port } = await startTestServer(t);
+  const { port, tokens, problems } = await startTestServer(t);
   const answerTo = (text: string) =>
     new Promise<string>((resolve) => {
       const socket = connect(port, '127.0.0.1', () => socket.write(text));
@@ -288,4 +288,11 @@ test('who sends too slowly, or too much, before a request is there is let go', a
   assert.match(await answerTo(`GET / HTTP/1.1\r\nHost: localhost\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`), /^HTTP\/1.1 431/);
   assert.match(await answerTo('GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n'), /^HTTP\/1.1 40[03]/);
   assert.match(await answerTo('no HTTP at all\r\n\r\n'), /^HTTP\/1.1 400/);
+  const head = `Host: localhost\r\nAuthorization: Bearer ${tokens.operator}\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n`;
+  for (let i = 0; i < 20; i++) {
+    const socket = connect(port, '127.0.0.1');
+    socket.end(`POST ${basePath}/jobs HTTP/1.1\r\n${head}\r\n{"spec"`);
+    await new Promise((resolve) => socket.resume().once('close', resolve));
+  }
+  assert.deepEqual(problems, [], 'bodies that break off are no defects');
 });

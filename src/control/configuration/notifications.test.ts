@@ -65,6 +65,7 @@ test('what does not go together is told', () => {
     /there is no field `titel`; did you mean `title`/,
   );
   assert.match(mistakeOf(`  a: { kind: webhook, url: "https://h", body: '{"a": {{title}}}' }`), /a template that becomes JSON/);
+  assert.match(mistakeOf(`  a: { kind: webhook, url: "https://h", body: '{"a": "{{alerts}}"}' }`), /a template that becomes JSON/);
   assert.match(mistakeOf('  "a b": { kind: webhook, url: "https://h" }'), /in `notifications`: expected a name/);
 });
 
@@ -84,5 +85,7 @@ test('a template fills in text that cannot leave its place', () => {
   assert.deepEqual(JSON.parse(body), { t: nasty, p: nasty, all: [{ a: 1 }] });
   const form = renderTemplate('title={{title}}&count={{count}}', values, 'application/x-www-form-urlencoded');
   assert.equal(new URLSearchParams(form).get('title'), nasty);
+  const page = renderTemplate('<p title="{{title}}">{{alerts}}</p>', { ...values, title: `<'">&` }, 'text/html');
+  assert.equal(page, '<p title="&#60;&#39;&#34;&#62;&#38;">[{&#34;a&#34;:1}]</p>');
   assert.equal(renderTemplate('{{title}}', values, 'text/plain'), nasty);
 });

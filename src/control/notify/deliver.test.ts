@@ -43,7 +43,7 @@ const notification = (destination: Destination, timeoutMs = 5_000): Notification
   digest: { cron: '0 8 * * *', timeZone: undefined },
   timeoutMs,
 });
-const nasty = 'it "broke"\r\nBcc: <evil@example.com> & {{text}} \u202eabc';
+const nasty = 'it "broke"\r\nBcc: <evil@example.com> & {{text}} \u202eabc [log in](https://evil.example)';
 const news: News = {
   id: '1',
   atMs: 0,
@@ -92,6 +92,8 @@ test('each kind posts what its service takes', async (t) => {
   assert.equal(slack?.url, '/services/T0/verysecret');
   assert.deepEqual(discord?.document.allowed_mentions, { parse: [] });
   assert.equal(teams?.document.attachments[0].content.body[0].color, 'attention');
+  for (const markdown of [discord?.document.content, teams?.document.attachments[0].content.body[1].text])
+    assert.match(markdown, /\\\[log in\\\]\(https/);
   assert.deepEqual([ntfy?.url, ntfy?.document.topic, ntfy?.document.priority], ['/', 'backups', 5]);
   assert.deepEqual([gotify?.url, gotify?.headers['x-gotify-key']], ['/gotify/message', 'tokenvalue']);
   assert.ok(!message.title.includes('\n') && !message.title.includes('\u202e'));

@@ -41,9 +41,12 @@ export const slackPayload = ({ title, text }: Message): Payload =>
   json({ text: cut(`*${escapeSlack(title)}*\n${escapeSlack(text)}`, 3_900) });
 const escapeSlack = (text: string): string => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 
+/** In Markdown: what a text from outside calls a link must not hide where it leads. */
+const withoutLinks = (text: string): string => text.replace(/[[\]]/g, '\\$&');
+
 /** At most 2,000 characters; mentions nobody, whatever is in the text (https://discord.com/developers/docs/resources/webhook). */
 export const discordPayload = ({ title, text }: Message): Payload =>
-  json({ content: cut(`**${title.replace(/[*_`~|\\]/g, '\\$&')}**\n${text}`, 2_000), allowed_mentions: { parse: [] } });
+  json({ content: cut(`**${title.replace(/[*_`~|\\[\]]/g, '\\$&')}**\n${withoutLinks(text)}`, 2_000), allowed_mentions: { parse: [] } });
 
 /** An Adaptive Card, as workflows of Teams take it (https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using). */
 export const teamsPayload = ({ title, text, condition }: Message): Payload => {
@@ -53,8 +56,8 @@ export const teamsPayload = ({ title, text, condition }: Message): Payload => {
     type: 'AdaptiveCard',
     version: '1.4',
     body: [
-      { type: 'TextBlock', text: title, weight: 'bolder', wrap: true, color },
-      { type: 'TextBlock', text: cut(text, 16_000).replaceAll('\n', '\n\n'), wrap: true },
+      { type: 'TextBlock', text: withoutLinks(title), weight: 'bolder', wrap: true, color },
+      { type: 'TextBlock', text: withoutLinks(cut(text, 16_000)).replaceAll('\n', '\n\n'), wrap: true },
     ],
   };
   return json({ type: 'message', attachments: [{ contentType: 'application/vnd.microsoft.card.adaptive', content }] });
