@@ -1,5 +1,8 @@
 /** At the start of every command: containers that a killed run left halted come back. */
-import { findJournals, type Journal } from '../control/cut/journal.ts';
+import { join } from 'node:path';
+import type { DatabaseSync } from 'node:sqlite';
+import { setTimeout } from 'node:timers/promises';
+import { type FoundJournal, findJournals, type Journal } from '../control/cut/journal.ts';
 import { formatDuration } from '../model/quantities.ts';
 import type { Containers } from '../platform/containers.ts';
 import type { CommandContext } from './command.ts';
@@ -8,9 +11,13 @@ import { stateFolder } from './state-folder.ts';
 import { wakefulClock } from './wakeful-clock.ts';
 
 const healthTimeoutMs = 60_000;
+const turnMs = 100;
+/** `SQLITE_BUSY` (sqlite.org/rescode.html). */
+const sqliteBusy = 5;
 
 /** Costs a look into a folder when there is nothing to do. What fails is told of, and keeps no command from its work. */
-export async function undoInterruptedCuts({ environment, output, signal }: CommandContext<unknown>): Promise<void> {
+export async function undoInterruptedCuts(context: CommandContext<unknown>): Promise<void> {
+  const { environment, output, signal } = context;
   const folder = stateFolder(environment);
   const found = await findJournals(folder);
   if (found.length === 0) return;
@@ -19,27 +26,58 @@ export async function undoInterruptedCuts({ environment, output, signal }: Comma
       `run ${journal.run} may have left containers halted, and it cannot be told from here whether it still works: ${namesOf(journal)}`,
     );
   }
-  for (const left of found.filter(({ life }) => life === 'dead')) {
-    const { journal } = left;
-    const startedMs = performance.now();
-    const { undoCut } = await import('../control/cut/undo.ts');
-    const undone = await undoCut(left, {
-      stateFolder: folder,
-      connect: (of) => connect(of, environment),
-      healthTimeoutMs,
-      onLateStops: (containers) =>
-        output.warning(
-          `run ${journal.run} was killed while it stopped containers; waiting for those that may still end, to start them again: ${displayText(containers.join(', '))}`,
-        ),
-      clock: wakefulClock,
-      signal,
-    });
-    for (const failure of undone.failures) output.error(failure);
-    if (undone.containers.length === 0) continue;
-    output.warning(
-      `run ${journal.run} was killed; brought back what it had halted: ${namesOf(journal)} (${formatDuration(performance.now() - startedMs)})`,
-    );
+  if (!found.some(({ life }) => life === 'dead')) return;
+  const leave = await takeTurn(folder, signal);
+  if (leave === undefined) return;
+  try {
+    // Somebody else may have done it meanwhile.
+    for (const left of (await findJournals(folder)).filter(({ life }) => life === 'dead')) await undo(left, context);
+  } finally {
+    leave();
   }
+}
+
+async function undo(left: FoundJournal, { environment, output, signal }: CommandContext<unknown>): Promise<void> {
+  const { journal } = left;
+  const startedMs = performance.now();
+  const { undoCut } = await import('../control/cut/undo.ts');
+  const undone = await undoCut(left, {
+    stateFolder: stateFolder(environment),
+    connect: (of) => connect(of, environment),
+    healthTimeoutMs,
+    onLateStops: (containers) =>
+      output.warning(
+        `run ${journal.run} was killed while it stopped containers; waiting for those that may still end, to start them again: ${displayText(containers.join(', '))}`,
+      ),
+    clock: wakefulClock,
+    signal,
+  });
+  for (const failure of undone.failures) output.error(failure);
+  if (undone.containers.length === 0) return;
+  output.warning(
+    `run ${journal.run} was killed; brought back what it had halted: ${namesOf(journal)} (${formatDuration(performance.now() - startedMs)})`,
+  );
+}
+
+/**
+ * One process at a time, so that hooks are run once; the kernel gives the turn back when a process ends.
+ * @returns how to give it back; undefined after an abort. Where no such file can be made, all have their turn.
+ */
+async function takeTurn(folder: string, signal: AbortSignal): Promise<(() => void) | undefined> {
+  const { DatabaseSync: Database } = await import('node:sqlite');
+  while (!signal.aborted) {
+    let lock: DatabaseSync | undefined;
+    try {
+      lock = new Database(join(folder, 'undoing'), { timeout: 0 });
+      lock.exec('BEGIN EXCLUSIVE');
+      return () => lock?.close();
+    } catch (cause) {
+      lock?.close();
+      if ((cause as { errcode?: number }).errcode !== sqliteBusy) return () => undefined;
+    }
+    await setTimeout(turnMs, undefined, { signal }).catch(() => undefined);
+  }
+  return undefined;
 }
 
 const namesOf = ({ groups }: Journal) =>

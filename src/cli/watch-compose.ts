@@ -1,34 +1,34 @@
 import { basename } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
 import type { Daemon } from '../control/daemon.ts';
 import { discoverCompose } from '../control/discovery/compose.ts';
 import { type Uncovered, uncoveredFact, uncoveredVolumes } from '../control/discovery/uncovered.ts';
 import { HoldfastError } from '../model/errors.ts';
+import { repeatedly } from './repeatedly.ts';
 
 const lookEveryMs = 5_000;
+
+export type ComposeWatch = {
+  daemon: Pick<Daemon, 'configuration' | 'facts'>;
+  environment: NodeJS.ProcessEnv;
+  /** Told of volumes that came to the file, as a sentence. */
+  onChange(message: string): void;
+  onFailure(error: unknown): void;
+};
 
 /**
  * Looks into the compose file beside holdfast.yaml, and keeps for status and alerts which volumes it has and no backup holds; until the abort.
  * A file that cannot be read, as one that is just being written, changes nothing.
- * @param onChange told of volumes that came to it, as a sentence.
  */
-export async function watchCompose(
-  daemon: Pick<Daemon, 'configuration' | 'facts'>,
-  environment: NodeJS.ProcessEnv,
-  signal: AbortSignal,
-  onChange: (message: string) => void,
-): Promise<void> {
-  while (!signal.aborted) {
+export function watchCompose({ daemon, environment, onChange, onFailure }: ComposeWatch, signal: AbortSignal): Promise<void> {
+  const look = async () => {
     const now = await lookAt(daemon, environment);
     const before = daemon.facts.get<Uncovered>(uncoveredFact) ?? { file: '', volumes: [] };
-    if (now !== undefined && JSON.stringify(now.volumes) !== JSON.stringify(before.volumes)) {
-      daemon.facts.set(uncoveredFact, now);
-      const more = now.volumes.filter((name) => !before.volumes.includes(name));
-      if (more.length > 0)
-        onChange(`${now.file} has volumes that holdfast.yaml does not name, and no backup holds them: ${more.join(', ')}`);
-    }
-    await setTimeout(lookEveryMs, undefined, { signal }).catch(() => undefined);
-  }
+    if (now === undefined || JSON.stringify(now.volumes) === JSON.stringify(before.volumes)) return;
+    daemon.facts.set(uncoveredFact, now);
+    const more = now.volumes.filter((name) => !before.volumes.includes(name));
+    if (more.length > 0) onChange(`${now.file} has volumes that holdfast.yaml does not name, and no backup holds them: ${more.join(', ')}`);
+  };
+  return repeatedly(look, lookEveryMs, signal, onFailure);
 }
 
 async function lookAt(daemon: Pick<Daemon, 'configuration'>, environment: NodeJS.ProcessEnv): Promise<Uncovered | undefined> {

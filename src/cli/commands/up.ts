@@ -19,6 +19,7 @@ import { systemClock } from '../system-clock.ts';
 import { packageVersion } from '../version.ts';
 import { watchCompose } from '../watch-compose.ts';
 import { watchConfiguration } from '../watch-configuration.ts';
+import { watchCuts } from '../watch-cuts.ts';
 
 export const command: Command = {
   configure(commander) {
@@ -48,6 +49,7 @@ async function serve(context: CommandContext, configuration: Configuration, fold
   if (state.replaced !== undefined)
     output.warning(`the state was damaged; what is known is gathered anew, and the old file is ${state.replaced}`);
   const log = daemonLog(context, configuration);
+  const onFailure = tellFailures(log, () => systemClock.now().getTime());
   const daemon = createDaemon({
     version: packageVersion(),
     configuration,
@@ -60,7 +62,7 @@ async function serve(context: CommandContext, configuration: Configuration, fold
       environment: context.environment,
     },
     assess,
-    onFailure: tellFailures(log, () => systemClock.now().getTime()),
+    onFailure,
   });
   // Before the first job, so that it counts.
   metricsOf(daemon);
@@ -82,8 +84,8 @@ async function serve(context: CommandContext, configuration: Configuration, fold
       extras,
     });
     output.note(`the API listens at ${server.address}`);
-    const compose = watchCompose(daemon, context.environment, signal, (message) => say(log, message, 'warn'));
-    await Promise.all([daemon.run(signal, () => tellNext(log, daemon)), compose]);
+    const watch = { daemon, environment: context.environment, onChange: (message: string) => say(log, message, 'warn'), onFailure };
+    await Promise.all([daemon.run(signal, () => tellNext(log, daemon)), watchCompose(watch, signal), watchCuts(context, onFailure)]);
     say(log, 'stopped; what was running begins again with the next start');
   } finally {
     await server?.stop();
