@@ -5,7 +5,7 @@ import { type ApiClient, addressOfDaemon, createClient } from '../api/client.ts'
 import { HoldfastError } from '../model/errors.ts';
 import type { CommandContext } from './command.ts';
 import { daemonFolder } from './daemon-place.ts';
-import { requireProject } from './project.ts';
+import { requireDaemonProject } from './project.ts';
 
 type Context = CommandContext<unknown>;
 
@@ -18,7 +18,7 @@ export async function daemonClient(context: Context): Promise<ApiClient> {
   const { environment, signal } = context;
   const server = namedServer(context);
   if (server !== undefined) return createClient({ address: server, token: await tokenOf(context), signal });
-  const address = addressOfDaemon(daemonFolder(await requireProject(context), environment));
+  const address = addressOfDaemon(daemonFolder(await requireDaemonProject(context), environment));
   return createClient({ address, token: address.startsWith('unix:') ? undefined : await tokenOf(context), signal });
 }
 

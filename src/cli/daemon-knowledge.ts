@@ -1,7 +1,5 @@
 /** What is known of a project: by its daemon when one runs, else by looking into the repositories. */
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import type { Configuration } from '../control/configuration/configuration.ts';
 import type { Job } from '../control/jobs/job.ts';
 import { type AssessmentInputs, assess } from '../control/objectives/assess.ts';
@@ -12,7 +10,7 @@ import { createFacts, createUsageTable } from '../control/state/log-tables.ts';
 import { readState } from '../control/state/read-state.ts';
 import type { State } from '../control/state/state.ts';
 import type { CommandContext } from './command.ts';
-import { daemonFolder } from './daemon-place.ts';
+import { daemonFolder, isTaken } from './daemon-place.ts';
 import { systemClock } from './system-clock.ts';
 
 export type Known = {
@@ -28,7 +26,7 @@ type Sources = Omit<AssessmentInputs, 'configuration' | 'nowMs' | 'scheduled'>;
 /** Judges the project as it is now. */
 export async function judgeProject(context: CommandContext<unknown>, configuration: Configuration): Promise<Known> {
   const folder = daemonFolder(configuration, context.environment);
-  const daemon = isTaken(join(folder, 'running'));
+  const daemon = isTaken(folder);
   const state = readState(join(folder, 'state.sqlite'));
   try {
     const told = state && sourcesOf(state);
@@ -45,22 +43,6 @@ export async function judgeProject(context: CommandContext<unknown>, configurati
 async function seen(context: CommandContext<unknown>, configuration: Configuration): Promise<Pick<Sources, 'evidence' | 'facts'>> {
   const { lookIntoRepositories } = await import('./look-into-repositories.ts');
   return lookIntoRepositories(context, configuration);
-}
-
-/** Whether a daemon holds its place: the lock of a database (daemon-place.ts). */
-function isTaken(lock: string): boolean {
-  if (!existsSync(lock)) return false;
-  let database: DatabaseSync | undefined;
-  try {
-    database = new DatabaseSync(lock, { readOnly: true, timeout: 0 });
-    database.prepare('SELECT count(*) FROM sqlite_schema').get();
-    return false;
-  } catch (error) {
-    // SQLITE_BUSY (https://www.sqlite.org/rescode.html).
-    return (error as { errcode?: number }).errcode === 5;
-  } finally {
-    database?.close();
-  }
 }
 
 function sourcesOf(state: State): Sources {

@@ -1,6 +1,6 @@
 /** Where the daemon of a project keeps its state, and that there is only one. */
 import { createHash } from 'node:crypto';
-import { chmodSync, lstatSync, mkdirSync, realpathSync } from 'node:fs';
+import { chmodSync, existsSync, globSync, lstatSync, mkdirSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { Configuration } from '../control/configuration/configuration.ts';
@@ -8,9 +8,40 @@ import { HoldfastError } from '../model/errors.ts';
 import { stateFolder } from './state-folder.ts';
 
 /** A folder of the state folder: by project, and by the place of its `holdfast.yaml`, which must be there. */
-export function daemonFolder({ project, file }: Configuration, environment: NodeJS.ProcessEnv): string {
-  const place = createHash('sha256').update(realpathSync(file)).digest('hex').slice(0, 12);
-  return join(stateFolder(environment), 'daemon', `${project}-${place}`);
+export function daemonFolder({ project, file }: Pick<Configuration, 'project' | 'file'>, environment: NodeJS.ProcessEnv): string {
+  return join(stateFolder(environment), 'daemon', `${project}-${placeOf(file)}`);
+}
+
+const placeOf = (file: string): string => createHash('sha256').update(realpathSync(file)).digest('hex').slice(0, 12);
+
+/** Where the daemon of a folder keeps the configuration by which it works: see copy-in-effect.ts. */
+export const copyInEffect = (folder: string): string => join(folder, 'holdfast.yaml');
+
+/** The copy of a `holdfast.yaml` by which a daemon of this host works now; undefined when none does. */
+export function copyOfRunning(file: string, environment: NodeJS.ProcessEnv): string | undefined {
+  const folders = globSync(`*-${placeOf(file)}`, { cwd: join(stateFolder(environment), 'daemon') });
+  return folders
+    .map((name) => join(stateFolder(environment), 'daemon', name))
+    .filter((folder) => isTaken(folder))
+    .map(copyInEffect)
+    .find((copy) => existsSync(copy));
+}
+
+/** Whether a daemon has its place in a folder ({@link takePlace}). */
+export function isTaken(folder: string): boolean {
+  const lock = join(folder, 'running');
+  if (!existsSync(lock)) return false;
+  let database: DatabaseSync | undefined;
+  try {
+    database = new DatabaseSync(lock, { readOnly: true, timeout: 0 });
+    database.prepare('SELECT count(*) FROM sqlite_schema').get();
+    return false;
+  } catch (error) {
+    // SQLITE_BUSY (https://www.sqlite.org/rescode.html).
+    return (error as { errcode?: number }).errcode === 5;
+  } finally {
+    database?.close();
+  }
 }
 
 /**

@@ -43,6 +43,24 @@ export async function requireProject(context: Context): Promise<Configuration> {
   return project;
 }
 
+/**
+ * The configuration by which the daemon works that runs here: while `holdfast.yaml` has mistakes that is the one before, and they are told of as a
+ * warning. @throws as {@link requireProject}.
+ */
+export async function requireDaemonProject(context: Context): Promise<Configuration> {
+  try {
+    return await requireProject(context);
+  } catch (error) {
+    const file = error instanceof HoldfastError && error.code === 'configuration' ? error.file : undefined;
+    const { copyOfRunning } = await import('./daemon-place.ts');
+    const copy = file === undefined ? undefined : copyOfRunning(file, context.environment);
+    if (copy === undefined) throw error;
+    context.output.warning(`${(error as HoldfastError).message}; the daemon works by what was there before`);
+    const { loadConfiguration } = await import('../control/configuration/load.ts');
+    return loadConfiguration(copy);
+  }
+}
+
 /** The volumes that were named, or all. @throws `unknown-volume` with the nearest name. */
 export async function selectVolumes(configuration: Configuration, names: readonly string[]): Promise<VolumeConfiguration[]> {
   if (names.length === 0) return configuration.volumes;

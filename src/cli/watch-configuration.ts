@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import type { Configuration } from '../control/configuration/configuration.ts';
-import { loadConfiguration } from '../control/configuration/load.ts';
+import { writeCopyInEffect } from '../control/configuration/copy-in-effect.ts';
+import { readConfiguration } from '../control/configuration/load.ts';
 import type { Daemon } from '../control/daemon.ts';
 import { HoldfastError } from '../model/errors.ts';
 import type { CommandContext } from './command.ts';
@@ -10,8 +11,9 @@ const lookEveryMs = 3_000;
 /**
  * Reads the configuration anew at SIGHUP, and when its file is another one than before. A bad one changes nothing, and is told of once.
  * Returns how to end that.
+ * @param copy what jobs read; the configuration counts when it is there.
  */
-export function watchConfiguration(daemon: Daemon, onReload: CommandContext['onReload']): () => void {
+export function watchConfiguration(daemon: Daemon, copy: string | undefined, onReload: CommandContext['onReload']): () => void {
   const { file } = daemon.configuration();
   let seen = signature(file);
   let last: Promise<void> = Promise.resolve();
@@ -19,7 +21,10 @@ export function watchConfiguration(daemon: Daemon, onReload: CommandContext['onR
     // One after the other, so that the newest stays.
     last = last.then(async () => {
       try {
-        daemon.configure(sameProject(await loadConfiguration(file), daemon.configuration()));
+        const { configuration, text } = await readConfiguration(file);
+        const next = sameProject(configuration, daemon.configuration());
+        if (copy !== undefined) await writeCopyInEffect(copy, text, file);
+        daemon.configure(next);
       } catch (error) {
         daemon.refuse(`${messageOf(error)}; what was in effect before stays`);
       }

@@ -76,6 +76,14 @@ test('a changed configuration takes effect by itself and at SIGHUP; a bad one is
   writeFileSync(project.file, projectFile('{ rare: { cron: "61 * * * *" } }'));
   const refused = await daemon.line(told(/61/));
   assert.equal(refused.severityText, 'ERROR');
+  const asked = holdfast(project.folder, ['jobs', 'start', 'backup', '--follow'], { environment: project.environment });
+  assert.match(asked.stderr, /61.*works by what was there before/s);
+  assert.match(asked.stdout, /succeeded/);
+  const { stdout } = holdfast(project.folder, ['status'], { environment: project.environment, exit: [3] });
+  assert.match(stdout, /schedule rare/);
+  const end = daemon.lines.length;
+  rmSync(project.file);
+  await daemon.line(told(/there is no/), end);
   writeFileSync(project.file, projectFile(yearly).replace('project: shop', 'project: other'));
   daemon.child.kill('SIGHUP');
   await daemon.line(told(/the project is other now/));

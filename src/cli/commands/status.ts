@@ -9,7 +9,7 @@ import { formatSize } from '../../model/quantities.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { judgeProject, type Known } from '../daemon-knowledge.ts';
 import { displayText, type Style } from '../output/text.ts';
-import { requireProject } from '../project.ts';
+import { requireDaemonProject } from '../project.ts';
 
 type Options = { all?: boolean };
 
@@ -36,7 +36,7 @@ export const command: Command<Options> = {
 type Answer = { known: Known; next: Next[] };
 
 async function askHere(context: CommandContext<Options>): Promise<Answer> {
-  const configuration = await requireProject(context);
+  const configuration = await requireDaemonProject(context);
   const known = await judgeProject(context, configuration);
   return { known, next: known.daemon ? upcoming(configuration, known.assessment.atMs) : [] };
 }

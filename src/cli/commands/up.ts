@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { type RunningServer, startServer } from '../../api/server.ts';
 import type { Configuration } from '../../control/configuration/configuration.ts';
+import { writeCopyInEffect } from '../../control/configuration/copy-in-effect.ts';
+import { readConfiguration } from '../../control/configuration/load.ts';
 import { createDaemon, type Daemon } from '../../control/daemon.ts';
 import type { Log, Severity } from '../../control/logging/log.ts';
 import { tellEvents } from '../../control/logging/tell-events.ts';
@@ -11,7 +13,7 @@ import { openState } from '../../control/state/state.ts';
 import { exitCodes, HoldfastError } from '../../model/errors.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { daemonLog } from '../daemon-log.ts';
-import { daemonFolder, takePlace } from '../daemon-place.ts';
+import { copyInEffect, daemonFolder, takePlace } from '../daemon-place.ts';
 import { formatCount } from '../output/units.ts';
 import { findProjectFile } from '../project.ts';
 import { keepHeapSmall } from '../small-heap.ts';
@@ -31,11 +33,12 @@ export const command: Command = {
 
   async run(context) {
     if (context.onReload !== undefined) keepHeapSmall();
-    const configuration = await findOrMakeProject(context);
-    const folder = daemonFolder(configuration, context.environment);
+    const { file, project } = await findOrMakeProject(context);
+    const folder = daemonFolder({ file, project }, context.environment);
     const leave = takePlace(folder);
     try {
-      await serve(context, configuration, folder);
+      const { configuration, text } = await readConfiguration(file);
+      await serve(context, configuration, folder, await keepCopy(context, folder, text, file));
     } finally {
       leave();
     }
@@ -43,7 +46,20 @@ export const command: Command = {
   },
 };
 
-async function serve(context: CommandContext, configuration: Configuration, folder: string): Promise<void> {
+/** What jobs read. Where it cannot be written they read the file itself: better that than no backups. */
+async function keepCopy({ output }: CommandContext, folder: string, text: string, file: string): Promise<string | undefined> {
+  const copy = copyInEffect(folder);
+  try {
+    await writeCopyInEffect(copy, text, file);
+    return copy;
+  } catch (error) {
+    output.warning(`${(error as Error).message}; jobs read ${file} as it is when they begin`);
+    return undefined;
+  }
+}
+
+/** @param copy of the configuration, which jobs read. */
+async function serve(context: CommandContext, configuration: Configuration, folder: string, copy: string | undefined): Promise<void> {
   const { output, signal } = context;
   const state = openState(join(folder, 'state.sqlite'));
   if (state.replaced !== undefined)
@@ -57,7 +73,7 @@ async function serve(context: CommandContext, configuration: Configuration, fold
     folder,
     clock: systemClock,
     program: {
-      command: [process.execPath, process.argv[1] as string, '--config', configuration.file],
+      command: [process.execPath, process.argv[1] as string, '--config', copy ?? configuration.file],
       directory: configuration.directory,
       environment: context.environment,
     },
@@ -73,7 +89,7 @@ async function serve(context: CommandContext, configuration: Configuration, fold
     environment: context.environment,
     complain: (error) => output.error(error),
   });
-  const unwatch = watchConfiguration(daemon, context.onReload);
+  const unwatch = watchConfiguration(daemon, copy, context.onReload);
   let server: RunningServer | undefined;
   try {
     const extras = [{ path: '/metrics', answer: () => renderMetrics(daemon) }];

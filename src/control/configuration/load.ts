@@ -2,23 +2,31 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { HoldfastError } from '../../model/errors.ts';
 import type { Configuration } from './configuration.ts';
+import { originalOf } from './copy-in-effect.ts';
 import { judge } from './judge.ts';
 import { readPlainYaml } from './plain-yaml.ts';
 import { resolveConfiguration } from './resolve.ts';
 import type { ConfigurationFile } from './schema.ts';
 
 /**
- * Reads and checks a `holdfast.yaml`. The schema that this brings along costs memory and time: import this module only when there is a
- * file to read. The parser comes only for files that are not plain, or have mistakes.
+ * Reads and checks a `holdfast.yaml`, or the copy of one that is in effect. The schema that this brings along costs memory and time: import
+ * this module only when there is a file to read. The parser comes only for files that are not plain, or have mistakes.
  * @throws `configuration-missing`; `configuration` with all mistakes, each as `FILE:LINE:COLUMN: what`, none with a secret.
  */
 export async function loadConfiguration(path: string): Promise<Configuration> {
-  const file = resolve(path);
-  const text = await readText(file);
+  return (await readConfiguration(path)).configuration;
+}
+
+/** With the text that it was made of. @throws as {@link loadConfiguration}. */
+export async function readConfiguration(path: string): Promise<{ configuration: Configuration; text: string }> {
+  const read = resolve(path);
+  const text = await readText(read);
+  const file = originalOf(text) ?? read;
   const value = readPlainYaml(text);
-  if (value !== undefined && judge({ value, ...nowhere }, file).length === 0) return resolveConfiguration(value as ConfigurationFile, file);
+  if (value !== undefined && judge({ value, ...nowhere }, file).length === 0)
+    return { configuration: resolveConfiguration(value as ConfigurationFile, file), text };
   const { parseConfiguration } = await import('./parse.ts');
-  return parseConfiguration(text, file);
+  return { configuration: parseConfiguration(text, file), text };
 }
 
 /** Where mistakes stand is for the parser to say, which finds the same ones. */
