@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { Readable } from 'node:stream';
+import { boundedLines } from '../jobs/bounded-lines.ts';
 import { readByProcess } from '../jobs/read-by-process.ts';
 import type { Program } from '../jobs/run-job.ts';
 import type { ListSnapshots } from './read-evidence.ts';
+
+/** The ids of 200,000 snapshots. What is cut is no evidence. */
+const longestLine = 16 * 1024 * 1024;
 
 /** Lists by `holdfast snapshots`. @param folder for a file of ids that is there while it runs. */
 export function listByProcess(program: Program, folder: string): ListSnapshots {
@@ -15,8 +17,7 @@ export function listByProcess(program: Program, folder: string): ListSnapshots {
     try {
       const words = ['snapshots', '--json', '--all', '--repository', repository, '--except', file];
       const { signal } = new AbortController();
-      for await (const line of createInterface({ input: Readable.from(readByProcess(program, words, signal), { objectMode: false }) }))
-        if (line !== '') yield line;
+      yield* boundedLines(readByProcess(program, words, signal), longestLine);
     } finally {
       await rm(file, { force: true });
     }

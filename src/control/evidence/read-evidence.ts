@@ -25,8 +25,12 @@ type PresentLine = { present: string[] };
 /** Reads a repository's snapshots: runs `snapshots --json --all --except -` with ids on its standard input, and gives its lines. */
 export type ListSnapshots = (repository: string, known: readonly string[]) => AsyncIterable<string>;
 
+/** A backup says a hundredth of that. Who can write to the repository could fill the daemon's memory with what he says. */
+const longestEvidence = 64 * 1024;
+
 /**
- * Makes what is known of a repository what it holds; only snapshots that are new are read. Those of other tools and projects are left out.
+ * Makes what is known of a repository what it holds; only snapshots that are new are read. Those of other tools and projects are left out,
+ * and those that say absurdly much.
  * @throws when the listing fails; then nothing changes.
  */
 export async function refreshEvidence(
@@ -38,6 +42,7 @@ export async function refreshEvidence(
   const fresh: SnapshotEvidence[] = [];
   let present: ReadonlySet<string> | undefined;
   for await (const text of list(repository, [...table.ids(repository)])) {
+    if (text.length > longestEvidence && !text.startsWith('{"present":')) continue;
     const line = JSON.parse(text) as SnapshotLine | PresentLine;
     if ('present' in line) present = new Set(line.present);
     else {
