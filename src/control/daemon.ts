@@ -16,6 +16,7 @@ import { type Program, runCommands, type Watch } from './jobs/run-job.ts';
 import { steadyJobTable } from './jobs/steady-job-table.ts';
 import type { AssessmentInputs } from './objectives/assess.ts';
 import type { ProjectAssessment } from './objectives/assessment.ts';
+import { createAssessor } from './objectives/assessor.ts';
 import { createRedactor } from './redact-lines.ts';
 import { createAlertTable } from './state/alert-table.ts';
 import { createEvidencePages } from './state/evidence-pages.ts';
@@ -32,11 +33,12 @@ export type DaemonOptions = {
   folder: string;
   clock: Clock;
   program: Program;
-  assess(inputs: AssessmentInputs): ProjectAssessment;
   /** Told of what goes wrong inside, such as a state that cannot be written; work goes on. */
   onFailure?: (error: unknown) => void;
   /** Instead of child processes: a test's own. */
   execute?: (job: Job, watch: Watch, signal: AbortSignal) => Promise<number>;
+  /** Instead of what is thought of the evidence: a test's own. */
+  assess?: (inputs: AssessmentInputs) => ProjectAssessment;
   /** Instead of `holdfast snapshots`: a test's own. */
   listSnapshots?: ListSnapshots;
 };
@@ -53,8 +55,6 @@ export type Daemon = ControlPlane & {
 /** Other programs and hosts make and forget snapshots too. */
 const refreshEveryMs = 15 * 60_000;
 const upkeepEveryMs = 3_600_000;
-/** So long an assessment is good for. */
-const assessmentMs = 5_000;
 const keptJobs = 100;
 /** More jobs than that are not asked for by people: all that wait are looked at again and again. */
 const mostByHand = 200;
@@ -72,12 +72,6 @@ export function createDaemon(options: DaemonOptions): Daemon {
   const startedMs = now();
   let stopping: AbortSignal | undefined;
 
-  /** What is thought of the project may be another thing now. */
-  const changed = (event?: ControlEvent) => {
-    assessor.forget();
-    if (event) emit(event);
-  };
-
   const keeper = createEvidenceKeeper({
     evidence,
     facts,
@@ -85,10 +79,10 @@ export function createDaemon(options: DaemonOptions): Daemon {
     configuration: () => configuration,
     now,
     onFailure: failed,
-    onChange: (repository, change) => changed({ event: 'evidence', repository, ...change }),
+    onChange: (repository, change) => emit({ event: 'evidence', repository, ...change }),
   });
 
-  const assessor = createAssessor(() => options.assess({ configuration, nowMs: now(), startedMs, evidence, jobs, usage, facts }), now);
+  const assessor = createAssessor(() => ({ configuration, nowMs: now(), startedMs, evidence, jobs, usage, facts }), options.assess);
 
   const runner = createJobRunner({
     jobs,
@@ -113,17 +107,20 @@ export function createDaemon(options: DaemonOptions): Daemon {
     if (job.spec.kind === 'usage') tryTo(() => usage.add(usageOf(allLines(jobs, job.id), job.endedMs ?? now())), failed);
     else if (job.spec.kind !== 'check' && job.spec.kind !== 'drill' && !stopping?.aborted)
       for (const { name } of repositoriesOf(job.spec)) await keeper.refresh(name);
-    assessAnew();
+    await assessAnew();
   }
 
   async function refreshAll(): Promise<void> {
     await keeper.refreshAll();
-    assessAnew();
+    await assessAnew();
   }
 
-  function assessAnew(): void {
-    changed();
-    tryTo(() => emit({ event: 'assessment', assessment: assessor.current() }), failed);
+  async function assessAnew(): Promise<void> {
+    try {
+      emit({ event: 'assessment', assessment: await assessor.renew() });
+    } catch (error) {
+      failed(error);
+    }
   }
 
   return {
@@ -169,7 +166,8 @@ export function createDaemon(options: DaemonOptions): Daemon {
     configure(next) {
       configuration = next;
       plan = planOf(next);
-      changed({ event: 'configuration', accepted: true, message: `${next.file} is in effect` });
+      assessor.forget();
+      emit({ event: 'configuration', accepted: true, message: `${next.file} is in effect` });
       runner.wake();
     },
     refuse: (message) => emit({ event: 'configuration', accepted: false, message }),
@@ -224,19 +222,6 @@ function keepSmall({ state, jobs, auditLog, usage }: ReturnType<typeof tablesOf>
   auditLog.removeOlder(nowMs - historyMs);
   usage.thin(nowMs - usageInFullMs);
   state.database.exec('PRAGMA incremental_vacuum');
-}
-
-function createAssessor(assess: () => ProjectAssessment, now: () => number): { current(): ProjectAssessment; forget(): void } {
-  let known: ProjectAssessment | undefined;
-  return {
-    current() {
-      if (known === undefined || now() - known.atMs >= assessmentMs || now() < known.atMs) known = assess();
-      return known;
-    },
-    forget() {
-      known = undefined;
-    },
-  };
 }
 
 function createListeners(onFailure: (error: unknown) => void): Pick<ControlPlane, 'subscribe'> & { emit(event: ControlEvent): void } {

@@ -52,14 +52,13 @@ export function createAssessing(): (inputs: AssessmentInputs) => Assessing {
     const { configuration, jobs, facts } = inputs;
     if (memory === undefined || memory.configuration !== configuration || memory.jobs !== jobs) memory = emptyMemory(configuration, jobs);
     const known = read(inputs, memory);
-    const ofRepositories = configuration.repositories.map(({ name }) => repositoryInputs(name, inputs, known));
+    const repositories = configuration.repositories.map(({ name }) => assessRepository(repositoryInputs(name, inputs, known)));
     const reasons = [...undelivered(configuration, facts).map(({ reason }) => reason), ...uncoveredReasons(facts)];
     const volumes: ProjectAssessment['volumes'] = [];
     for (const one of known.volumes) {
       volumes.push(assessVolume(one, memoryOf(one.volume.name, known.memory)));
       yield;
     }
-    const repositories = ofRepositories.map(assessRepository);
     const condition = worst([...volumes, ...repositories, ...reasons].map((one) => one.condition));
     return { project: configuration.project, atMs: inputs.nowMs, condition, volumes, repositories, reasons };
   };
