@@ -227,6 +227,23 @@ test('5% a backup, encrypted under the same names, is found', () => {
   );
 });
 
+test('a quiet volume, of which nobody remembers the first backup, is looked after too', () => {
+  const { volume } = lived(1, 2);
+  for (let day = 0; day < 8; day++) {
+    volume.change(1);
+    volume.backUp();
+  }
+  for (let day = 0; day < 6; day++) {
+    volume.change(Math.ceil(volume.files / 20), false);
+    volume.backUp();
+  }
+  const judged = [...judgeHistory(volume.facts.slice(3), settings, nowMs)];
+  assert.deepEqual(
+    judged.map(([{ id }, { kind }]) => [Number(id), kind]),
+    [14, 15].map((day) => [day, 'entropy']),
+  );
+});
+
 test('who says that it is as it should be is believed, and what follows is compared with that', () => {
   const { volume } = lived(1, 20);
   volume.add('locked', volume.removeShare(600), false);

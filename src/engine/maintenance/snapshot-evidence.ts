@@ -186,7 +186,8 @@ export function judgeHistory<Facts extends SnapshotFacts>(
         const percent = Math.round(change.replacedPercent ?? 0);
         return { kind: 'entropy', message: `${percent}% of it became data that does not compress, of a volume that does (encrypted?)` };
       }
-      if (encrypted === undefined || (median(usual.compression) ?? 1) >= compressible) return undefined;
+      // Of a volume in which next to nothing is ever new, nobody knows whether it compresses: what is overwritten there is news in any case.
+      if (encrypted === undefined || (median(usual.compression) ?? 0) >= compressible) return undefined;
       const { percent, since } = encrypted;
       return {
         kind: 'entropy',
