@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -54,4 +56,33 @@ test('of another boot, or of a process that is no more: dead; what others may wr
   chmodSync(path, 0o600);
   writeFileSync(path, '{"version":1,');
   assert.deepEqual(await lives(), []);
+});
+
+test('in another container, the kernel tells whether the process that wrote it lives', async (t) => {
+  const state = folder(t);
+  const other = spawn(
+    process.execPath,
+    [
+      '--input-type=module',
+      '--eval',
+      `const { writeJournal } = await import(${JSON.stringify(join(import.meta.dirname, 'journal.ts'))});
+       await writeJournal(${JSON.stringify(state)}, ${JSON.stringify(journal)});
+       console.log('written');
+       setInterval(() => {}, 1e6);`,
+    ],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
+  t.after(() => other.kill('SIGKILL'));
+  await once(other.stdout, 'data');
+  const path = join(state, 'cuts', `${journal.run}.json`);
+  const written = JSON.parse(readFileSync(path, 'utf8'));
+  // As this process would find it from another namespace: ids of processes say nothing there.
+  const foreign = { ...written.evidence, namespaces: 'pid:[1] time:[1]' };
+  writeFileSync(path, JSON.stringify({ ...written, evidence: foreign }));
+  const lives = async () => (await findJournals(state)).map(({ life }) => life);
+  if (written.beacon === undefined) return t.skip('this file system has no locks that prove anything');
+  assert.deepEqual(await lives(), ['alive']);
+  other.kill('SIGKILL');
+  await once(other, 'exit');
+  assert.deepEqual(await lives(), ['dead']);
 });

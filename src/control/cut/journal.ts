@@ -4,7 +4,9 @@
  */
 import { constants, lstat, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { BeaconPlace } from '../../format/lock-file.ts';
 import { HoldfastError } from '../../model/errors.ts';
+import { type Beacon, judgeBeacon, lightBeacon } from '../../repository/beacon.ts';
 import { judgeProcess, ownEvidence, type ProcessEvidence } from '../../repository/process-evidence.ts';
 import type { Hook } from '../configuration/configuration.ts';
 
@@ -26,7 +28,17 @@ export type Journal = {
   hooks: { onError: Hook[]; after: Hook[] };
 };
 
-type JournalFile = Journal & { version: 1; atMs?: number; pid: number; evidence: ProcessEvidence | undefined };
+type JournalFile = Journal & {
+  version: 1;
+  atMs?: number;
+  pid: number;
+  evidence: ProcessEvidence | undefined;
+  /** On the folder of journals: of the process of another container it shows nothing else. */
+  beacon?: BeaconPlace | undefined;
+};
+
+/** Of the runs of this process that have a journal. */
+const beacons = new Map<string, Beacon | undefined>();
 
 /** What became of the process that wrote a journal. */
 export type FoundJournal = {
@@ -50,9 +62,11 @@ const pathOf = (stateFolder: string, run: string): string => join(folderOf(state
 /** Durable when it returns. Replaces the journal of the same run. @throws `target-unwritable`. */
 export async function writeJournal(stateFolder: string, journal: Journal): Promise<void> {
   const path = pathOf(stateFolder, journal.run);
-  const file: JournalFile = { version: 1, ...journal, atMs: Date.now(), pid: process.pid, evidence: ownEvidence() };
   try {
     await mkdir(folderOf(stateFolder), { recursive: true, mode: folderMode });
+    if (!beacons.has(path)) beacons.set(path, lightBeacon(folderOf(stateFolder)));
+    const beacon = beacons.get(path)?.place;
+    const file: JournalFile = { version: 1, ...journal, atMs: Date.now(), pid: process.pid, evidence: ownEvidence(), beacon };
     const handle = await open(`${path}.new`, 'w', fileMode);
     try {
       await handle.writeFile(JSON.stringify(file));
@@ -86,6 +100,8 @@ export async function removeJournal(stateFolder: string, run: string): Promise<v
   try {
     await rm(dumpFolderOf(stateFolder, run), { recursive: true, force: true });
     await rm(pathOf(stateFolder, run), { force: true });
+    beacons.get(pathOf(stateFolder, run))?.end();
+    beacons.delete(pathOf(stateFolder, run));
   } catch (error) {
     // Who may not look into the folder has written nothing there.
     if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
@@ -101,8 +117,8 @@ export async function findJournals(stateFolder: string): Promise<FoundJournal[]>
     const file = await readOwn(join(folder, name));
     // The name says which run it is: dumps are removed by it.
     if (file === undefined || name !== `${file.run}${suffix}`) continue;
-    const { version: _, atMs = 0, pid, evidence, ...journal } = file;
-    found.push({ journal, life: lifeOf(pid, evidence), atMs });
+    const { version: _version, atMs = 0, pid: _pid, evidence: _evidence, beacon: _beacon, ...journal } = file;
+    found.push({ journal, life: lifeOf(file, folder), atMs });
   }
   return found;
 }
@@ -119,10 +135,11 @@ async function readOwn(path: string): Promise<JournalFile | undefined> {
 }
 
 /** The folder is this host's: a process of another boot is dead. */
-function lifeOf(pid: number, evidence: ProcessEvidence | undefined): FoundJournal['life'] {
+function lifeOf({ pid, evidence, beacon }: JournalFile, folder: string): FoundJournal['life'] {
   const own = ownEvidence();
   if (evidence === undefined || own === undefined) return 'unknown';
   if (evidence.boot !== own.boot) return 'dead';
   if (pid === process.pid && evidence.start === own.start && evidence.namespaces === own.namespaces) return 'own';
-  return judgeProcess(pid, evidence, own);
+  const life = judgeProcess(pid, evidence, own);
+  return life === 'unknown' && beacon !== undefined ? judgeBeacon(folder, beacon, true) : life;
 }
