@@ -1,9 +1,11 @@
 import type { BlobId, SnapshotId } from './ids.ts';
 import type { TreeNode } from './node.ts';
 
-export type SnapshotClass = 'scheduled' | 'manual' | 'guard';
+const classes = ['scheduled', 'manual', 'guard'] as const;
+export type SnapshotClass = (typeof classes)[number];
+export const consistencies = ['stopped', 'paused', 'dumped', 'frozen', 'crash', 'torn'] as const;
 /** How the cut was taken; see PRODUCT vocabulary in docs/glossary. */
-export type Consistency = 'stopped' | 'paused' | 'dumped' | 'frozen' | 'crash' | 'torn';
+export type Consistency = (typeof consistencies)[number];
 
 /** restic's snapshot summary: counts of files and bytes of one backup. */
 export type SnapshotSummary = {
@@ -104,7 +106,8 @@ export function identityFromTags(tags: string[]): SnapshotIdentity | undefined {
     project,
     volume,
     run,
-    class: (values.get('class') ?? 'manual') as SnapshotClass,
-    consistency: (values.get('consistency') ?? 'crash') as Consistency,
+    // Tags are anybody's who may write to the repository: what is none of these words promises nothing.
+    class: classes.find((one) => one === values.get('class')) ?? 'manual',
+    consistency: consistencies.find((one) => one === values.get('consistency')) ?? 'crash',
   };
 }

@@ -11,7 +11,7 @@ import { type ErrorCode, errorDocument, exitCodes, HoldfastError } from '../../m
 import { shortId } from '../../model/ids.ts';
 import { formatSize, parseSize } from '../../model/quantities.ts';
 import { displayRaw } from '../../model/raw-bytes.ts';
-import type { Consistency, StoredSnapshot } from '../../model/snapshot.ts';
+import { type Consistency, consistencies, type StoredSnapshot } from '../../model/snapshot.ts';
 import type { BlobIndex } from '../../repository/blob-index.ts';
 import { loadIndex } from '../../repository/load-index.ts';
 import { listSnapshots } from '../../repository/snapshots.ts';
@@ -34,7 +34,6 @@ type Options = LaneOptions & {
   dryRun?: boolean;
 };
 
-const consistencies: readonly Consistency[] = ['stopped', 'paused', 'dumped', 'frozen', 'crash', 'torn'];
 /** zstd's, as `backup` has it by default. */
 const compressionLevel = 2;
 const fromArchive = 'from-archive';

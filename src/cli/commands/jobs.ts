@@ -111,11 +111,11 @@ async function start(context: Context, client: ApiClient, kind: string): Promise
   }
   const job = await client.call('startJob', { body: { spec, priority }, idempotencyKey: randomUUID() });
   if (options.follow) {
-    output.note(`started ${job.id}`);
+    output.note(displayText(`started ${job.id}`));
     return follow(context, client, job.id);
   }
   output.document(job);
-  output.line(`started ${job.id}: ${displayText(titleOf(spec))}`);
+  output.line(displayText(`started ${job.id}: ${titleOf(spec)}`));
   return exitCodes.done;
 }
 
@@ -147,8 +147,8 @@ async function specOf({ options, global }: Context, client: ApiClient, kind: str
 async function cancel({ output, options }: Context, client: ApiClient, id: string): Promise<number> {
   const job = await client.call(options.dryRun ? 'getJob' : 'cancelJob', { parameters: { job: id } });
   output.document(job);
-  if (options.dryRun) output.line(`would cancel ${job.id} (${job.state})`);
-  else output.line(job.state === 'running' ? `${job.id} is told to end` : `${job.id}: ${job.state}`);
+  if (options.dryRun) output.line(displayText(`would cancel ${job.id} (${job.state})`));
+  else output.line(displayText(job.state === 'running' ? `${job.id} is told to end` : `${job.id}: ${job.state}`));
   return exitCodes.done;
 }
 
@@ -186,15 +186,24 @@ async function follow(context: Context, client: ApiClient, id: string): Promise<
 
 /** With --json as the job wrote it. */
 function showLine({ output }: Context, line: string): void {
-  const document = JSON.parse(line) as { message?: unknown };
+  const document = documentOf(line);
   output.document(document);
   output.line(displayText(typeof document.message === 'string' ? document.message : line));
+}
+
+/** What is none, because a secret in its middle was taken out for one, is shown as it is. */
+function documentOf(line: string): { message?: unknown } {
+  try {
+    return JSON.parse(line) as { message?: unknown };
+  } catch {
+    return { message: line };
+  }
 }
 
 function showEnd({ output }: Context, job: Job): number {
   output.document(job);
   const stored = job.result?.snapshots.reduce((sum, { addedBytes }) => sum + addedBytes, 0) ?? 0;
-  output.line(`${job.id}: ${job.state}${stored > 0 ? `, ${formatSize(stored)} new` : ''}`);
+  output.line(displayText(`${job.id}: ${job.state}${stored > 0 ? `, ${formatSize(stored)} new` : ''}`));
   if (job.error !== undefined) output.warning(job.error.message);
   return job.state === 'succeeded' ? exitCodes.done : job.state === 'incomplete' ? exitCodes.incomplete : exitCodes.failed;
 }

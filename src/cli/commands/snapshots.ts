@@ -74,7 +74,16 @@ async function listOfDaemon(context: CommandContext<Options>): Promise<number> {
     output.document(snapshot);
     const { id, timeMs, volume, class: snapshotClass, consistency, files, bytes, run } = snapshot;
     const time = new Date(timeMs).toISOString().replace(/\.\d+/, '');
-    rows.push([shortId(id), time, displayText(volume), snapshotClass, consistency, String(files), formatSize(bytes), displayText(run)]);
+    rows.push([
+      displayText(shortId(id)),
+      time,
+      displayText(volume),
+      displayText(snapshotClass),
+      displayText(consistency),
+      String(files),
+      formatSize(bytes),
+      displayText(run),
+    ]);
   }
   output.table(columns, rows);
   return exitCodes.done;

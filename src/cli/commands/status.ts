@@ -1,13 +1,13 @@
 import type { Configuration } from '../../control/configuration/configuration.ts';
 import type { Job } from '../../control/jobs/job.ts';
-import type { Condition, ProjectAssessment, Reason, RepositoryAssessment, VolumeAssessment } from '../../control/objectives/assessment.ts';
+import type { Condition, Reason, RepositoryAssessment, VolumeAssessment } from '../../control/objectives/assessment.ts';
 import { formatAge } from '../../control/objectives/rpo.ts';
 import { instantsOf } from '../../control/scheduling/instants.ts';
 import { tasksOf } from '../../control/scheduling/tasks.ts';
 import { exitCodes } from '../../model/errors.ts';
 import { formatSize } from '../../model/quantities.ts';
 import type { Command, CommandContext } from '../command.ts';
-import { judgeProject, type Known } from '../daemon-knowledge.ts';
+import { askDaemon, judgeProject, type Known } from '../daemon-knowledge.ts';
 import { displayText, type Style } from '../output/text.ts';
 import { requireDaemonProject } from '../project.ts';
 
@@ -43,12 +43,7 @@ async function askHere(context: CommandContext<Options>): Promise<Answer> {
 
 async function askServer(context: CommandContext<Options>): Promise<Answer> {
   const { daemonClient } = await import('../daemon-client.ts');
-  const client = await daemonClient(context);
-  const assessment = (await client.call('getStatus')) as ProjectAssessment;
-  const open: Job[] = [];
-  for (const state of ['running', 'queued'] as const)
-    for (const job of (await client.call('listJobs', { query: { state, limit: 100 } })).items) open.push(job as Job);
-  return { known: { assessment, daemon: true, open }, next: [] };
+  return { known: await askDaemon(await daemonClient(context)), next: [] };
 }
 
 const exitCodeOf = (condition: Condition): number =>
@@ -92,7 +87,9 @@ function show({ output, options }: CommandContext<Options>, { assessment, daemon
   const jobs = every ? open : open.slice(0, shownJobs);
   if (open.length > 0) output.line();
   for (const job of jobs)
-    output.line(`${job.state}: ${describe(job)}${job.startedMs === undefined ? '' : `, for ${formatAge(atMs - job.startedMs)}`}`);
+    output.line(
+      `${displayText(job.state)}: ${describe(job)}${job.startedMs === undefined ? '' : `, for ${formatAge(atMs - job.startedMs)}`}`,
+    );
   if (open.length > jobs.length) output.line(`and ${open.length - jobs.length} more jobs: --all`);
   if (next.length > 0) output.line();
   for (const { task, dueMs } of every ? next : next.slice(0, shownJobs)) output.line(`in ${formatAge(dueMs - atMs)}: ${displayText(task)}`);
