@@ -22,7 +22,7 @@ export function judgeEvidence(
   const suspicions = suspicionsOf(oldestFirst, volume.retention.brake, nowMs);
   const promisesMore = volume.cut !== 'auto' && volume.cut !== 'live' && volume.source.kind !== 'directory';
   return oldestFirst.map((snapshot) => {
-    const suspicion = suspicions.get(keyOf(snapshot));
+    const suspicion = suspicions.get(snapshot);
     return { snapshot, suspicion, fault: faultOf(snapshot, suspicion) };
   });
 
@@ -36,14 +36,17 @@ export function judgeEvidence(
   }
 }
 
-const keyOf = ({ repository, id }: Pick<SnapshotEvidence, 'repository' | 'id'>): string => `${repository} ${id}`;
-
-function suspicionsOf(list: readonly SnapshotEvidence[], settings: BrakeSettings, nowMs: number): ReadonlyMap<string, Suspicion> {
-  const suspicions = new Map<string, Suspicion>();
+function suspicionsOf(list: readonly SnapshotEvidence[], settings: BrakeSettings, nowMs: number): ReadonlyMap<SnapshotEvidence, Suspicion> {
+  const suspicions = new Map<SnapshotEvidence, Suspicion>();
   // As retention does: repository by repository.
-  for (const [repository, ofRepository] of Map.groupBy(list, (snapshot) => snapshot.repository))
-    for (const [{ id }, suspicion] of judgeHistory(ofRepository.map(factsOf), settings, nowMs))
-      suspicions.set(keyOf({ repository, id }), suspicion);
+  for (const ofRepository of Map.groupBy(list, (snapshot) => snapshot.repository).values()) {
+    const facts = ofRepository.map(factsOf);
+    const judged = judgeHistory(facts, settings, nowMs);
+    for (const [i, snapshot] of ofRepository.entries()) {
+      const suspicion = judged.get(facts[i] as SnapshotFacts);
+      if (suspicion !== undefined) suspicions.set(snapshot, suspicion);
+    }
+  }
   return suspicions;
 }
 
