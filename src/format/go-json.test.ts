@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { runs } from '../../test/properties.ts';
 import { rawFromBytes, rawFromText } from '../model/raw-bytes.ts';
 import { jsonFromRaw, jsonFromText, jsonFromValue, parseJson } from './go-json.ts';
 import { textFromBytes } from './utf8.ts';
@@ -55,7 +56,7 @@ test('UTF-8 is judged as TextDecoder judges it', () => {
       if (text === undefined) assert.ok(textFromBytes(bytes).includes('\udfff'));
       else assert.equal(textFromBytes(bytes), text);
     }),
-    { numRuns: 3000 },
+    { numRuns: runs(3000) },
   );
 });
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { runs } from '../../test/properties.ts';
 import {
   type BlobKind,
   HeaderBuilder,
@@ -51,7 +52,7 @@ test('a header says what was put in, with the offsets that follow', () => {
       assert.throws(() => openHeader(seal, tail, packBytes + 1), { code: 'damaged' });
       assert.throws(() => openHeader(seal, tail, packBytes - 1), { code: 'damaged' });
     }),
-    { numRuns: 50 },
+    { numRuns: runs(50) },
   );
 });
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { runs } from '../../test/properties.ts';
 import { HoldfastError } from '../model/errors.ts';
 import type { SnapshotId } from '../model/ids.ts';
 import { parseSnapshotId } from '../model/ids.ts';
@@ -63,7 +64,7 @@ test('what is not a snapshot is damaged', () => {
         assert.ok(error instanceof HoldfastError && error.code === 'damaged', String(error));
       }
     }),
-    { numRuns: 1000 },
+    { numRuns: runs(1000) },
   );
   for (const change of [
     { tree: null },

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { runs } from '../../test/properties.ts';
 import {
   decodeReply,
   decodeStatvfs,
@@ -105,6 +106,6 @@ test('whatever arrives is a reply or a ProtocolError', () => {
         }
       }
     }),
-    { numRuns: 5000 },
+    { numRuns: runs(5000) },
   );
 });

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { openApiDocument } from '../../src/api/contract/openapi.ts';
 import { basePath, type Operation, operations } from '../../src/api/contract/operations.ts';
 import { problem } from '../../src/api/contract/problem.ts';
+import { anyText } from '../properties.ts';
 import { post, reads, snapshotId, startTestServer } from './api-server.ts';
 
 type Schema = {
@@ -47,7 +48,7 @@ function valid(schema: Schema): fc.Arbitrary<unknown> {
   const fitting = known.filter((one) => pattern === undefined || new RegExp(pattern).test(one));
   const made =
     pattern === undefined
-      ? fc.string({ unit: 'binary', maxLength: 40 })
+      ? anyText({ maxLength: 40 })
       : fc.stringMatching(new RegExp(pattern.replace('\\u0000', '\\0')), { maxLength: 60 });
   return fitting.length === 0 ? made : fc.oneof(fc.constantFrom(...fitting), made);
 }
@@ -71,7 +72,7 @@ const hostile = fc.oneof(
     '[]',
     '{}',
   ),
-  fc.string({ unit: 'binary', maxLength: 100 }),
+  anyText({ maxLength: 100 }),
 );
 
 const text = (value: unknown): string => encodeURIComponent(String(value).toWellFormed());

@@ -4,6 +4,7 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { anyText, runs } from '../../../test/properties.ts';
 import { HoldfastError } from '../../model/errors.ts';
 import { findConfiguration } from './find.ts';
 import { configurationJsonSchema } from './json-schema.ts';
@@ -412,14 +413,14 @@ test('hostile text: an error of the catalogue, or a configuration, and nothing e
     ),
   );
   const text = fc.oneof(
-    fc.string({ unit: 'binary' }),
+    anyText(),
     fc.array(token, { maxLength: 60 }).map((parts) => parts.join('')),
   );
   fc.assert(
     fc.property(text, (source) => {
       mistakes(source);
     }),
-    { numRuns: 200 },
+    { numRuns: runs(200) },
   );
   const bomb = `a: &a [x,x,x,x,x,x,x,x,x]\n${[...'bcdefghi'].map((name, i) => `${name}: &${name} [${Array(9).fill(`*${'abcdefgh'[i]}`)}]`).join('\n')}`;
   assert.match(mistakes(bomb).join('\n'), /aliases/);
@@ -429,7 +430,7 @@ test('any volumes that are written are read back', () => {
   const name = fc.stringMatching(/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,20}$/);
   const volume = fc.record(
     {
-      path: fc.string({ minLength: 1, unit: 'binary' }),
+      path: anyText({ minLength: 1 }),
       size: fc.nat(),
       sensitive: fc.boolean(),
       exclude: fc.array(fc.string({ minLength: 1 })),
@@ -448,7 +449,7 @@ test('any volumes that are written are read back', () => {
       }
       assert.equal(parsed.volumes.length, Object.keys(volumes).length);
     }),
-    { numRuns: 100 },
+    { numRuns: runs(100) },
   );
 });
 

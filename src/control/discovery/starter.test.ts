@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
+import { anyText, runs } from '../../../test/properties.ts';
 import { HoldfastError } from '../../model/errors.ts';
 import { parseConfiguration } from '../configuration/parse.ts';
 import { discoverCompose } from './compose.ts';
@@ -118,7 +119,7 @@ test('with nothing found there is an example to edit', () => {
 
 test('whatever is discovered, the starter loads and keeps every volume', () => {
   const text = fc.oneof(
-    fc.string({ unit: 'binary' }),
+    anyText(),
     fc.string(),
     fc.constantFrom(
       'null',
@@ -178,6 +179,6 @@ test('whatever is discovered, the starter loads and keeps every volume', () => {
         assert.ok(paths.has(first), `${first}`);
       }
     }),
-    { numRuns: 150 },
+    { numRuns: runs(150) },
   );
 });

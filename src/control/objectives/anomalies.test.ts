@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { brake, dayMs, hourMs, inputsOf, nowMs, snapshotOf } from '../../../test/assessed-project.ts';
+import { runs } from '../../../test/properties.ts';
 import { judgeHistory } from '../../engine/maintenance/snapshot-evidence.ts';
 import type { SnapshotEvidence } from '../state/evidence-table.ts';
 import { assess } from './assess.ts';
@@ -110,7 +111,7 @@ for (const [name, kind] of Object.entries(kinds)) {
       fc.property(fc.integer({ min: 1, max: 1_000_000 }), (seed) => {
         assert.deepEqual(anomaliesOf(year(kind, seed)), []);
       }),
-      { numRuns: 40 },
+      { numRuns: runs(40) },
     );
   });
 }
@@ -130,7 +131,7 @@ for (const [expected, strike] of Object.entries(disasters)) {
         const [first] = anomaliesOf(year(kind, seed, { day: 200, strike }));
         assert.deepEqual([first?.kind, first?.snapshot], [expected, '200']);
       }),
-      { numRuns: 20 },
+      { numRuns: runs(20) },
     );
   });
 }

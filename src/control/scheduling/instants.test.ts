@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { runs } from '../../../test/properties.ts';
 import { instantsOf } from './instants.ts';
 
 const cron = (text: string, timeZone = 'UTC') => instantsOf({ kind: 'cron', cron: text, timeZone });
@@ -77,9 +78,9 @@ test('the one before and the one after enclose every moment, and nothing lies be
       assert.equal(instants.atOrBefore(after), after);
     }
   };
-  fc.assert(fc.property(moments, enclosed), { numRuns: 200 });
+  fc.assert(fc.property(moments, enclosed), { numRuns: runs(200) });
   fc.assert(
     fc.property(changes, fc.integer({ min: -7_200_000, max: 7_200_000 }), (change, offset) => enclosed(change + offset)),
-    { numRuns: 200 },
+    { numRuns: runs(200) },
   );
 });

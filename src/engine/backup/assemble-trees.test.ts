@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
+import { runs } from '../../../test/properties.ts';
 import { node } from '../../../test/tree-node.ts';
 import { sha256Hex } from '../../format/kernel/sha256.ts';
 import { decodeTree, encodeTree } from '../../format/tree.ts';
@@ -85,7 +86,7 @@ test('whatever the order of the entries, the trees are the same, and so is what 
       // All that went in is there, or told of.
       for (const { path } of entries) assert.ok(first.nodes.has(path) || first.odd.some((what) => what.includes(` ${path}`)), path);
     }),
-    { numRuns: 300 },
+    { numRuns: runs(300) },
   );
 });
 

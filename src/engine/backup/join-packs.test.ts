@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { runs } from '../../../test/properties.ts';
 import { type PartialPack, packTargetBytes } from '../../repository/pack-writer.ts';
 import { joinPartialPacks } from './join-packs.ts';
 
@@ -34,7 +35,7 @@ test('nothing is lost, kinds stay apart, order is kept, and nothing is joined be
         for (let i = 1; i < after.length; i++) assert.ok(bytes(after.slice(i - 1, i + 1)) > packTargetBytes);
       }
     }),
-    { numRuns: 60 },
+    { numRuns: runs(60) },
   );
 });
 

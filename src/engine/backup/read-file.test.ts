@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { scratch } from '../../../test/peers.ts';
+import { runs } from '../../../test/properties.ts';
 import { createChunker, minChunkBytes, randomPolynomial } from '../../format/kernel/chunker.ts';
 import { sha256Hex } from '../../format/kernel/sha256.ts';
 import { HoldfastError } from '../../model/errors.ts';
@@ -119,7 +120,7 @@ test('files with holes have the chunks of the same bytes without', async (t) => 
         rmSync(path);
       }
     }),
-    { numRuns: 25 },
+    { numRuns: runs(25) },
   );
 });
 

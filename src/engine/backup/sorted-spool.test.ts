@@ -3,6 +3,7 @@ import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { scratch } from '../../../test/peers.ts';
+import { runs } from '../../../test/properties.ts';
 import { type Pair, SortedSpool } from './sorted-spool.ts';
 import { Spool } from './spool.ts';
 
@@ -25,7 +26,7 @@ test('pairs come sorted, those of one key as they came, however many runs there 
         spool.close();
       }
     }),
-    { numRuns: 100 },
+    { numRuns: runs(100) },
   );
   assert.deepEqual(readdirSync(folder), []);
 });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { runs } from '../../../test/properties.ts';
 import { sha256Hex } from '../../format/kernel/sha256.ts';
 import { HoldfastError } from '../../model/errors.ts';
 import type { BlobId } from '../../model/ids.ts';
@@ -112,7 +113,7 @@ test('whatever the order of the answers, every directory is closed once with all
       assert.equal(await walkVolume(lanes, undefined), expected(root, ''));
     },
   );
-  await fc.assert(property, { numRuns: 200 });
+  await fc.assert(property, { numRuns: runs(200) });
 });
 
 const nested = (levels: number, width: number): Folder => ({

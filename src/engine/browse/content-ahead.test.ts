@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
+import { runs } from '../../../test/properties.ts';
 import { scratchRepository } from '../../../test/scratch-repository.ts';
 import { storeTrees } from '../../../test/scratch-trees.ts';
 import type { BlobId } from '../../model/ids.ts';
@@ -104,7 +105,7 @@ test('any order of blobs, with any repeats, comes back', async (t) => {
       const found = await read(items, options);
       for (const { name, blobs: own } of items) assert.ok(found.get(name)?.equals(Buffer.concat(own)));
     }),
-    { numRuns: 30 },
+    { numRuns: runs(30) },
   );
 });
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { runs } from '../../../test/properties.ts';
 import { type RawString, rawFromText } from '../../model/raw-bytes.ts';
 import { compileFindPatterns } from './find-patterns.ts';
 
@@ -49,6 +50,6 @@ test('nothing that matches is in a directory that is passed over', () => {
         if (found) return;
       }
     }),
-    { seed: 5, numRuns: 3000 },
+    { seed: 5, numRuns: runs(3000) },
   );
 });

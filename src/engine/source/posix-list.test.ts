@@ -98,9 +98,9 @@ test('an empty directory, and listing twice', (t) => {
   assert.deepEqual(list(root), { names: ['file'], types: [DT_REG] });
 });
 
-test('a directory of 200,000 entries', { timeout: 120_000 }, (t) => {
+test('a directory of 50,000 entries', (t) => {
   const { root: many } = openScratchAt(t, existsSync('/dev/shm') ? '/dev/shm' : tmpdir());
-  const total = 200_000;
+  const total = 50_000;
   for (let index = 0; index < total; index++) {
     assert.equal(mknodAt(many, raw(`entry-number-${index}`), S_IFREG | 0o600, 0), 0);
   }
@@ -110,7 +110,7 @@ test('a directory of 200,000 entries', { timeout: 120_000 }, (t) => {
   assert.equal(names.length, total);
   assert.equal(types.length, total);
   assert.equal(new Set(names).size, total);
-  assert.ok(user + system < 2_000_000, `${user + system} us of CPU`);
+  assert.ok(user + system < 500_000, `${user + system} us of CPU`);
 });
 
 test('what cannot be listed', (t) => {

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { requireOrdinaryUser, requirePeer } from '../../../test/peers.ts';
+import { runs } from '../../../test/properties.ts';
 import { openScratch } from '../../../test/scratch-directory.ts';
 import { type RawString, rawFromText } from '../../model/raw-bytes.ts';
 import { mkdirAt } from './posix-change.ts';
@@ -156,7 +157,7 @@ test('both ways of resolving agree, and leak no descriptor', (t) => {
       const types = results.map((result) => (result >= 0 ? typeOf(result) : result));
       assert.equal(types[0], types[1], `${path}: ${results}`);
     }),
-    { numRuns: 2000 },
+    { numRuns: runs(2000) },
   );
   assert.equal(openDescriptors(), before);
 });

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import { requireRoot } from '../../../test/peers.ts';
+import { runs } from '../../../test/properties.ts';
 import { openScratch } from '../../../test/scratch-directory.ts';
 import { type RawString, rawFromText } from '../../model/raw-bytes.ts';
 import { utimensAt } from './posix-change.ts';
@@ -111,7 +112,7 @@ test('times to the nanosecond, before 1970 too', (t) => {
     assert.deepEqual(stat, expected(join(folder, 'file')));
   });
   fc.assert(property, {
-    numRuns: 300,
+    numRuns: runs(300),
     examples: [
       [
         [-1, 999_999_999],

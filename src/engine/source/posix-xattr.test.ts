@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { requireOrdinaryUser, requirePeer, requireRoot } from '../../../test/peers.ts';
+import { runs } from '../../../test/properties.ts';
 import { openScratch } from '../../../test/scratch-directory.ts';
 import type { ExtendedAttribute } from '../../model/node.ts';
 import { type RawString, rawFromText } from '../../model/raw-bytes.ts';
@@ -76,7 +77,7 @@ for (const [way, { set, list, remove }] of Object.entries(ways)) {
       for (const attribute of Object.keys(given)) assert.equal(remove(root, name, attribute), 0);
       assert.deepEqual(list(root, name), []);
     });
-    fc.assert(property, { numRuns: 60 });
+    fc.assert(property, { numRuns: runs(60) });
   });
 
   test(`as other programs see them, ${way}`, (t) => {

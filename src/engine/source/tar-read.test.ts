@@ -19,6 +19,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { requirePeer, scratch } from '../../../test/peers.ts';
+import { runs } from '../../../test/properties.ts';
 import { HoldfastError } from '../../model/errors.ts';
 import type { RawString } from '../../model/raw-bytes.ts';
 import type { TarEntry, TarMetadata } from './tar-entry.ts';
@@ -209,7 +210,7 @@ test('what tar-write writes is what is read', async () => {
         assert.equal(link?.target, target);
       },
     ),
-    { seed: 4, numRuns: 200 },
+    { seed: 4, numRuns: runs(200) },
   );
 });
 
@@ -318,6 +319,6 @@ test('whatever the bytes, there are entries or a damaged archive', async (t) => 
         }
       },
     ),
-    { seed: 5, numRuns: 400 },
+    { seed: 5, numRuns: runs(400) },
   );
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Decrypter } from 'age-encryption';
+import { Decrypter, generateIdentity, identityToRecipient } from 'age-encryption';
 import { HoldfastError } from '../../model/errors.ts';
 import { ageEncryption } from './age.ts';
 
@@ -11,17 +11,26 @@ async function encrypt(plain: Buffer, keys: Parameters<typeof ageEncryption>[0])
   return Buffer.concat(await Array.fromAsync(ageEncryption(keys)(pieces)));
 }
 
-test('who knows the passphrase can decrypt it, to the last byte or not at all', async () => {
-  const plain = Buffer.from('The quick brown fox.'.repeat(10_000));
+const plain = Buffer.from('The quick brown fox.'.repeat(10_000));
+
+test('who knows the passphrase can decrypt it', async () => {
   const bytes = await encrypt(plain, { passphrase: 'correct horse' });
-  const decrypt = async (passphrase: string, cut: Buffer<ArrayBuffer>) => {
+  const decrypt = async (passphrase: string) => {
     const decrypter = new Decrypter();
     decrypter.addPassphrase(passphrase);
-    return Buffer.from(await decrypter.decrypt(cut));
+    return Buffer.from(await decrypter.decrypt(bytes));
   };
-  assert.ok((await decrypt('correct horse', bytes)).equals(plain));
-  await assert.rejects(decrypt('another', bytes));
-  await assert.rejects(decrypt('correct horse', bytes.subarray(0, -1)));
+  assert.ok((await decrypt('correct horse')).equals(plain));
+  await assert.rejects(decrypt('another'));
+});
+
+test('a recipient can decrypt it, to the last byte or not at all', async () => {
+  const identity = await generateIdentity();
+  const bytes = await encrypt(plain, { recipients: [await identityToRecipient(identity)] });
+  const decrypter = new Decrypter();
+  decrypter.addIdentity(identity);
+  assert.ok(Buffer.from(await decrypter.decrypt(bytes)).equals(plain));
+  await assert.rejects(decrypter.decrypt(bytes.subarray(0, -1)));
 });
 
 test('what is no recipient is refused, and not shown when it may be a secret', () => {

@@ -3,6 +3,7 @@ import { createCipheriv } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { runs } from '../../../test/properties.ts';
 import { type ChunkerVectors, contentOf } from '../../../test/vectors/chunker-content.ts';
 import { cuttingWindow, fingerprint, referenceChunks } from '../../../test/vectors/chunker-reference.ts';
 import { type Chunker, createChunker, isIrreducible, maxChunkBytes, minChunkBytes, randomPolynomial } from './chunker.ts';
@@ -72,7 +73,7 @@ describe('chunker', () => {
       fc.property(content, reads, (content, reads) => {
         assert.deepEqual(chunks(chunker, content, reads), referenceChunks(content, polynomial));
       }),
-      { numRuns: 40 },
+      { numRuns: runs(40) },
     );
   });
 
