@@ -1,6 +1,7 @@
-import { basename } from 'node:path';
+import { access } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import type { Daemon } from '../control/daemon.ts';
-import { discoverCompose } from '../control/discovery/compose.ts';
+import { composeFileNames } from '../control/discovery/compose-files.ts';
 import { type Uncovered, uncoveredFact, uncoveredVolumes } from '../control/discovery/uncovered.ts';
 import { HoldfastError } from '../model/errors.ts';
 import { repeatedly } from './repeatedly.ts';
@@ -34,6 +35,9 @@ export function watchCompose({ daemon, environment, onChange, onFailure }: Compo
 async function lookAt(daemon: Pick<Daemon, 'configuration'>, environment: NodeJS.ProcessEnv): Promise<Uncovered | undefined> {
   const configuration = daemon.configuration();
   try {
+    // With it comes the parser of YAML, which most daemons need not hold.
+    if (!(await mayBeCompose(configuration.directory, environment))) return { file: '', volumes: [] };
+    const { discoverCompose } = await import('../control/discovery/compose.ts');
     const found = await discoverCompose(configuration.directory, environment);
     if (found === undefined) return { file: '', volumes: [] };
     return { file: basename(found.files[0] ?? ''), volumes: uncoveredVolumes(found, configuration) };
@@ -41,4 +45,15 @@ async function lookAt(daemon: Pick<Daemon, 'configuration'>, environment: NodeJS
     if (error instanceof HoldfastError) return undefined;
     throw error;
   }
+}
+
+/** Whether there is a compose file, or what could name one. */
+async function mayBeCompose(folder: string, environment: NodeJS.ProcessEnv): Promise<boolean> {
+  if (environment.COMPOSE_FILE !== undefined) return true;
+  const isMissing = (name: string) =>
+    access(join(folder, name)).then(
+      () => false,
+      ({ code }: NodeJS.ErrnoException) => code === 'ENOENT',
+    );
+  return !(await Promise.all([...composeFileNames, '.env'].map(isMissing))).every(Boolean);
 }

@@ -130,7 +130,12 @@ const mostTold = 10;
 const say = (log: Log, body: string, severity: Severity = 'info') => log({ severity, eventName: 'holdfast.daemon', body, attributes: {} });
 
 /** As the clock on the wall shows it: `2026-01-31 02:30`. */
-const localTime = (ms: number): string => new Date(ms).toLocaleString('sv-SE', { dateStyle: 'short', timeStyle: 'short' });
+function localTime(ms: number): string {
+  const at = new Date(ms);
+  const two = (value: number) => String(value).padStart(2, '0');
+  // Without Intl, whose data would stay in the daemon's memory.
+  return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}`;
+}
 
 const againMs = 3_600_000;
 
