@@ -1,66 +1,54 @@
 /** What is known of a project: by its daemon when one runs, else by looking into the repositories. */
-import { join } from 'node:path';
+import type { ApiClient } from '../api/client.ts';
 import type { Configuration } from '../control/configuration/configuration.ts';
 import type { Job } from '../control/jobs/job.ts';
-import { type AssessmentInputs, assess } from '../control/objectives/assess.ts';
 import type { ProjectAssessment } from '../control/objectives/assessment.ts';
-import { createEvidenceTable } from '../control/state/evidence-table.ts';
-import { createJobTable } from '../control/state/job-table.ts';
-import { createFacts, createUsageTable } from '../control/state/log-tables.ts';
-import { readState } from '../control/state/read-state.ts';
-import type { State } from '../control/state/state.ts';
 import type { CommandContext } from './command.ts';
 import { daemonFolder, isTaken } from './daemon-place.ts';
-import { systemClock } from './system-clock.ts';
 
 export type Known = {
   assessment: ProjectAssessment;
-  /** Whether a daemon runs on this host, which knows it. */
+  /** Whether a daemon runs, which knows it. */
   daemon: boolean;
   /** Queued and running. */
   open: Job[];
 };
 
-type Sources = Omit<AssessmentInputs, 'configuration' | 'nowMs' | 'scheduled'>;
-
 /** Judges the project as it is now. */
 export async function judgeProject(context: CommandContext<unknown>, configuration: Configuration): Promise<Known> {
   const folder = daemonFolder(configuration, context.environment);
   const daemon = isTaken(folder);
-  const state = readState(join(folder, 'state.sqlite'));
+  const said = daemon ? await askDaemonHere(folder, context.signal) : undefined;
+  if (said !== undefined) return said;
+  const { judgeByState } = await import('./judge-by-state.ts');
+  return judgeByState(context, configuration, { folder, daemon });
+}
+
+/** A daemon answers at once, or is not to be waited for. */
+const answerMs = 3_000;
+
+/**
+ * Of the daemon whose folder it is, by its own socket: it has judged all this before. Undefined when it does not answer, because it has only begun, or is
+ * busy or broken: then what it has written down tells.
+ */
+async function askDaemonHere(folder: string, signal: AbortSignal): Promise<Known | undefined> {
+  const { addressOfDaemon, createClient } = await import('../api/client.ts');
   try {
-    const told = state && sourcesOf(state);
-    const sources = daemon && told !== undefined ? told : { ...(told ?? nothing), ...(await seen(context, configuration)) };
-    const nowMs = systemClock.now().getTime();
-    const assessment = assess({ configuration, nowMs, scheduled: daemon, ...sources });
-    return { assessment, daemon, open: daemon ? sources.jobs.open() : [] };
-  } finally {
-    state?.close();
+    const address = addressOfDaemon(folder);
+    if (!address.startsWith('unix:')) return undefined;
+    return await askDaemon(createClient({ address, signal: AbortSignal.any([signal, AbortSignal.timeout(answerMs)]) }));
+  } catch {
+    signal.throwIfAborted();
+    return undefined;
   }
 }
 
-/** Opens repositories, and brings along all that this takes. */
-async function seen(context: CommandContext<unknown>, configuration: Configuration): Promise<Pick<Sources, 'evidence' | 'facts'>> {
-  const { lookIntoRepositories } = await import('./look-into-repositories.ts');
-  return lookIntoRepositories(context, configuration);
+/** What a daemon says of its project. @throws as the client. */
+export async function askDaemon(client: ApiClient): Promise<Known> {
+  const jobs = (state: 'running' | 'queued') => Array.fromAsync(client.all('listJobs', { query: { state } })) as Promise<Job[]>;
+  const [assessment, running, queued] = await Promise.all([client.call('getStatus'), jobs('running'), jobs('queued')]);
+  // One that begins meanwhile is told of twice.
+  const begun = new Set(running.map(({ id }) => id));
+  const open = [...running, ...queued.filter(({ id }) => !begun.has(id))];
+  return { assessment: assessment as ProjectAssessment, daemon: true, open };
 }
-
-function sourcesOf(state: State): Sources {
-  const { since } = state.database.prepare('SELECT min(queued_ms) AS since FROM jobs').get() as { since: number | null };
-  return {
-    startedMs: since ?? Number.POSITIVE_INFINITY,
-    evidence: createEvidenceTable(state),
-    jobs: createJobTable(state),
-    usage: createUsageTable(state),
-    facts: createFacts(state),
-  };
-}
-
-/** What a project tells that no daemon ever watched. */
-const nothing: Sources = {
-  startedMs: 0,
-  evidence: { list: () => [] },
-  jobs: { open: () => [], states: () => [], get: () => undefined, lastEnded: () => undefined },
-  usage: { newest: () => undefined },
-  facts: { get: () => undefined },
-};

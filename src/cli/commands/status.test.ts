@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { startTestServer } from '../../../test/api/api-server.ts';
@@ -76,6 +76,25 @@ test('where a daemon runs, what it knows is told, without a look into the reposi
   assert.match(stdout, /good {4}data: saved 1m ago, 1 GiB/);
   assert.match(stdout, /in \w+: schedule hourly/);
   assert.doesNotMatch(stderr, /no daemon/);
+});
+
+test('a daemon that answers is asked what it thinks; one that does not is no reason to say nothing', async (t) => {
+  const { folder, environment, holdfast } = await project(t);
+  appendFileSync(join(folder, 'holdfast.yaml'), 'daemon: { listen: "127.0.0.1:0" }\n');
+  const evidence = [snapshotOf({ project: 'shop', timeMs: Date.now() - 60_000 })];
+  const server = await startTestServer(t, { project: folder, evidence });
+  const place = daemonFolder(await loadConfiguration(join(folder, 'holdfast.yaml')), environment);
+  t.after(takePlace(place));
+  copyFileSync(join(server.folder, 'address'), join(place, 'address'));
+  const asked = await holdfast('status', '--json');
+  const { volumes, daemon, next } = JSON.parse(asked.stdout);
+  assert.deepEqual([volumes[0].newest.id, daemon, next[0].task], [evidence[0]?.id, true, 'schedule hourly'], asked.stderr);
+  await server.stop();
+  const alone = await holdfast('status', '--json');
+  assert.equal(alone.exit, exitCodes.failed, alone.stderr);
+  assert.equal(JSON.parse(alone.stdout).volumes[0].reasons[0].message, 'there is no snapshot of it');
+  writeFileSync(join(place, 'address'), 'nonsense');
+  assert.equal((await holdfast('status')).exit, exitCodes.failed);
 });
 
 test('a screen of many volumes names the worst, and sums up the rest', async (t) => {

@@ -1,0 +1,58 @@
+/** What is thought of a project by what its daemon has written down, or, where none runs, by what its repositories hold. */
+import { join } from 'node:path';
+import type { Configuration } from '../control/configuration/configuration.ts';
+import { type AssessmentInputs, assess } from '../control/objectives/assess.ts';
+import { createEvidenceTable } from '../control/state/evidence-table.ts';
+import { createJobTable } from '../control/state/job-table.ts';
+import { createFacts, createUsageTable } from '../control/state/log-tables.ts';
+import { readState } from '../control/state/read-state.ts';
+import type { State } from '../control/state/state.ts';
+import type { CommandContext } from './command.ts';
+import type { Known } from './daemon-knowledge.ts';
+import { systemClock } from './system-clock.ts';
+
+type Sources = Omit<AssessmentInputs, 'configuration' | 'nowMs' | 'scheduled'>;
+
+/** @param place the daemon's folder, and whether one runs. */
+export async function judgeByState(
+  context: CommandContext<unknown>,
+  configuration: Configuration,
+  { folder, daemon }: { folder: string; daemon: boolean },
+): Promise<Known> {
+  const state = readState(join(folder, 'state.sqlite'));
+  try {
+    const told = state && sourcesOf(state);
+    const sources = daemon && told !== undefined ? told : { ...(told ?? nothing), ...(await seen(context, configuration)) };
+    const nowMs = systemClock.now().getTime();
+    const assessment = assess({ configuration, nowMs, scheduled: daemon, ...sources });
+    return { assessment, daemon, open: daemon ? sources.jobs.open() : [] };
+  } finally {
+    state?.close();
+  }
+}
+
+/** Opens repositories, and brings along all that this takes. */
+async function seen(context: CommandContext<unknown>, configuration: Configuration): Promise<Pick<Sources, 'evidence' | 'facts'>> {
+  const { lookIntoRepositories } = await import('./look-into-repositories.ts');
+  return lookIntoRepositories(context, configuration);
+}
+
+function sourcesOf(state: State): Sources {
+  const { since } = state.database.prepare('SELECT min(queued_ms) AS since FROM jobs').get() as { since: number | null };
+  return {
+    startedMs: since ?? Number.POSITIVE_INFINITY,
+    evidence: createEvidenceTable(state),
+    jobs: createJobTable(state),
+    usage: createUsageTable(state),
+    facts: createFacts(state),
+  };
+}
+
+/** What a project tells that no daemon ever watched. */
+const nothing: Sources = {
+  startedMs: 0,
+  evidence: { list: () => [] },
+  jobs: { open: () => [], states: () => [], get: () => undefined, lastEnded: () => undefined },
+  usage: { newest: () => undefined },
+  facts: { get: () => undefined },
+};
