@@ -1,6 +1,7 @@
 /** What repositories hold, seen by themselves where nobody else knows. */
 import type { Configuration } from '../control/configuration/configuration.ts';
 import type { AssessmentInputs } from '../control/objectives/assess.ts';
+import { unseenOf } from '../control/objectives/unseen.ts';
 import type { SnapshotEvidence } from '../control/state/evidence-table.ts';
 import { listSnapshots } from '../repository/snapshots.ts';
 import type { CommandContext } from './command.ts';
@@ -31,8 +32,9 @@ export async function lookIntoRepositories(
       facts.set(`seen ${name}`, { atMs: systemClock.now().getTime() });
     } catch (error) {
       if (signal.aborted) throw error;
-      const message = displayText(error instanceof Error ? error.message : String(error));
-      facts.set(`unseen ${name}`, { atMs: systemClock.now().getTime(), message });
+      const nowMs = systemClock.now().getTime();
+      const unseen = unseenOf(error, nowMs, nowMs);
+      facts.set(`unseen ${name}`, { ...unseen, message: displayText(unseen.message) });
     }
   }
   const byVolume = Map.groupBy(

@@ -54,6 +54,8 @@ export type Daemon = ControlPlane & {
 
 /** Other programs and hosts make and forget snapshots too. */
 const refreshEveryMs = 15 * 60_000;
+/** Whether one of the repositories that could not be reached is to be tried again. */
+const lookEveryMs = 60_000;
 const upkeepEveryMs = 3_600_000;
 const keptJobs = 100;
 /** More jobs than that are not asked for by people: all that wait are looked at again and again. */
@@ -110,9 +112,12 @@ export function createDaemon(options: DaemonOptions): Daemon {
     await assessAnew();
   }
 
-  async function refreshAll(): Promise<void> {
-    await keeper.refreshAll();
-    await assessAnew();
+  async function look(into: () => Promise<unknown>): Promise<void> {
+    try {
+      if ((await into()) !== false) await assessAnew();
+    } catch (error) {
+      failed(error);
+    }
   }
 
   async function assessAnew(): Promise<void> {
@@ -154,12 +159,13 @@ export function createDaemon(options: DaemonOptions): Daemon {
       const allVolumes = configuration.volumes.map(({ name }) => name);
       for (const job of await recoverJobs({ jobs, clock, snapshotsSince: keeper.since, allVolumes, signal })) onChange(job);
       // What is there decides on what is due.
-      if (evidence.list().length === 0 && !signal.aborted) await refreshAll();
+      if (evidence.list().length === 0 && !signal.aborted) await look(keeper.refreshAll);
       const running = runner.run(signal);
       onSettled?.();
       await Promise.all([
         running,
-        every(clock, refreshEveryMs, refreshAll, signal),
+        every(clock, refreshEveryMs, () => look(keeper.refreshAll), signal),
+        every(clock, lookEveryMs, () => look(keeper.refreshUnseen), signal),
         every(clock, upkeepEveryMs, () => tryTo(() => keepSmall(tables, configuration.daemon.historyMs, now()), failed), signal),
       ]);
     },

@@ -1,5 +1,6 @@
 import type { Configuration } from '../configuration/configuration.ts';
 import type { JobSpec } from '../jobs/job.ts';
+import { type Unseen, unseenOf } from '../objectives/unseen.ts';
 import type { EvidenceTable, SnapshotEvidence } from '../state/evidence-table.ts';
 import type { Facts } from '../state/log-tables.ts';
 import { type ListSnapshots, refreshEvidence } from './read-evidence.ts';
@@ -8,6 +9,8 @@ export type EvidenceKeeper = {
   /** Looks into a repository, once at a time. A failure is a fact like any other, and not thrown. */
   refresh(repository: string): Promise<void>;
   refreshAll(): Promise<void>;
+  /** Those that were never looked into, and sooner than the others those that could not be: whoever has mended one wants to see it. Says whether there were any. */
+  refreshUnseen(): Promise<boolean>;
   /** What a repository that was looked into just now holds of runs since an instant; what is known of it, when it cannot be. */
   since(repository: string, sinceMs: number): Promise<SnapshotEvidence[]>;
   /** Until when scheduled backups of all its volumes are there: minus infinity when one was never backed up. */
@@ -26,6 +29,10 @@ export type EvidenceKeeperOptions = {
   onFailure(error: unknown): void;
 };
 
+/** Processes at a time. */
+const mostLooks = 4;
+const soonestMs = 60_000;
+
 export function createEvidenceKeeper({
   evidence,
   facts,
@@ -43,7 +50,8 @@ export function createEvidenceKeeper({
       if (change.added + change.removed > 0) onChange(repository, change);
     } catch (error) {
       try {
-        facts.set(`unseen ${repository}`, { atMs: now(), message: error instanceof Error ? error.message : String(error) });
+        const sinceMs = facts.get<Unseen>(`unseen ${repository}`)?.sinceMs ?? now();
+        facts.set(`unseen ${repository}`, unseenOf(error, now(), sinceMs));
       } catch (unwritten) {
         onFailure(unwritten);
       }
@@ -64,10 +72,32 @@ export function createEvidenceKeeper({
     return looking;
   };
 
+  const names = () => configuration().repositories.map(({ name }) => name);
+
+  /** Side by side: one that does not answer takes a minute to give up. */
+  const refreshThese = async (repositories: string[]) => {
+    const rest = [...repositories];
+    const take = async () => {
+      for (let name = rest.shift(); name !== undefined; name = rest.shift()) await refresh(name);
+    };
+    await Promise.all(Array.from({ length: mostLooks }, take));
+  };
+
+  /** After a minute, and less and less often while it lasts. */
+  const wantsLook = (repository: string): boolean => {
+    const unseen = facts.get<Unseen>(`unseen ${repository}`);
+    if (unseen === undefined) return facts.get(`seen ${repository}`) === undefined;
+    const waitedMs = now() - unseen.atMs;
+    return waitedMs < 0 || waitedMs >= Math.max(soonestMs, (unseen.atMs - unseen.sinceMs) / 2);
+  };
+
   return {
     refresh,
-    async refreshAll() {
-      for (const { name } of configuration().repositories) await refresh(name);
+    refreshAll: () => refreshThese(names()),
+    async refreshUnseen() {
+      const wanted = names().filter((name) => !underWay.has(name) && wantsLook(name));
+      await refreshThese(wanted);
+      return wanted.length > 0;
     },
     async since(repository, sinceMs) {
       await refresh(repository);

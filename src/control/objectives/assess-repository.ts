@@ -3,7 +3,7 @@ import type { RepositoryAssessment } from './assessment.ts';
 import { worst } from './assessment.ts';
 import { type Damage, errorsOf } from './damage.ts';
 import type { JobHistory } from './job-history.ts';
-import { formatAge } from './rpo.ts';
+import { tellUnseen, type Unseen } from './unseen.ts';
 
 export type RepositoryInputs = {
   repository: string;
@@ -13,7 +13,7 @@ export type RepositoryInputs = {
   damage: Damage | undefined;
   seenAtMs: number | undefined;
   /** Since its snapshots could not be listed. */
-  unseen: { atMs: number; message: string } | undefined;
+  unseen: Omit<Unseen, 'sinceMs'> | undefined;
   /** A check is late when the last one was before. */
   checkDueMs: number | undefined;
   /** Copies into it that are late when the last one was before. */
@@ -42,14 +42,11 @@ export function assessRepository(inputs: RepositoryInputs): RepositoryAssessment
 function reachReasons({ unseen, seenAtMs, nowMs, repository }: RepositoryInputs): RepositoryAssessment['reasons'] {
   if (unseen === undefined) return [];
   const sinceMs = nowMs - (seenAtMs ?? Number.NEGATIVE_INFINITY);
-  const since = seenAtMs === undefined ? 'it was never reached' : `it was last reached ${formatAge(sinceMs)} ago`;
-  const remedy = `holdfast snapshots --repository ${repository}`;
   return [
     {
       kind: 'repository-unreachable',
       condition: sinceMs > outageMs ? 'broken' : 'at-risk',
-      message: `${since}: ${unseen.message}`,
-      remedy,
+      ...tellUnseen(repository, unseen, seenAtMs, nowMs),
     },
   ];
 }

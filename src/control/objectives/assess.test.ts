@@ -69,6 +69,15 @@ test('a repository that cannot be reached is at risk, and broken when it lasts',
   assert.equal(reached(2 * hourMs), 'broken');
 });
 
+test('for a repository that is not there, what is said depends on whether it was there before', () => {
+  const unseen = { atMs: nowMs, message: 'there is no repository', code: 'no-repository', remedy: 'as the catalogue has it' };
+  const remedy = (facts: Record<string, unknown>) => repositoryOf({ facts }).reasons[0]?.remedy;
+  assert.equal(remedy({ 'unseen local': unseen }), 'holdfast init --repository local');
+  assert.match(remedy({ 'unseen local': unseen, 'seen local': { atMs: nowMs } }) ?? '', /^see that its disk is mounted/);
+  assert.equal(remedy({ 'unseen local': { ...unseen, code: 'wrong-password' } }), unseen.remedy);
+  assert.equal(remedy({ 'unseen local': { ...unseen, code: 'storage-unreachable' } }), 'holdfast snapshots --repository local');
+});
+
 test('checks, copies and drills are late when two were due since the last; not of a daemon that has just begun', () => {
   const daily = { at: { kind: 'every' as const, everyMs: dayMs }, jitterMs: 0, priority: 1, deadlineMs: hourMs, attempts: 1 };
   const configuration = configurationOf({
