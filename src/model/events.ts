@@ -89,6 +89,8 @@ export type RestoreResult = {
   warnings: number;
   verified: boolean;
   durationMs: number;
+  /** How much of `durationMs` it took to read everything back; absent where nobody asked for it. */
+  readBackMs?: number;
 };
 
 /** What a copy between repositories did about a snapshot. */

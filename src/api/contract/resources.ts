@@ -176,6 +176,7 @@ export const job = z.object({
             bytes: z.number(),
             files: z.number(),
             durationMs: durationMs(),
+            readBackMs: z.optional(durationMs()),
             verified: z.boolean(),
           }),
         ),
@@ -262,6 +263,8 @@ export const drill = z.object({
   bytes: z.number(),
   files: z.number(),
   durationMs: durationMs(),
+  /** How much of it was reading everything back. */
+  readBackMs: z.optional(durationMs()),
   verified: z.boolean(),
 });
 

@@ -1,12 +1,17 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { commandLine } from '../../../test/command-line.ts';
 import { scratch } from '../../../test/peers.ts';
+import { loadConfiguration } from '../../control/configuration/load.ts';
+import { createJobTable } from '../../control/state/job-table.ts';
+import { openState } from '../../control/state/state.ts';
 import { exitCodes } from '../../model/errors.ts';
+import { daemonFolder } from '../daemon-place.ts';
+import { run } from '../run.ts';
 
 /** Two volumes, saved; and a folder for drills. */
 async function project(t: TestContext) {
@@ -123,4 +128,44 @@ test('what a drill that was killed has left is removed by the next one, and that
   assert.equal(exit, exitCodes.done, stderr);
   assert.match(stderr, /removed .*holdfast-drill-dead00/);
   assert.deepEqual(readdirSync(drills).sort(), ['holdfast-drill-alive0', 'holdfast-drill-young0']);
+});
+
+test('one that is made by hand counts for a daemon that ever ran here, and one of a daemon is left to it', async (t) => {
+  const { folder, drills } = await project(t);
+  const environment = { HOLDFAST_STATE_DIR: join(folder, 'state') };
+  const drill = async (more: NodeJS.ProcessEnv = {}) => {
+    let [stdout, stderr] = ['', ''];
+    const exit = await run(['drill', '--scratch', drills, '--json'], {
+      stdout: { write: (text) => (stdout += text) },
+      stderr: { write: (text) => (stderr += text) },
+      environment: { ...environment, ...more },
+      cwd: folder,
+      signal: new AbortController().signal,
+    });
+    assert.equal(exit, exitCodes.done, stderr);
+    return documents(stdout).filter(({ event }) => event === 'drilled');
+  };
+  await drill();
+  assert.ok(!existsSync(environment.HOLDFAST_STATE_DIR), 'where no daemon ever ran, nothing is left');
+
+  const path = join(daemonFolder(await loadConfiguration(join(folder, 'holdfast.yaml')), environment), 'state.sqlite');
+  openState(path).close();
+  await drill({ HOLDFAST_JOB: '1' });
+  const made = await drill();
+  const state = openState(path);
+  t.after(() => state.close());
+  const [job, ...others] = createJobTable(state).list({ kind: 'drill' }, { limit: 9 });
+  assert.deepEqual(others, []);
+  assert.deepEqual([job?.state, job?.exitCode, job?.schedule], ['succeeded', 0, undefined]);
+  assert.match(job?.startedBy ?? '', /^user /);
+  assert.deepEqual(
+    job?.result?.drilled,
+    made.map(({ event: _, ...rest }) => rest),
+  );
+  for (const { durationMs, readBackMs } of made) assert.ok(readBackMs >= 0 && readBackMs <= durationMs);
+  // One that nobody can read is the daemon's to put in order.
+  writeFileSync(`${path}-broken`, 'no database');
+  renameSync(`${path}-broken`, path);
+  await drill();
+  assert.equal(readFileSync(path, 'utf8'), 'no database');
 });

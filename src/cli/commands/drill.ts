@@ -16,6 +16,7 @@ import { chooseScratch, makeScratch, removeLeftScratch, type Scratch, scratchCan
 import { configureLanes, type LaneBudget, type LaneOptions, parseLanes } from '../lane-options.ts';
 import { displayText } from '../output/text.ts';
 import { requireProject, selectVolumes } from '../project.ts';
+import { type MadeDrill, recordDrill } from '../record-drill.ts';
 import { evidenceOfSnapshots } from '../repository-evidence.ts';
 import { type Session, withRepository, withWarmLanes } from '../session.ts';
 import { systemClock } from '../system-clock.ts';
@@ -53,7 +54,7 @@ type Wanted = { configuration: Configuration; volumes: readonly string[]; budget
 
 async function drill(context: Context, session: Session, wanted: Wanted, warm: WarmLanes): Promise<number> {
   const { output, options, cwd, environment } = context;
-  const startedMs = performance.now();
+  const startedMs = systemClock.now().getTime();
   const { repository, address } = session;
   const snapshots = await listSnapshots(repository, (name) => output.warning(`the snapshot file ${name} is damaged`));
   const chosen = chooseGood(context, session, snapshots, wanted);
@@ -76,19 +77,36 @@ async function drill(context: Context, session: Session, wanted: Wanted, warm: W
     const { config, masterKey } = repository;
     const pool = warm.start({ job: 'restore', address, config, masterKey, index: index.memory, settings: undefined }, () => undefined);
     const scratch = makeScratch(parent);
+    const drills: DrilledEvent[] = [];
     try {
       for (const one of chosen) {
         const drilled = await bringBack(context, session, one, { index, pool, scratch });
         if (!drilled.verified) exitCode = exitCodes.failed;
+        drills.push(drilled);
         tell(context, drilled);
       }
+      record(context, session, wanted, { startedMs, drilled: drills, exitCode });
     } finally {
       await pool.close();
       scratch.remove();
     }
   }
-  output.report({ event: 'run-finished', operation: 'drill', run: '', durationMs: Math.round(performance.now() - startedMs), exitCode });
+  output.report({ event: 'run-finished', operation: 'drill', run: '', durationMs: systemClock.now().getTime() - startedMs, exitCode });
   return exitCode;
+}
+
+/** That it cannot be recorded says nothing of the drill. */
+function record(
+  { output, environment }: Context,
+  { label }: Session,
+  { configuration }: Wanted,
+  made: Omit<MadeDrill, 'repository' | 'endedMs'>,
+): void {
+  try {
+    recordDrill(configuration, environment, { ...made, repository: label, endedMs: systemClock.now().getTime() });
+  } catch (error) {
+    output.note(`the daemon was not told of the drill: ${displayText(error instanceof Error ? error.message : String(error))}`);
+  }
 }
 
 type Chosen = { volume: string; snapshot: StoredSnapshot };
@@ -130,7 +148,11 @@ async function bringBack(
 ): Promise<DrilledEvent> {
   const target = scratch.place('volume');
   const startedMs = performance.now();
-  const outcome = { bytes: sizeOf(snapshot), files: snapshot.summary?.totalFilesProcessed ?? 0, verified: false };
+  const outcome: Pick<DrilledEvent, 'bytes' | 'files' | 'verified' | 'readBackMs'> = {
+    bytes: sizeOf(snapshot),
+    files: snapshot.summary?.totalFilesProcessed ?? 0,
+    verified: false,
+  };
   try {
     const result = await restoreVolume({
       ...{ repository, index, snapshot, volume, target, signal, lanes: pool },
@@ -144,6 +166,7 @@ async function bringBack(
     outcome.bytes = result.bytesTotal;
     outcome.files = result.filesTotal;
     outcome.verified = result.verified && result.problems === 0;
+    if (result.readBackMs !== undefined) outcome.readBackMs = result.readBackMs;
   } catch (error) {
     // Damage is what a drill is to find; the other volumes are brought back all the same.
     if (!(error instanceof HoldfastError) || !isOfContent(error)) throw error;
@@ -155,11 +178,11 @@ async function bringBack(
 }
 
 function tell({ output }: Context, drilled: DrilledEvent): void {
-  const { volume, snapshot, bytes, files, durationMs, verified } = drilled;
+  const { volume, snapshot, bytes, files, durationMs, readBackMs = 0, verified } = drilled;
   const { style } = output;
   output.document(drilled);
   const verdict = verified ? style.good('as it was') : style.bad('NOT as it was');
   output.line(
-    `${displayText(volume)}: ${shortId(snapshot)} brought back, ${verdict}: ${files} files, ${formatSize(bytes)} in ${formatDuration(durationMs)}`,
+    `${displayText(volume)}: ${shortId(snapshot)} brought back, ${verdict}: ${files} files, ${formatSize(bytes)} in ${formatDuration(durationMs - readBackMs)}, and ${formatDuration(readBackMs)} to read it back`,
   );
 }

@@ -31,6 +31,8 @@ export type DrilledEvent = {
   bytes: number;
   files: number;
   durationMs: number;
+  /** How much of `durationMs` was reading it back: a restore does without. */
+  readBackMs?: number;
   verified: boolean;
 };
 

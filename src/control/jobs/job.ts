@@ -76,7 +76,15 @@ export type JobResult = {
     downtimeMs?: number;
   }[];
   /** Volumes that were brought back and verified, of a drill. */
-  drilled?: { volume: string; snapshot: string; bytes: number; files: number; durationMs: number; verified: boolean }[];
+  drilled?: {
+    volume: string;
+    snapshot: string;
+    bytes: number;
+    files: number;
+    durationMs: number;
+    readBackMs?: number;
+    verified: boolean;
+  }[];
   /** Kinds of damage and how often, of a check. */
   findings?: Record<string, number>;
   /** Ids of snapshots that the damage affects; undefined where a check does not know of all. */

@@ -51,7 +51,8 @@ async function runCommand(program: Program, words: readonly string[], watch: Wat
   const [executable, ...leading] = program.command;
   const child = spawn(executable as string, [...leading, ...words], {
     cwd: program.directory,
-    env: program.environment,
+    // What it says of its work is recorded here: it need not do so itself.
+    env: { ...program.environment, HOLDFAST_JOB: '1' },
     stdio: ['ignore', 'pipe', 'pipe'],
     // A group of its own: Ctrl-C at a terminal reaches the daemon alone, and a command that is asked twice to end does so at once.
     detached: true,

@@ -120,7 +120,8 @@ function rtoOf(
   return predictRto(
     objectiveMs,
     known,
-    drills.filter(({ verified }) => verified),
+    // A restore reads nothing back.
+    drills.filter(({ verified }) => verified).map((drill) => ({ ...drill, durationMs: drill.durationMs - (drill.readBackMs ?? 0) })),
     fullBackups,
   );
 }

@@ -45,10 +45,13 @@ export async function restoreVolume(options: RestoreOptions): Promise<RestoreRes
 
   const target = openTarget(options, !dryRun);
   let verified = false;
+  let readBackMs: number | undefined;
   try {
     await runPass({ options, blobs, root, target, tally, mode: dryRun ? 'dry-run' : 'write', subtree });
     if (options.verify && !dryRun) {
+      const writtenMs = performance.now();
       await runPass({ options, blobs, root, target, tally, mode: 'verify', subtree });
+      readBackMs = Math.round(performance.now() - writtenMs);
       verified = tally.problems === 0;
     }
     if (!dryRun) finishTarget(options, root, target, tally);
@@ -59,7 +62,14 @@ export async function restoreVolume(options: RestoreOptions): Promise<RestoreRes
   }
   const warnings = tally.reportWarnings();
   const durationMs = Math.round(performance.now() - startedMs);
-  const result: RestoreResult = { ...tally.counts, problems: tally.problems, warnings, verified, durationMs };
+  const result: RestoreResult = {
+    ...tally.counts,
+    problems: tally.problems,
+    warnings,
+    verified,
+    durationMs,
+    ...(readBackMs === undefined ? {} : { readBackMs }),
+  };
   options.report({ event: 'restored', volume, snapshot: snapshot.id, target: displayRaw(pathOfTarget(options)), result });
   return result;
 }
