@@ -1,8 +1,9 @@
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Histogram, Registry } from 'prom-client';
 import type { ControlEvent, ControlPlane } from '../control-plane.ts';
 import { isOver, type Job, jobKinds, jobStates } from '../jobs/job.ts';
 import { metrics as definitions, type MetricDefinition, type MetricOf } from './definitions.ts';
-import { samplesOf } from './samples.ts';
+import { renderGauges } from './exposition.ts';
+import { type Sample, samplesOf } from './samples.ts';
 
 export type Metrics = {
   /** The Prometheus text format, https://prometheus.io/docs/instrumenting/exposition_formats. What is known when it is called. */
@@ -26,7 +27,7 @@ export const renderMetrics = (plane: ControlPlane): Promise<{ contentType: strin
 
 function createMetrics(plane: ControlPlane): Metrics {
   const registry = new Registry();
-  const { gauges, counters, histograms } = register(registry);
+  const { counters, histograms } = register(registry);
   const known = () => new Set(plane.configuration().volumes.map(({ name }) => name));
   const counted = new Set<string>();
 
@@ -66,12 +67,12 @@ function createMetrics(plane: ControlPlane): Metrics {
     }
   });
 
-  const takeSamples = (): void => {
-    // What is not known any more has no value any more.
-    for (const gauge of Object.values(gauges)) gauge.reset();
-    for (const [name, value, labels = {}] of samplesOf(plane)) if (value !== undefined) gauges[name].set(labels, value);
-    gauges.holdfast_configuration_accepted.set(Number(read.accepted));
-    gauges.holdfast_configuration_timestamp_seconds.set(read.atMs / 1_000);
+  const configured = (): Sample[] => [
+    ['holdfast_configuration_accepted', Number(read.accepted)],
+    ['holdfast_configuration_timestamp_seconds', read.atMs / 1_000],
+  ];
+
+  const countProcessor = (): void => {
     const { user, system } = process.cpuUsage();
     counters.process_cpu_seconds_total.reset();
     counters.process_cpu_seconds_total.inc((user + system) / 1e6);
@@ -79,25 +80,26 @@ function createMetrics(plane: ControlPlane): Metrics {
 
   return {
     async render() {
-      takeSamples();
-      registry.setDefaultLabels({ project: plane.configuration().project });
-      return { contentType: registry.contentType, body: await registry.metrics() };
+      const labels = { project: plane.configuration().project };
+      countProcessor();
+      registry.setDefaultLabels(labels);
+      const gauges = renderGauges([...samplesOf(plane), ...configured()], labels);
+      return { contentType: registry.contentType, body: gauges + (await registry.metrics()) };
     },
   };
 }
 
 type Registered = {
-  gauges: Record<MetricOf<'gauge'>, Gauge>;
   counters: Record<MetricOf<'counter'>, Counter>;
   histograms: Record<MetricOf<'histogram'>, Histogram>;
 };
 
 function register(registry: Registry): Registered {
-  const made: Record<MetricDefinition['type'], Record<string, unknown>> = { gauge: {}, counter: {}, histogram: {} };
+  const made = { counter: {} as Record<string, unknown>, histogram: {} as Record<string, unknown> };
   for (const [name, { type, help, labels }] of Object.entries<MetricDefinition>(definitions)) {
     const of = { name, help, labelNames: [...labels], registers: [registry] };
-    made[type][name] =
-      type === 'gauge' ? new Gauge(of) : type === 'counter' ? new Counter(of) : new Histogram({ ...of, buckets: durationBuckets });
+    if (type === 'counter') made.counter[name] = new Counter(of);
+    if (type === 'histogram') made.histogram[name] = new Histogram({ ...of, buckets: durationBuckets });
   }
-  return { gauges: made.gauge, counters: made.counter, histograms: made.histogram } as Registered;
+  return { counters: made.counter, histograms: made.histogram } as Registered;
 }
