@@ -95,7 +95,7 @@ export async function startServer(plane: ControlPlane, options: ServerOptions): 
   try {
     const server =
       listen.kind === 'address' && tls !== undefined
-        ? createHttpsServer({ ...serverSettings, ...readCertificate(tls) })
+        ? createHttpsServer({ ...serverSettings, handshakeTimeout: serverSettings.headersTimeout, ...readCertificate(tls) })
         : createHttpServer(serverSettings);
     servers.push(server);
     server.on('request', handlerOf(wayOf(listen, behindProxy)));
