@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
-import { exitCodes } from '../../model/errors.ts';
-import type { Command, CommandEntry } from '../command.ts';
-import { run } from '../run.ts';
+import type { Command, CommandEntry } from '../../src/cli/command.ts';
+import { run } from '../../src/cli/run.ts';
+import { exitCodes } from '../../src/model/errors.ts';
 
 const sample: Command = { configure: (commander) => void commander.option('-n, --dry-run').option('--tag <tag>'), run: async () => 0 };
 const commands: CommandEntry[] = [
   { name: 'backup', summary: "back up what's here", load: () => Promise.resolve({ command: sample }) },
-  { name: 'completion', summary: 'print a script', load: () => import('./completion.ts') },
+  { name: 'completion', summary: 'print a script', load: () => import('../../src/cli/commands/completion.ts') },
 ];
 
 async function complete(...argv: string[]): Promise<{ exit: number; stdout: string; stderr: string }> {

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { scratch } from '../../../test/peers.ts';
-import { exitCodes } from '../../model/errors.ts';
-import { run } from '../run.ts';
+import { run } from '../../src/cli/run.ts';
+import { exitCodes } from '../../src/model/errors.ts';
+import { scratch } from '../peers.ts';
 
 const commandLineAt =
   (cwd: string, environment: NodeJS.ProcessEnv) =>

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { commandLine } from '../../../test/command-line.ts';
-import { scratch } from '../../../test/peers.ts';
-import { exitCodes } from '../../model/errors.ts';
+import { exitCodes } from '../../src/model/errors.ts';
+import { commandLine } from '../command-line.ts';
+import { scratch } from '../peers.ts';
 
 test('--no-lock checks and restores a repository in which no lock can be written', async (t) => {
   const folder = scratch(t);

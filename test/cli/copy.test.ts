@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { commandLine } from '../../../test/command-line.ts';
-import { scratch } from '../../../test/peers.ts';
-import { scratchPassword, scratchRepository } from '../../../test/scratch-repository.ts';
-import { exitCodes } from '../../model/errors.ts';
-import { lockRepository } from '../../repository/locks.ts';
-import { systemClock } from '../system-clock.ts';
+import { systemClock } from '../../src/cli/system-clock.ts';
+import { exitCodes } from '../../src/model/errors.ts';
+import { lockRepository } from '../../src/repository/locks.ts';
+import { commandLine } from '../command-line.ts';
+import { scratch } from '../peers.ts';
+import { scratchPassword, scratchRepository } from '../scratch-repository.ts';
 
 test('--no-lock copies from a source that cannot be locked; the destination is locked all the same', async (t) => {
   const folder = scratch(t);

@@ -5,9 +5,9 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { scratch } from '../../test/peers.ts';
-import { commandTable } from './command-table.ts';
-import { run } from './run.ts';
+import { commandTable } from '../../src/cli/command-table.ts';
+import { run } from '../../src/cli/run.ts';
+import { scratch } from '../peers.ts';
 
 const secret = 's3cr3t-w0rd';
 

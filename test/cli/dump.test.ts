@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { commandLine } from '../../../test/command-line.ts';
-import { scratch } from '../../../test/peers.ts';
-import { exitCodes } from '../../model/errors.ts';
-import { run } from '../run.ts';
+import { run } from '../../src/cli/run.ts';
+import { exitCodes } from '../../src/model/errors.ts';
+import { commandLine } from '../command-line.ts';
+import { scratch } from '../peers.ts';
 
 test('a terminal is shown files, but no archives; an output file is not left half-written', async (t) => {
   const folder = scratch(t);

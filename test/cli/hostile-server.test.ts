@@ -4,8 +4,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { test } from 'node:test';
-import { basePath } from '../../api/contract/operations.ts';
-import { run } from '../run.ts';
+import { basePath } from '../../src/api/contract/operations.ts';
+import { run } from '../../src/cli/run.ts';
 
 const evil = '\u001b[2J\u001b]0;x\u0007\u202e';
 const atMs = Date.now();

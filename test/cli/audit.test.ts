@@ -5,9 +5,9 @@ import { createServer } from 'node:http';
 import { hostname, release } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { commandLine } from '../../../test/command-line.ts';
-import { scratch } from '../../../test/peers.ts';
-import type { Finding } from '../../control/discovery/audit.ts';
+import type { Finding } from '../../src/control/discovery/audit.ts';
+import { commandLine } from '../command-line.ts';
+import { scratch } from '../peers.ts';
 
 const volumeNames = ['projects-data', 'claude-data', 'github-data', 'auto-claude-data'];
 
@@ -144,7 +144,7 @@ test('volumes --watch shows them until it is interrupted', async (t) => {
   const folder = scratch(t);
   mkdirSync(join(folder, 'data'));
   await commandLine(folder)('init', '--volume', 'data=data');
-  const holdfast = spawn(join(import.meta.dirname, '../../../holdfast'), ['volumes', '--json', '--watch', '1s'], { cwd: folder });
+  const holdfast = spawn(join(import.meta.dirname, '../../holdfast'), ['volumes', '--json', '--watch', '1s'], { cwd: folder });
   let rows = 0;
   for await (const text of holdfast.stdout.setEncoding('utf8')) {
     rows += (text.match(/"volume":"data"/g) ?? []).length;

@@ -4,9 +4,9 @@ import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { exitCodes } from '../model/errors.ts';
+import { exitCodes } from '../../src/model/errors.ts';
 
-const here = import.meta.dirname;
+const here = join(import.meta.dirname, '../../src/cli');
 
 /** A program with one command whose body is given, run as a process. */
 function start(body: string, stdout: 'pipe' | number = 'pipe'): ChildProcess {

@@ -4,10 +4,10 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { requirePeer, requireRestic, scratch } from '../../../test/peers.ts';
-import { HoldfastError } from '../../model/errors.ts';
-import { type RawString, rawFromText } from '../../model/raw-bytes.ts';
-import { compileExcludes, type ExcludeOptions } from './excludes.ts';
+import { compileExcludes, type ExcludeOptions } from '../../src/engine/source/excludes.ts';
+import { HoldfastError } from '../../src/model/errors.ts';
+import { type RawString, rawFromText } from '../../src/model/raw-bytes.ts';
+import { requirePeer, requireRestic, scratch } from '../peers.ts';
 
 /** Excludes against the programs whose patterns they take: the same patterns, the same tree, the same answer for every entry. */
 

@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { commandLine } from '../../test/command-line.ts';
-import { scratch } from '../../test/peers.ts';
-import { scratchPassword, scratchRepository } from '../../test/scratch-repository.ts';
-import { aSnapshot } from '../../test/snapshot-histories.ts';
-import { encodeSnapshot } from '../format/snapshot-file.ts';
-import { exitCodes } from '../model/errors.ts';
-import { type Repository, sealJsonFile } from '../repository/repository.ts';
+import { encodeSnapshot } from '../../src/format/snapshot-file.ts';
+import { exitCodes } from '../../src/model/errors.ts';
+import { type Repository, sealJsonFile } from '../../src/repository/repository.ts';
+import { commandLine } from '../command-line.ts';
+import { scratch } from '../peers.ts';
+import { scratchPassword, scratchRepository } from '../scratch-repository.ts';
+import { aSnapshot } from '../snapshot-histories.ts';
 
 /** Every command that takes a word for a snapshot. */
 const naming = (word: string, other: string): string[][] => [

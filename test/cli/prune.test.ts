@@ -3,13 +3,13 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { commandLine } from '../../../test/command-line.ts';
-import { scratch } from '../../../test/peers.ts';
-import { exitCodes } from '../../model/errors.ts';
-import { lockRepository } from '../../repository/locks.ts';
-import { openRepository } from '../../repository/repository.ts';
-import { createLocalStorage } from '../../storage/local.ts';
-import { systemClock } from '../system-clock.ts';
+import { systemClock } from '../../src/cli/system-clock.ts';
+import { exitCodes } from '../../src/model/errors.ts';
+import { lockRepository } from '../../src/repository/locks.ts';
+import { openRepository } from '../../src/repository/repository.ts';
+import { createLocalStorage } from '../../src/storage/local.ts';
+import { commandLine } from '../command-line.ts';
+import { scratch } from '../peers.ts';
 
 const noise = (name: string, length: number) => createHash('shake256', { outputLength: length }).update(name).digest();
 

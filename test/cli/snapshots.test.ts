@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { commandLine } from '../../../test/command-line.ts';
-import { scratch } from '../../../test/peers.ts';
-import { exitCodes } from '../../model/errors.ts';
+import { exitCodes } from '../../src/model/errors.ts';
+import { commandLine } from '../command-line.ts';
+import { scratch } from '../peers.ts';
 
 /** Two projects in one repository: `shop` with the volumes `a` and `b`, backed up twice, and `other` with `a`. */
 async function twoProjects(t: TestContext) {

@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { commandLine, type Said } from '../../../test/command-line.ts';
-import { scratch } from '../../../test/peers.ts';
-import { aSnapshot, timeOf } from '../../../test/snapshot-histories.ts';
-import { exitCodes } from '../../model/errors.ts';
-import { type SnapshotIdentity, type SnapshotSummary, type StoredSnapshot, tagsFromIdentity } from '../../model/snapshot.ts';
-import { openRepository } from '../../repository/repository.ts';
-import { saveSnapshot } from '../../repository/snapshots.ts';
-import { createLocalStorage } from '../../storage/local.ts';
+import { exitCodes } from '../../src/model/errors.ts';
+import { type SnapshotIdentity, type SnapshotSummary, type StoredSnapshot, tagsFromIdentity } from '../../src/model/snapshot.ts';
+import { openRepository } from '../../src/repository/repository.ts';
+import { saveSnapshot } from '../../src/repository/snapshots.ts';
+import { createLocalStorage } from '../../src/storage/local.ts';
+import { commandLine, type Said } from '../command-line.ts';
+import { scratch } from '../peers.ts';
+import { aSnapshot, timeOf } from '../snapshot-histories.ts';
 
 const dayMs = 86_400_000;
 /** Two days ago: nothing that a test makes up is of the future. */

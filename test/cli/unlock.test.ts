@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { commandLine } from '../../../test/command-line.ts';
-import { scratch } from '../../../test/peers.ts';
-import { exitCodes } from '../../model/errors.ts';
+import { exitCodes } from '../../src/model/errors.ts';
+import { commandLine } from '../command-line.ts';
+import { scratch } from '../peers.ts';
 
 test('a lock file that cannot be read keeps everybody out, until --remove-all removes it', async (t) => {
   const folder = scratch(t);
