@@ -111,7 +111,9 @@ test('a screen of many volumes names the worst, and sums up the rest', async (t)
 });
 
 test('a daemon elsewhere is asked by --server; one that does not answer is told of', async (t) => {
-  const { address, tokens, stop } = await startTestServer(t);
+  const { folder: served } = await project(t);
+  appendFileSync(join(served, 'holdfast.yaml'), 'daemon: { listen: "127.0.0.1:0" }\n');
+  const { address, tokens, stop } = await startTestServer(t, { project: served });
   const folder = scratch(t);
   const ask = async (environment: NodeJS.ProcessEnv) => {
     let [stdout, stderr] = ['', ''];
@@ -121,8 +123,10 @@ test('a daemon elsewhere is asked by --server; one that does not answer is told 
     return { exit, stdout, stderr };
   };
   const { exit, stdout, stderr } = await ask({ HOLDFAST_TOKEN: tokens.viewer });
-  const { project, condition, daemon } = JSON.parse(stdout || '{}');
-  assert.deepEqual([project, daemon, exit], ['shop', true, { good: 0, 'at-risk': 3, broken: 1 }[condition as 'good']], stderr);
+  const { project: name, condition, daemon, next } = JSON.parse(stdout || '{}');
+  assert.deepEqual([name, daemon, exit], ['shop', true, { good: 0, 'at-risk': 3, broken: 1 }[condition as 'good']], stderr);
+  assert.equal(next[0].task, 'schedule hourly');
+  assert.ok(next.every(({ dueMs }: { dueMs: number }, i: number) => dueMs >= (next[i - 1]?.dueMs ?? 0)));
   assert.equal((await ask({})).exit, exitCodes.failed);
   await stop();
   const gone = await ask({ HOLDFAST_TOKEN: tokens.viewer });

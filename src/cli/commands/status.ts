@@ -43,7 +43,9 @@ async function askHere(context: CommandContext<Options>): Promise<Answer> {
 
 async function askServer(context: CommandContext<Options>): Promise<Answer> {
   const { daemonClient } = await import('../daemon-client.ts');
-  return { known: await askDaemon(await daemonClient(context)), next: [] };
+  const client = await daemonClient(context);
+  const [known, { upcoming: all }] = await Promise.all([askDaemon(client), client.call('getProject')]);
+  return { known, next: all.map(({ task, dueMs }) => ({ task, dueMs })).sort((a, b) => a.dueMs - b.dueMs) };
 }
 
 const exitCodeOf = (condition: Condition): number =>
