@@ -40,9 +40,10 @@ function entryPoint() {
 
 function isNewerThanSources(built) {
   const builtMs = statSync(built, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-  const isOlder = (path) => statSync(path).mtimeMs < builtMs;
-  const entries = builtMs > 0 ? readdirSync(join(root, 'src'), { recursive: true, withFileTypes: true }) : [];
-  return builtMs > 0 && isOlder(join(root, 'package.json')) && entries.every((entry) => isOlder(join(entry.parentPath, entry.name)));
+  const isOlder = (name) => statSync(`${root}${name}`).mtimeMs < builtMs;
+  return (
+    builtMs > 0 && isOlder('package.json') && readdirSync(join(root, 'src'), { recursive: true }).every((name) => isOlder(`src/${name}`))
+  );
 }
 
 /**
