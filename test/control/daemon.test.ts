@@ -69,6 +69,7 @@ test('a stop in the middle of a backup puts it back in time, and leaves no lock;
 test('a changed configuration takes effect by itself and at SIGHUP; a bad one is named and the old one stays', async (t) => {
   const project = daemonProject(t, '{ rare: { cron: "0 0 29 2 *" } }');
   const daemon = startDaemon(t, project);
+  await daemon.line(({ body }) => /^the API listens at /.test(body));
   await daemon.line(job('succeeded'));
   const told = (pattern: RegExp) => (line: { eventName: string; body: string }) =>
     line.eventName === 'holdfast.configuration' && pattern.test(line.body);

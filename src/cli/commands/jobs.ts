@@ -82,16 +82,23 @@ async function list({ output, options }: Context, client: ApiClient): Promise<nu
     output.document(job);
   }
   output.table(
-    [{ title: 'ID' }, { title: 'JOB' }, { title: 'STATE' }, { title: 'TOOK', align: 'right' }, { title: 'BY' }],
+    [{ title: 'ID' }, { title: 'JOB' }, { title: 'STATE' }, { title: 'TOOK', align: 'right' }, { title: 'BY' }, { title: 'WHY' }],
     jobs.map(rowOf),
   );
   if (jobs.length === 0) output.note('no jobs');
   return exitCodes.done;
 }
 
-function rowOf({ id, spec, state, startedMs, endedMs, startedBy, schedule }: Job): string[] {
+function rowOf({ id, spec, state, startedMs, endedMs, startedBy, schedule, error }: Job): string[] {
   const took = startedMs === undefined || endedMs === undefined ? '-' : formatDuration(endedMs - startedMs);
-  return [displayText(id), displayText(titleOf(spec)), displayText(state), took, displayText(schedule ?? startedBy)];
+  return [
+    displayText(id),
+    displayText(titleOf(spec)),
+    displayText(state),
+    took,
+    displayText(schedule ?? startedBy),
+    displayText(error?.message.split('\n', 1)[0] ?? ''),
+  ];
 }
 
 function titleOf(spec: Job['spec'] | JobSpec): string {

@@ -3,10 +3,11 @@ import { appendFileSync, copyFileSync, mkdirSync, rmSync, writeFileSync } from '
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { startTestServer } from '../../../test/api/api-server.ts';
-import { snapshotOf } from '../../../test/assessed-project.ts';
+import { jobOf, snapshotOf } from '../../../test/assessed-project.ts';
 import { scratch } from '../../../test/peers.ts';
 import { loadConfiguration } from '../../control/configuration/load.ts';
 import { createEvidenceTable } from '../../control/state/evidence-table.ts';
+import { createJobTable } from '../../control/state/job-table.ts';
 import { createFacts } from '../../control/state/log-tables.ts';
 import { openState } from '../../control/state/state.ts';
 import { exitCodes } from '../../model/errors.ts';
@@ -70,11 +71,15 @@ test('where a daemon runs, what it knows is told, without a look into the reposi
   const timeMs = Date.now() - 60_000;
   createEvidenceTable(state).add([snapshotOf({ project: 'shop', timeMs })]);
   createFacts(state).set('seen local', { atMs: timeMs });
+  const error = { code: 'storage-denied' as const, message: 'no entry', remedy: 'ask' };
+  const spec = { kind: 'check' as const, repository: 'local', part: 1, parts: 9 };
+  createJobTable(state).add(jobOf({ spec, state: 'queued', attempt: 2, notBeforeMs: Date.now() + 3_600_000, error }));
   rmSync(join(folder, 'holdfast-repository'), { recursive: true });
   const { exit, stdout, stderr } = await holdfast('status');
   assert.equal(exit, exitCodes.done, stdout);
   assert.match(stdout, /good {4}data: saved 1m ago, 1 GiB/);
   assert.match(stdout, /in \w+: schedule hourly/);
+  assert.match(stdout, /^queued: check of local, in \d+m: attempt 1 failed: no entry$/m);
   assert.doesNotMatch(stderr, /no daemon/);
 });
 

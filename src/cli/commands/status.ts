@@ -88,10 +88,7 @@ function show({ output, options }: CommandContext<Options>, { assessment, daemon
   );
   const jobs = every ? open : open.slice(0, shownJobs);
   if (open.length > 0) output.line();
-  for (const job of jobs)
-    output.line(
-      `${displayText(job.state)}: ${describe(job)}${job.startedMs === undefined ? '' : `, for ${formatAge(atMs - job.startedMs)}`}`,
-    );
+  for (const job of jobs) output.line(`${displayText(job.state)}: ${describe(job)}${displayText(howLong(job, atMs))}`);
   if (open.length > jobs.length) output.line(`and ${open.length - jobs.length} more jobs: --all`);
   if (next.length > 0) output.line();
   for (const { task, dueMs } of every ? next : next.slice(0, shownJobs)) output.line(`in ${formatAge(dueMs - atMs)}: ${displayText(task)}`);
@@ -144,4 +141,11 @@ function goodRepository({ snapshots, seenAtMs, lastCheck }: RepositoryAssessment
 function describe({ spec, schedule }: Job): string {
   const where = 'repository' in spec ? ` of ${spec.repository}` : spec.kind === 'copy' ? ` from ${spec.from} to ${spec.to}` : '';
   return displayText(`${spec.kind}${where}${schedule === undefined ? '' : ` (${schedule})`}`);
+}
+
+function howLong({ state, startedMs, notBeforeMs, attempt, error }: Job, atMs: number): string {
+  if (startedMs !== undefined) return `, for ${formatAge(atMs - startedMs)}`;
+  if (state !== 'queued' || notBeforeMs <= atMs) return '';
+  const why = error === undefined ? '' : `: attempt ${attempt - 1} failed: ${error.message}`;
+  return `, in ${formatAge(notBeforeMs - atMs)}${why}`;
 }

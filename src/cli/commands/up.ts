@@ -38,7 +38,8 @@ export const command: Command = {
     const leave = takePlace(folder);
     try {
       const { configuration, text } = await readConfiguration(file);
-      await serve(context, configuration, folder, await keepCopy(context, folder, text, file));
+      const log = daemonLog(context, configuration);
+      await serve(context, configuration, folder, log, await keepCopy(log, folder, text, file));
     } finally {
       leave();
     }
@@ -47,24 +48,29 @@ export const command: Command = {
 };
 
 /** What jobs read. Where it cannot be written they read the file itself: better that than no backups. */
-async function keepCopy({ output }: CommandContext, folder: string, text: string, file: string): Promise<string | undefined> {
+async function keepCopy(log: Log, folder: string, text: string, file: string): Promise<string | undefined> {
   const copy = copyInEffect(folder);
   try {
     await writeCopyInEffect(copy, text, file);
     return copy;
   } catch (error) {
-    output.warning(`${(error as Error).message}; jobs read ${file} as it is when they begin`);
+    say(log, `${messageOf(error)}; jobs read ${file} as it is when they begin`, 'warn');
     return undefined;
   }
 }
 
 /** @param copy of the configuration, which jobs read. */
-async function serve(context: CommandContext, configuration: Configuration, folder: string, copy: string | undefined): Promise<void> {
-  const { output, signal } = context;
+async function serve(
+  context: CommandContext,
+  configuration: Configuration,
+  folder: string,
+  log: Log,
+  copy: string | undefined,
+): Promise<void> {
+  const { signal } = context;
   const state = openState(join(folder, 'state.sqlite'));
   if (state.replaced !== undefined)
-    output.warning(`the state was damaged; what is known is gathered anew, and the old file is ${state.replaced}`);
-  const log = daemonLog(context, configuration);
+    say(log, `the state was damaged; what is known is gathered anew, and the old file is ${state.replaced}`, 'warn');
   const onFailure = tellFailures(log, () => systemClock.now().getTime());
   const daemon = createDaemon({
     version: packageVersion(),
@@ -87,7 +93,7 @@ async function serve(context: CommandContext, configuration: Configuration, fold
     state,
     clock: systemClock,
     environment: context.environment,
-    complain: (error) => output.error(error),
+    complain: (error) => say(log, messageOf(error), 'error'),
   });
   const unwatch = watchConfiguration(daemon, copy, context.onReload);
   let server: RunningServer | undefined;
@@ -96,10 +102,10 @@ async function serve(context: CommandContext, configuration: Configuration, fold
     tellStart(log, daemon);
     server = await startServer(daemon, {
       folder,
-      onProblem: (message) => output.warning(message),
+      onProblem: (message) => say(log, message, 'warn'),
       extras,
     });
-    output.note(`the API listens at ${server.address}`);
+    say(log, `the API listens at ${server.address}`);
     const watch = { daemon, environment: context.environment, onChange: (message: string) => say(log, message, 'warn'), onFailure };
     await Promise.all([daemon.run(signal, () => tellNext(log, daemon)), watchCompose(watch, signal), watchCuts(context, onFailure)]);
     say(log, 'stopped; what was running begins again with the next start');
@@ -128,6 +134,10 @@ function tellNext(log: Log, daemon: Daemon): void {
 
 const mostTold = 10;
 const say = (log: Log, body: string, severity: Severity = 'info') => log({ severity, eventName: 'holdfast.daemon', body, attributes: {} });
+
+/** One line, with what to do about it. */
+const messageOf = (error: unknown): string =>
+  error instanceof HoldfastError ? `${error.message} (${error.remedy})` : error instanceof Error ? error.message : String(error);
 
 /** As the clock on the wall shows it: `2026-01-31 02:30`. */
 function localTime(ms: number): string {

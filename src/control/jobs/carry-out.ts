@@ -90,9 +90,10 @@ function judge(job: Job, exitCode: number, { account: told, why }: Underway, sto
     const late = new HoldfastError('deadline', `the job took longer than its deadline allows, and was ended`);
     return { ...ended, state: 'failed', error: errorDocument(late) };
   }
+  const error = ended.error ?? errorOf(failure, exitCode);
   if (job.attempt < job.attempts && !lasting.includes(exitCode))
-    return { ...queuedAgain(job, 1), notBeforeMs: nowMs + waitBefore(job.attempt + 1) };
-  return { ...ended, state: 'failed', error: ended.error ?? errorOf(failure, exitCode) };
+    return { ...queuedAgain(job, 1), notBeforeMs: nowMs + waitBefore(job.attempt + 1), error };
+  return { ...ended, state: 'failed', error };
 }
 
 const errorOf = (failure: unknown, exitCode: number): ErrorDocument =>

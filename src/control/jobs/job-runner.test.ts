@@ -97,7 +97,9 @@ test('a failed job is tried again with longer and longer waits, and then has fai
     tries.push((work.clock.now().getTime() - startMs) / minuteMs);
     return 1;
   });
-  await work.pass(40 * minuteMs);
+  await work.pass(3 * minuteMs);
+  assert.deepEqual([work.all()[0]?.state, work.all()[0]?.error?.code], ['queued', 'command-failed']);
+  await work.pass(37 * minuteMs);
   const [first] = work.all();
   assert.equal(tries.length, 3);
   const [second, third] = [tries[1] as number, (tries[2] as number) - (tries[1] as number)];

@@ -58,6 +58,7 @@ export type Job = {
   /** How often the control plane died while it ran. */
   losses?: number;
   exitCode: number | undefined;
+  /** Why it failed; of one that waits for another attempt, why the last one did. */
   error: ErrorDocument | undefined;
   result: JobResult | undefined;
 };
