@@ -82,6 +82,8 @@ export type FileKinds = {
   unknown: number;
   known: number;
   total: number;
+  /** Of kinds that are not well known. */
+  unfamiliar: number;
   /** A kind that is not listed has at most so many files, nor more than the rest that it is of. */
   least: number;
 };
@@ -92,13 +94,14 @@ const longestText = 1_000;
 /** Reads a text of kinds; what is none of it is passed over. */
 export function parseKinds(text: string): FileKinds {
   const listed = new Map<string, number>();
-  const kinds = { unknown: 0, known: 0, total: 0, least: Number.POSITIVE_INFINITY };
+  const kinds = { unknown: 0, known: 0, total: 0, unfamiliar: 0, least: Number.POSITIVE_INFINITY };
   for (const part of text.length > longestText ? [] : text.split(' ')) {
     const cut = part.lastIndexOf('=');
     const files = Number(part.slice(cut + 1));
     if (cut < 0 || !Number.isSafeInteger(files) || files < 0) continue;
     const kind = part.slice(0, cut);
     kinds.total += files;
+    if (!isWellKnown(kind)) kinds.unfamiliar += files;
     if (kind === unknownRest) kinds.unknown = files;
     else if (kind === knownRest) kinds.known = files;
     else {

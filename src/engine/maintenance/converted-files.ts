@@ -26,6 +26,8 @@ export type Conversion = { percent: number; kind: string | undefined; ofRansomwa
  * @returns undefined when it is nothing out of the ordinary.
  */
 export function convertedFiles(now: FileKinds, before: FileKinds): Conversion | undefined {
+  // Most volumes hold next to nothing that could have been converted.
+  if (now.unfamiliar < fewFiles || now.unfamiliar * 100 < before.total * ransomwarePercent) return undefined;
   const lost = lostFiles(now, before);
   for (const ofRansomware of [true, false]) {
     const { files, kind } = foreignFiles(now, before, ofRansomware);
