@@ -73,7 +73,7 @@ test('where a daemon runs, what it knows is told, without a look into the reposi
   createFacts(state).set('seen local', { atMs: timeMs });
   const error = { code: 'storage-denied' as const, message: 'no entry', remedy: 'ask' };
   const spec = { kind: 'check' as const, repository: 'local', part: 1, parts: 9 };
-  createJobTable(state).add(jobOf({ spec, state: 'queued', attempt: 2, notBeforeMs: Date.now() + 3_600_000, error }));
+  createJobTable(state).add(jobOf({ spec, state: 'queued', attempt: 2, queuedMs: timeMs, notBeforeMs: Date.now() + 3_600_000, error }));
   rmSync(join(folder, 'holdfast-repository'), { recursive: true });
   const { exit, stdout, stderr } = await holdfast('status');
   assert.equal(exit, exitCodes.done, stdout);
