@@ -54,8 +54,11 @@ export const command: Command<Options> = {
   },
 };
 
-/** What `init` does, but for its advice: writes holdfast.yaml if there is none, makes the key and the repository, and says so. */
-export async function makeProject(context: CommandContext<Options>): Promise<void> {
+/**
+ * What `init` does, but for its advice: writes holdfast.yaml if there is none, makes the key and the repository, and says so.
+ * @param listen where the daemon's API is to listen, for a new holdfast.yaml.
+ */
+export async function makeProject(context: CommandContext<Options>, listen?: string): Promise<void> {
   const formatVersion = parseVersion(context.options.repositoryVersion ?? '2');
   const existing = await findProjectFile(context);
   const polynomial = await polynomialToCopy(context, existing);
@@ -71,7 +74,11 @@ export async function makeProject(context: CommandContext<Options>): Promise<voi
   if (found) {
     // A storage that cannot be opened is refused before anything is written.
     if (repository !== undefined) await openStorage({ url: repository });
-    await writeConfiguration(found, repository, file);
+    await writeConfiguration(
+      found,
+      { ...(repository === undefined ? {} : { repository }), ...(listen === undefined ? {} : { listen }) },
+      file,
+    );
   }
   const configuration = await loadConfiguration(file);
   const configured = repositoryOf(configuration, context, found === undefined);
@@ -134,9 +141,14 @@ function repositoryToName({ global, cwd }: CommandContext<Options>): string | un
   return global.repository === undefined ? undefined : absoluteUrl(global.repository, cwd);
 }
 
-async function writeConfiguration(found: DiscoveredProject, repository: string | undefined, file: string): Promise<void> {
+async function writeConfiguration(
+  found: DiscoveredProject,
+  options: { repository?: string; listen?: string },
+  file: string,
+): Promise<void> {
+  const { repository } = options;
   const holdsPassword = repository !== undefined && redactUrls(repository) !== repository;
-  await writeNewFile(file, starterConfiguration(found, repository === undefined ? {} : { repository }), holdsPassword ? 0o600 : 0o644);
+  await writeNewFile(file, starterConfiguration(found, options), holdsPassword ? 0o600 : 0o644);
 }
 
 /**

@@ -14,6 +14,7 @@ import { exitCodes, HoldfastError } from '../../model/errors.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { daemonLog } from '../daemon-log.ts';
 import { copyInEffect, daemonFolder, takePlace } from '../daemon-place.ts';
+import { freeListen } from '../free-listen.ts';
 import { formatCount } from '../output/units.ts';
 import { findProjectFile } from '../project.ts';
 import { keepHeapSmall } from '../small-heap.ts';
@@ -165,7 +166,7 @@ async function findOrMakeProject(context: CommandContext): Promise<Configuration
   const found = await findProjectFile(context);
   if (found !== undefined) return found;
   const { makeProject } = await import('./init.ts');
-  await makeProject({ ...context, operands: [], options: { volume: [] } });
+  await makeProject({ ...context, operands: [], options: { volume: [] } }, await freeListen());
   context.output.note(
     '\nRead holdfast.yaml, and correct what was guessed: this daemon reads it anew when it changes. What it does with it from now on: backups, retention,\nchecks and drills, as written there; `holdfast status` says how things are.\n',
   );

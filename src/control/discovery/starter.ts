@@ -12,9 +12,10 @@ import type { DiscoveredProject, DiscoveredVolume } from './discovered.ts';
  * an example volume, the directory `./data`.
  * @param options.repository URL or path of the repository; by default `./holdfast-repository`, or beside the folder when a
  *   volume would contain that.
+ * @param options.listen where the API listens; left to the default by default.
  * @throws `usage` when a volume contains every place that a local repository could take.
  */
-export function starterConfiguration(found: DiscoveredProject, options: { repository?: string } = {}): string {
+export function starterConfiguration(found: DiscoveredProject, options: { repository?: string; listen?: string } = {}): string {
   const usable = found.volumes.filter(hasUsableSource);
   const volumes = usable.length > 0 ? usable : [{ name: 'data', mounts: [], app: undefined, source: { directory: './data' } }];
   const repository = options.repository ?? repositoryPlace(found, volumes);
@@ -48,11 +49,16 @@ objectives: { rpo: ${defaults.objectives.rpo}, rto: ${defaults.objectives.rto} }
 
 # When recovery is rehearsed into scratch space, verified and timed.
 drills: { cron: "${defaults.drills.cron}" }
-
+${listenText(options.listen)}
 # What is left out of all volumes, as in a .gitignore:
 # exclude: [node_modules/, "*.tmp"]
 `;
 }
+
+const listenText = (listen: string | undefined): string =>
+  listen === undefined
+    ? ''
+    : `\n# Where the API of \`holdfast up\` listens: another one took ${defaults.daemon.listen}.\ndaemon: { listen: ${scalar(listen)} }\n`;
 
 /** Docker cannot have a volume of any other name. */
 function hasUsableSource(volume: DiscoveredVolume): boolean {
