@@ -8,9 +8,9 @@
 /** The value of a text, keys always text; undefined: ask the parser. */
 export function readPlainYaml(text: string): unknown {
   if (!knownCharacters.test(text)) return undefined;
-  const lines = linesOf(text);
-  if (lines.length === 0) return undefined;
   try {
+    const lines = linesOf(text);
+    if (lines.length === 0) return undefined;
     const reader: Reader = { lines, next: 0, depth: 0 };
     const value = readBlock(reader, (lines[0] as Line).indent);
     return reader.next === lines.length ? value : undefined;
@@ -25,6 +25,8 @@ const knownCharacters = /^[\n -~\u00a1-\u1fff\u2030-\ud7ff\u{10000}-\u{1ffff}]*$
 
 const unknownSyntax = new Error('not plain YAML');
 const deepest = 30;
+/** Patterns that match much text want much memory. */
+const longestLine = 10_000;
 
 type Line = { indent: number; text: string };
 /** `next`: the line that is read next. */
@@ -34,6 +36,7 @@ type Reader = { lines: Line[]; next: number; depth: number };
 function linesOf(text: string): Line[] {
   const lines: Line[] = [];
   for (const line of text.split('\n')) {
+    if (line.length > longestLine) throw unknownSyntax;
     const content = line.trimStart();
     if (content !== '' && !content.startsWith('#')) lines.push({ indent: line.length - content.length, text: content });
   }
@@ -42,13 +45,11 @@ function linesOf(text: string): Line[] {
 
 const isItem = ({ text }: Line): boolean => text === '-' || text.startsWith('- ');
 
-/** What begins at the next line, with this indentation. */
+/** What begins at the next line, with this indentation. A line that is deeper than it should be is read by nobody. */
 function readBlock(reader: Reader, indent: number): unknown {
   if (reader.depth++ > deepest) throw unknownSyntax;
   const value = isItem(reader.lines[reader.next] as Line) ? readList(reader, indent) : readMapping(reader, indent);
   reader.depth--;
-  // What is deeper than all that came before belongs to nothing, or goes on with the line above.
-  if ((reader.lines[reader.next]?.indent ?? 0) > indent) throw unknownSyntax;
   return value;
 }
 
@@ -104,7 +105,7 @@ function readValue(reader: Reader, { indent, text }: Line, from: number, ofKey: 
 /** `at`: the character that is read next. */
 type Flow = { text: string; at: number; depth: number };
 
-const quoted = /"([^"\\]*)"|'([^']*)'(?!')/y;
+const quoted = /"([^"\\]*)"|'([^']*)'/y;
 /** Begins as nothing else does, and has no `, [ ] { } #`, and `:` only between others. */
 const plain =
   /(?:[A-Za-z0-9_./~$+]|-(?=[A-Za-z0-9_.]))(?:[A-Za-z0-9_./~$+@=*%()<>|&!?;^-]|:(?=[A-Za-z0-9_./~$+@-])| +(?=[A-Za-z0-9_./~$+@=*%()<>|&!?;^-]))*/y;
