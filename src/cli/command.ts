@@ -39,4 +39,10 @@ export type Command<Options = Record<string, unknown>> = {
 };
 
 /** A row of the command table. A module is loaded only when its command is chosen, so that `--help` stays quick. */
-export type CommandEntry = { name: string; summary: string; load(): Promise<{ command: Command }> };
+export type CommandEntry = {
+  name: string;
+  summary: string;
+  /** It can ask a daemon elsewhere: takes `--server`. */
+  asksDaemon?: true;
+  load(): Promise<{ command: Command }>;
+};

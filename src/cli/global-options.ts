@@ -44,7 +44,7 @@ export const globalOptions: readonly { flags: string; description: string }[] = 
   { flags: '--cache-dir <directory>', description: 'keep the cache of metadata here' },
   { flags: '--no-cache', description: 'use no cache of metadata' },
   { flags: '--docker-host <address>', description: 'find volumes at this Docker Engine (unix://, tcp://, ssh://)' },
-  { flags: '--server <url>', description: 'ask the daemon there; its token is in HOLDFAST_TOKEN' },
+  { flags: '--server <url>', description: 'of status, jobs, alerts, snapshots: ask the daemon there' },
   { flags: '-c, --config <file>', description: 'use this file instead of holdfast.yaml' },
   { flags: '-C, --directory <directory>', description: 'work as if started in this directory' },
   { flags: '--no-color', description: 'print without colours' },

@@ -6,7 +6,7 @@ import { createEvidenceTable } from '../control/state/evidence-table.ts';
 import { createJobTable } from '../control/state/job-table.ts';
 import { createFacts, createUsageTable } from '../control/state/log-tables.ts';
 import { readState } from '../control/state/read-state.ts';
-import type { State } from '../control/state/state.ts';
+import { isDamage, type State } from '../control/state/state.ts';
 import type { CommandContext } from './command.ts';
 import type { Known } from './daemon-knowledge.ts';
 import { systemClock } from './system-clock.ts';
@@ -17,18 +17,32 @@ type Sources = Omit<AssessmentInputs, 'configuration' | 'nowMs' | 'scheduled'>;
 export async function judgeByState(
   context: CommandContext<unknown>,
   configuration: Configuration,
-  { folder, daemon }: { folder: string; daemon: boolean },
+  place: { folder: string; daemon: boolean },
 ): Promise<Known> {
-  const state = readState(join(folder, 'state.sqlite'));
+  const state = readState(join(place.folder, 'state.sqlite'));
   try {
-    const told = state && sourcesOf(state);
-    const sources = daemon && told !== undefined ? told : { ...(told ?? nothing), ...(await seen(context, configuration)) };
-    const nowMs = systemClock.now().getTime();
-    const assessment = assess({ configuration, nowMs, scheduled: daemon, ...sources });
-    return { assessment, daemon, open: daemon ? sources.jobs.open() : [] };
+    return await judge(context, configuration, state, place.daemon);
+  } catch (error) {
+    // All that matters is in the repositories.
+    if (state === undefined || !isDamage(error)) throw error;
+    context.output.warning("the daemon's state is damaged: the repositories are looked into; `holdfast up` gathers anew what it knew");
+    return await judge(context, configuration, undefined, place.daemon);
   } finally {
     state?.close();
   }
+}
+
+async function judge(
+  context: CommandContext<unknown>,
+  configuration: Configuration,
+  state: State | undefined,
+  daemon: boolean,
+): Promise<Known> {
+  const told = state && sourcesOf(state);
+  const sources = daemon && told !== undefined ? told : { ...(told ?? nothing), ...(await seen(context, configuration)) };
+  const nowMs = systemClock.now().getTime();
+  const assessment = assess({ configuration, nowMs, scheduled: daemon, ...sources });
+  return { assessment, daemon, open: daemon ? sources.jobs.open() : [] };
 }
 
 /** Opens repositories, and brings along all that this takes. */

@@ -127,6 +127,25 @@ test('a command gets its operands, its options, and the global ones from before 
   assert.deepEqual([context?.output.json, context?.output.quiet, context?.output.verbose], [true, true, false]);
 });
 
+test('a daemon elsewhere is asked by the commands that can; others do not quietly work here instead', async () => {
+  const refused = await transcript(['backup', '--server', 'https://elsewhere.example']);
+  assert.equal(refused.exit, exitCodes.usage);
+  assert.match(refused.stderr, /`backup` asks no daemon: --server is for .*`status`.*`jobs`/);
+  let asked = false;
+  const jobs: CommandEntry = {
+    ...entry('jobs', {
+      configure: () => undefined,
+      async run({ global }) {
+        asked = global.server === 'https://elsewhere.example';
+        return 0;
+      },
+    }),
+    asksDaemon: true,
+  };
+  assert.equal((await transcript(['jobs', '--server', 'https://elsewhere.example'], [jobs])).exit, 0);
+  assert.ok(asked);
+});
+
 test('an option that takes something away is true until it is given', async () => {
   const seen: unknown[] = [];
   const command: Command = {

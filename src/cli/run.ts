@@ -36,6 +36,7 @@ export async function run(argv: readonly string[], environment: CliEnvironment):
   const program = createProgram(environment, async (command, commander) => {
     const global = program.opts<GlobalOptions>();
     output = await outputFor(environment, global);
+    requireServerTaken(commander.name(), environment.commands ?? commandTable, global);
     const context: CommandContext = {
       operands: commander.args,
       options: commander.opts(),
@@ -67,6 +68,15 @@ export async function run(argv: readonly string[], environment: CliEnvironment):
   }
   output?.close();
   return exitCode;
+}
+
+/** Who names a daemon elsewhere does not mean this host. */
+function requireServerTaken(name: string, commands: readonly CommandEntry[], { server }: GlobalOptions): void {
+  if (server === undefined || commands.find((entry) => entry.name === name)?.asksDaemon === true) return;
+  const asking = commands.filter(({ asksDaemon }) => asksDaemon === true).map((entry) => `\`${entry.name}\``);
+  throw new HoldfastError('usage', `\`${name}\` asks no daemon: --server is for ${asking.join(', ')}`, {
+    remedy: 'leave it out to work here; `holdfast jobs start` has the daemon do something',
+  });
 }
 
 /** Help and the version, which commander prints and throws, are no failures. */

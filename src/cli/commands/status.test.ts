@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { appendFileSync, copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { startTestServer } from '../../../test/api/api-server.ts';
@@ -137,4 +137,20 @@ test('a daemon elsewhere is asked by --server; one that does not answer is told 
   const gone = await ask({ HOLDFAST_TOKEN: tokens.viewer });
   assert.equal(gone.exit, exitCodes.failed);
   assert.match(gone.stderr, /daemon-unreachable/);
+});
+
+test('a state that is damaged inside is told of, and the repositories tell the rest', async (t) => {
+  const { folder, environment, holdfast } = await project(t);
+  assert.equal((await holdfast('backup')).exit, exitCodes.done);
+  const place = daemonFolder(await loadConfiguration(join(folder, 'holdfast.yaml')), environment);
+  mkdirSync(place, { recursive: true });
+  const file = join(place, 'state.sqlite');
+  openState(file).close();
+  // The header, which says that all is well, stays.
+  const bytes = readFileSync(file);
+  writeFileSync(file, bytes.fill(0xff, 4096));
+  const { exit, stdout, stderr } = await holdfast('status');
+  assert.equal(exit, exitCodes.done, stderr);
+  assert.match(stdout, /good {4}data: saved/);
+  assert.match(stderr, /the daemon's state is damaged/);
 });

@@ -133,7 +133,7 @@ export function bytesOf(database: DatabaseSync): number {
 class NewerState extends Error {}
 
 /** SQLITE_CORRUPT and SQLITE_NOTADB (https://www.sqlite.org/rescode.html), and what this version cannot read. */
-function isDamage(error: unknown): boolean {
+export function isDamage(error: unknown): boolean {
   if (error instanceof NewerState) return true;
   const code = (error as { errcode?: number }).errcode;
   return code !== undefined && [11, 26].includes(code & 0xff);
