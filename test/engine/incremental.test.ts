@@ -320,12 +320,14 @@ test('a user without an account, as containers have them, backs up and restores'
   assert.equal(holdfastJson(place.folder, ['snapshots'])[0].username, '54320');
 });
 
-test('after any change, the tree is what reading everything anew makes', (t) => {
+test('after any change, the tree is what reading everything anew makes, and so are the kinds of files', (t) => {
   const place = newVolume(t, { 'a/one': '1', 'a/two': '2', 'b/deep/three': '3', 'b/deep/four': '4', 'c/five': '5' });
   const at = (path: string) => join(place.volume, path);
+  write(place.volume, { 'a/x.TXT': '', 'b/deep/y.txt': 'y', 'c/z.jpg': 'z', 'c/d/z.xyz': '' });
   mkdirSync(at('empty'));
   symlinkSync('one', at('a/link'));
   backUp(place);
+  assert.equal(holdfastJson(place.folder, ['snapshots'])[0].kinds, '=5 txt=2 jpg=1 xyz=1');
   const changes: Record<string, () => void> = {
     nothing: () => undefined,
     'a mode deep down': () => chmodSync(at('b/deep/three'), 0o600),
@@ -350,7 +352,7 @@ test('after any change, the tree is what reading everything anew makes', (t) => 
     change();
     const { id } = backUp(place).snapshot;
     const forced = backUp(place, '--force').snapshot.id;
-    const trees = new Map(holdfastJson(place.folder, ['snapshots']).map((snapshot) => [snapshot.id, snapshot.tree]));
-    assert.equal(trees.get(id), trees.get(forced), what);
+    const made = new Map(holdfastJson(place.folder, ['snapshots']).map(({ id, tree, kinds }) => [id, { tree, kinds }]));
+    assert.deepEqual(made.get(id), made.get(forced), what);
   }
 });

@@ -123,6 +123,11 @@ test('the trees of a stream are those of a directory, and nothing is stored twic
   const result = await backUpVolume(repository, { stream: streamOf(() => tarOf(volume)) });
   assert.equal(result.exitCode, 0);
   assert.deepEqual(differing(await newestTree(repository), walked), []);
+  const [ofWalk, ofStream] = await listSnapshots(repository);
+  assert.ok(ofWalk?.kinds);
+  assert.equal(ofStream?.kinds, ofWalk.kinds);
+  assert.equal(ofStream.incompressibleBytes, 0);
+  assert.ok((ofWalk.incompressibleBytes ?? 0) >= 9_000_000, 'what is random does not compress');
   const [counts] = result.snapshots.map((snapshot) => snapshot.counts);
   assert.equal(counts?.dataBlobs, 0, 'the chunks of a stream are those of a file');
   assert.equal(counts?.filesNew, 0);
