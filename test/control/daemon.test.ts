@@ -52,7 +52,7 @@ test('a stop in the middle of a backup puts it back in time, and leaves no lock;
   await first.line(job('running'));
   const begunMs = performance.now();
   assert.equal(await first.end('SIGTERM'), 0);
-  assert.ok(performance.now() - begunMs < 20_000);
+  assert.ok(performance.now() - begunMs < 60_000);
   assert.deepEqual(
     jobsOf(project).map(({ state, attempt, process: child }) => ({ state, attempt, child })),
     [{ state: 'queued', attempt: 1, child: undefined }],

@@ -113,7 +113,7 @@ test(`${kills} backups killed with SIGKILL leave a sound repository`, async (t) 
   const ends = { killed: 0, completed: 0, rerunsFromIndex: 0 };
   const killedIn: Record<string, number> = {};
   for (let step = 0; ends.killed < kills; step++) {
-    assert.ok(step < kills * 3, 'runs end before they are killed: the moments are too late');
+    assert.ok(step < kills * 6, 'runs end before they are killed: the moments are too late');
     if (step % changeEvery === 0) changeVolume(project.volume, step, random);
     const state = manifest(project.volume);
     const before = { index: filesOf(project, 'index').length, snapshots: new Set(filesOf(project, 'snapshots')) };

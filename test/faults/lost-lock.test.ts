@@ -43,8 +43,9 @@ for (const { lostAfter, indexes } of [
 
 test('the machine slept, and another process took the lock for stale: who wakes names nothing', async (t) => {
   const project = createProject(t);
-  fillVolume(project.volume, 60_000_000, 'slept');
-  const child = start(project.folder, ['backup', '--json']);
+  fillVolume(project.volume, 6_000_000, 'slept');
+  // Some seconds with its lock, however loaded the machine is.
+  const child = start(project.folder, ['backup', '--json', '--limit-upload', '2MiB']);
   t.after(() => killGroup(child, 'SIGKILL'));
   const end = ended(child);
   while (filesOf(project, 'locks').length === 0) {

@@ -208,7 +208,7 @@ if (requireServers()) {
     const { code, events } = await ended(child);
     assert.equal(code, 130);
     assert.ok(events.some((event) => event.event === 'storage-retry' && event.what.startsWith('writing data/')));
-    assert.ok(performance.now() - startedMs < 60_000);
+    assert.ok(performance.now() - startedMs < 300_000);
     project.proxy.faults(() => undefined);
     succeeded(await project.run('unlock', '--remove-all'));
     succeeded(await project.run('backup'));

@@ -69,7 +69,7 @@ test(`${kills} prunes killed with SIGKILL leave a sound repository, and the next
   const killedWith = new Map<string, number>();
   reset();
   for (let step = 0; ends.killed < kills; step++) {
-    assert.ok(step < kills * 4, 'runs end before they are killed: the moments are too late');
+    assert.ok(step < kills * 8, 'runs end before they are killed: the moments are too late');
     const before = { index: filesOf(project, 'index').length, packs: packsOf(project).length };
     const child = start(project.folder, args);
     strike(child, step);
