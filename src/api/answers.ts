@@ -32,23 +32,24 @@ export function problemResponse(error: unknown, onDefect: (error: unknown) => vo
 }
 
 /** What was written of a value before; the same assessment is asked for often. */
-const written = new WeakMap<object, { text: string; etag: string }>();
+const written = new WeakMap<object, { bytes: Buffer<ArrayBuffer>; etag: string }>();
 
 /** JSON with an ETag, or 304 when the client has it. */
 export function jsonResponse(value: object, status: number, ifNoneMatch: string | undefined): Response {
   const known = written.get(value) ?? write(value);
   written.set(value, known);
-  const { text, etag } = known;
+  const { bytes, etag } = known;
   const has = ifNoneMatch?.split(',').some((one) => one.trim() === '*' || one.trim().replace(/^W\//, '') === etag) ?? false;
   // A cache may keep it, and asks each time.
   const headers = { ETag: etag, 'Cache-Control': 'private, no-cache' };
   if (has && status === 200) return new Response(null, { status: 304, headers });
-  return new Response(text, { status, headers: { ...headers, 'Content-Type': 'application/json' } });
+  return new Response(bytes, { status, headers: { ...headers, 'Content-Type': 'application/json' } });
 }
 
-function write(value: object): { text: string; etag: string } {
-  const text = JSON.stringify(value);
-  return { text, etag: `"${createHash('sha256').update(text).digest('base64url').slice(0, 22)}"` };
+/** All who are sent it have the same bytes: slow readers of a large one take no memory each. */
+function write(value: object): { bytes: Buffer<ArrayBuffer>; etag: string } {
+  const bytes = Buffer.from(JSON.stringify(value));
+  return { bytes, etag: `"${createHash('sha256').update(bytes).digest('base64url').slice(0, 22)}"` };
 }
 
 /**

@@ -157,11 +157,14 @@ async function answer(c: Context<Env>, id: OperationId, operation: Operation, op
   });
 }
 
+/** Made once: it is the reason of every abort, and a stack for each costs more than most answers. */
+const answerEnded = new DOMException('the answer has ended', 'AbortError');
+
 /** Aborts when an answer has ended in whatever way. */
 function endOf(outgoing: ServerResponse): AbortSignal {
   const ended = new AbortController();
-  if (outgoing.closed) ended.abort();
-  else outgoing.once('close', () => ended.abort());
+  if (outgoing.closed) ended.abort(answerEnded);
+  else outgoing.once('close', () => ended.abort(answerEnded));
   return ended.signal;
 }
 

@@ -80,8 +80,8 @@ export async function startServer(plane: ControlPlane, options: ServerOptions): 
     stopping: stopping.signal,
     rate: options.rate ?? { perSecond: 200, burst: 400 },
   });
-  const handlerOf = (way: Way) =>
-    getRequestListener((request, env) => app.fetch(request, { ...env, way } as Bindings), { overrideGlobalObjects: false });
+  // It replaces the global Response by one that knows its body: what is at hand is written as it is, and copied nowhere.
+  const handlerOf = (way: Way) => getRequestListener((request, env) => app.fetch(request, { ...env, way } as Bindings));
 
   const servers: Server[] = [];
   const close = async () => {

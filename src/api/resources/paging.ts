@@ -2,9 +2,22 @@ import { HoldfastError } from '../../model/errors.ts';
 
 export type Page<Item> = { items: Item[]; next?: string };
 
-/** A page of a list that is at hand; the cursor counts what came before. */
+/** Pages of a list that were asked for: what is the same value is written once, and has the same ETag. */
+const pages = new WeakMap<readonly unknown[], Map<string, Page<unknown>>>();
+const mostRemembered = 32;
+
+/** A page of a list that is at hand, and is never changed; the cursor counts what came before. */
 export function pageOfList<Item>(all: readonly Item[], { limit, cursor }: { limit: number; cursor?: string }): Page<Item> {
   const from = numberCursor(cursor) ?? 0;
+  const known = (pages.get(all) ?? new Map()) as Map<string, Page<Item>>;
+  const key = `${from} ${limit}`;
+  const page = known.get(key) ?? pageFrom(all, from, limit);
+  if (known.size < mostRemembered) known.set(key, page);
+  pages.set(all, known);
+  return page;
+}
+
+function pageFrom<Item>(all: readonly Item[], from: number, limit: number): Page<Item> {
   const items = all.slice(from, from + limit);
   return from + limit < all.length ? { items, next: String(from + limit) } : { items };
 }

@@ -1,5 +1,6 @@
 import type { VolumeAssessment } from '../../control/objectives/assessment.ts';
 import { HoldfastError } from '../../model/errors.ts';
+import type { AnswerOf } from '../contract/operations.ts';
 import type { JsonHandler, Served } from './handlers.ts';
 import { pageOfList } from './paging.ts';
 
@@ -28,9 +29,15 @@ export const listUsage: JsonHandler<'listUsage'> = ({ plane }, { parameters, que
   return pageOfList(plane.usage.list(parameters.volume, query.sinceMs ?? 0), query);
 };
 
+/** By the volumes of an assessment, which are the same until something changes. */
+const objectives = new WeakMap<readonly VolumeAssessment[], AnswerOf<'listObjectives'>['items']>();
+
 export const listObjectives: JsonHandler<'listObjectives'> = ({ plane }, { query }) => {
-  const { items, ...rest } = pageOfList(plane.assess().volumes, query);
-  return { items: items.map(({ volume, condition, rpo, rto, reasons }) => ({ volume, condition, rpo, rto, reasons })), ...rest };
+  const { volumes } = plane.assess();
+  const all =
+    objectives.get(volumes) ?? volumes.map(({ volume, condition, rpo, rto, reasons }) => ({ volume, condition, rpo, rto, reasons }));
+  objectives.set(volumes, all);
+  return pageOfList(all, query);
 };
 
 export const listRepositories: JsonHandler<'listRepositories'> = ({ plane }, { query }) => pageOfList(plane.assess().repositories, query);
