@@ -37,13 +37,15 @@ test('a root, unknown fields and numeric owners survive', () => {
     original: id,
     root,
     problems: 3,
+    kinds: '=1 txt=2 ?=3',
+    incompressibleBytes: 0,
     unknown: { label: 'l<', delete: 'never', summary: { command: 'rustic backup', total_duration: 1.25 } },
   };
   assert.deepEqual(decodeSnapshot(encodeSnapshot(snapshot), id), snapshot);
   const json = encodeSnapshot(snapshot).toString();
   assert.match(
     json,
-    /"total_bytes_processed":\d+,"command":"rustic backup","total_duration":1.25\},"holdfast_root":\{.*\},"holdfast_problems":3,"label":"l\\u003c","delete":"never"\}$/,
+    /"total_bytes_processed":\d+,"command":"rustic backup","total_duration":1.25\},"holdfast_root":\{.*\},"holdfast_problems":3,"holdfast_kinds":"=1 txt=2 \?=3","holdfast_incompressible":0,"label":"l\\u003c","delete":"never"\}$/,
   );
 });
 
@@ -54,7 +56,16 @@ test('a snapshot of an old version has few fields', () => {
 
 test('what is not a snapshot is damaged', () => {
   const good = JSON.parse(vector('snapshot').toString());
-  const field = fc.constantFrom(...Object.keys(good), 'parent', 'holdfast_root', 'holdfast_problems', 'uid', 'original');
+  const field = fc.constantFrom(
+    ...Object.keys(good),
+    'parent',
+    'holdfast_root',
+    'holdfast_problems',
+    'holdfast_kinds',
+    'holdfast_incompressible',
+    'uid',
+    'original',
+  );
   fc.assert(
     fc.property(field, fc.jsonValue({ maxDepth: 1 }), (key, value) => {
       try {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { runs } from '../../test/properties.ts';
 import { isOfRansomware, isWellKnown, kindOf, parseKinds, textOfKinds } from './file-kinds.ts';
 
 test('an extension is a kind, whatever its case; what is odd or long is of no kind of its own', () => {
@@ -36,7 +37,7 @@ test('every file is in the text, which stays short', () => {
       );
       assert.equal(textOfKinds(new Map([...all].reverse())), text);
     }),
-    { numRuns: 200 },
+    { numRuns: runs(200) },
   );
 });
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { runs } from '../../../test/properties.ts';
 import { textOfKinds } from '../../model/file-kinds.ts';
 import { confirmedTag, judgeHistory, type SnapshotFacts } from './snapshot-evidence.ts';
 
@@ -147,7 +148,7 @@ for (const [name, life] of Object.entries(lives))
           [],
         );
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
   });
 
@@ -182,7 +183,7 @@ for (const [name, extension] of Object.entries(extensions)) {
         assert.deepEqual([first?.[0], first?.[1], second?.[0], second?.[1], more], [days, 'extensions', days + 1, 'extensions', []]);
         assert.match(first?.[2] ?? '', /% of its files (became \.|got extensions)/);
       }),
-      { numRuns: 20 },
+      { numRuns: runs(20) },
     );
   });
 
@@ -205,7 +206,7 @@ for (const [name, extension] of Object.entries(extensions)) {
         assert.equal(first?.[1], 'extensions');
         assert.ok((first?.[0] ?? 1e9) <= days + 4, `${first?.[0]} of ${days}`);
       }),
-      { numRuns: 20 },
+      { numRuns: runs(20) },
     );
   });
 }
@@ -223,7 +224,7 @@ test('5% a backup, encrypted under the same names, is found', () => {
       assert.equal(first?.[1], 'entropy');
       assert.ok((first?.[0] ?? 1e9) < days + 6, `${first?.[0]} of ${days}`);
     }),
-    { numRuns: 20 },
+    { numRuns: runs(20) },
   );
 });
 
