@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { type RunningServer, startServer } from '../../api/server.ts';
 import type { Configuration } from '../../control/configuration/configuration.ts';
+import { belongsToOther } from '../../control/configuration/find.ts';
 import { writeCopyInEffect } from '../../control/configuration/copy-in-effect.ts';
 import { readConfiguration } from '../../control/configuration/load.ts';
 import { createDaemon, type Daemon } from '../../control/daemon.ts';
@@ -101,6 +102,7 @@ async function serve(
   try {
     const extras = [{ path: '/metrics', answer: () => renderMetrics(daemon) }];
     tellStart(log, daemon);
+    await tellOwner(log, configuration.file);
     server = await startServer(daemon, {
       folder,
       onProblem: (message) => say(log, message, 'warn'),
@@ -117,6 +119,12 @@ async function serve(
     stop();
     state.close();
   }
+}
+
+/** What a file names that is run, and who can change that. */
+async function tellOwner(log: Log, file: string): Promise<void> {
+  if (await belongsToOther(file).catch(() => false))
+    say(log, `${file} belongs to another user, who can have commands run as the one that this runs as`, 'warn');
 }
 
 /** What is protected. */
