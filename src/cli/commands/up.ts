@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { type RunningServer, startServer } from '../../api/server.ts';
 import type { Configuration } from '../../control/configuration/configuration.ts';
-import { belongsToOther } from '../../control/configuration/find.ts';
 import { writeCopyInEffect } from '../../control/configuration/copy-in-effect.ts';
+import { belongsToOther } from '../../control/configuration/find.ts';
 import { readConfiguration } from '../../control/configuration/load.ts';
 import { createDaemon, type Daemon } from '../../control/daemon.ts';
 import type { Log, Severity } from '../../control/logging/log.ts';
