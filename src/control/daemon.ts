@@ -3,21 +3,22 @@ import { HoldfastError } from '../model/errors.ts';
 import type { Configuration } from './configuration/configuration.ts';
 import type { ControlEvent, ControlPlane } from './control-plane.ts';
 import { effortOf, planOf, requireKnown, upcoming, urgent } from './daemon-plan.ts';
-import { createEvidenceKeeper } from './evidence/keep-evidence.ts';
+import { createEvidenceKeeper, type EvidenceKeeper } from './evidence/keep-evidence.ts';
 import { listByProcess } from './evidence/list-by-process.ts';
 import type { ListSnapshots } from './evidence/read-evidence.ts';
 import { usageOf } from './evidence/read-usage.ts';
 import { commandLines } from './jobs/arguments.ts';
-import { type Job, repositoriesOf } from './jobs/job.ts';
+import { type Job, type JobSpec, repositoriesOf } from './jobs/job.ts';
 import { createJobRunner } from './jobs/job-runner.ts';
 import { readByProcess } from './jobs/read-by-process.ts';
-import { recoverJobs } from './jobs/recover-jobs.ts';
+import { recoverJobs, settleLeft } from './jobs/recover-jobs.ts';
 import { type Program, runCommands, type Watch } from './jobs/run-job.ts';
 import { steadyJobTable } from './jobs/steady-job-table.ts';
 import type { AssessmentInputs } from './objectives/assess.ts';
 import type { ProjectAssessment } from './objectives/assessment.ts';
 import { createAssessor } from './objectives/assessor.ts';
 import { createRedactor } from './redact-lines.ts';
+import type { Task } from './scheduling/tasks.ts';
 import { createAlertTable } from './state/alert-table.ts';
 import { createEvidencePages } from './state/evidence-pages.ts';
 import { createEvidenceTable } from './state/evidence-table.ts';
@@ -90,9 +91,7 @@ export function createDaemon(options: DaemonOptions): Daemon {
     jobs,
     clock,
     plan: () => plan,
-    past: {
-      doneUntilMs: (task, spec) => (spec.kind === 'backup' ? keeper.backedUpUntilMs(spec) : knownSinceMs(facts, task.name, now(), failed)),
-    },
+    past: { doneUntilMs: (task, spec) => doneUntilMs(task, spec, { keeper, facts, nowMs: now(), failed }) },
     execute: executor(options, () => configuration),
     redact: createRedactor(program.environment),
     onEnded: ended,
@@ -137,10 +136,7 @@ export function createDaemon(options: DaemonOptions): Daemon {
     progress: (job) => runner.progress(job),
     start(spec, startedBy, priority) {
       requireKnown(spec, configuration);
-      if (jobs.open().filter(({ schedule }) => schedule === undefined).length >= mostByHand)
-        throw new HoldfastError('too-many-requests', `${mostByHand} jobs wait already that somebody has asked for`, {
-          retryAfterMs: 60_000,
-        });
+      requireRoom(jobs.open());
       const { deadlineMs, attempts } = effortOf(spec, configuration);
       return runner.start({ spec, startedBy, priority: priority ?? urgent, deadlineMs, attempts });
     },
@@ -156,16 +152,20 @@ export function createDaemon(options: DaemonOptions): Daemon {
     subscribe,
     async run(signal, onSettled) {
       stopping = signal;
-      const allVolumes = configuration.volumes.map(({ name }) => name);
-      for (const job of await recoverJobs({ jobs, clock, snapshotsSince: keeper.since, allVolumes, signal })) onChange(job);
+      for (const job of await recoverJobs({ jobs, clock, signal })) onChange(job);
       // What is there decides on what is due.
       if (evidence.list().length === 0 && !signal.aborted) await look(keeper.refreshAll);
+      const onSettledJob = (job: Job) => {
+        onChange(job);
+        runner.wake();
+      };
       const running = runner.run(signal);
       onSettled?.();
       await Promise.all([
         running,
         every(clock, refreshEveryMs, () => look(keeper.refreshAll), signal),
         every(clock, lookEveryMs, () => look(keeper.refreshUnseen), signal),
+        settleLeft({ jobs, clock, snapshotsSince: keeper.since, allVolumes: () => namesOf(configuration), signal }, onSettledJob, failed),
         every(clock, upkeepEveryMs, () => tryTo(() => keepSmall(tables, configuration.daemon.historyMs, now()), failed), signal),
       ]);
     },
@@ -178,6 +178,14 @@ export function createDaemon(options: DaemonOptions): Daemon {
     },
     refuse: (message) => emit({ event: 'configuration', accepted: false, message }),
   };
+}
+
+const namesOf = ({ volumes }: Configuration): string[] => volumes.map(({ name }) => name);
+
+function requireRoom(open: readonly Job[]): void {
+  if (open.filter(({ schedule }) => schedule === undefined).length < mostByHand) return;
+  const retry = { retryAfterMs: 60_000 };
+  throw new HoldfastError('too-many-requests', `${mostByHand} jobs wait already that somebody has asked for`, retry);
 }
 
 function executor({ execute, program }: DaemonOptions, configuration: () => Configuration): NonNullable<DaemonOptions['execute']> {
@@ -241,6 +249,12 @@ function createListeners(onFailure: (error: unknown) => void): Pick<ControlPlane
       return () => listeners.delete(listener);
     },
   };
+}
+
+type Known = { keeper: EvidenceKeeper; facts: Facts; nowMs: number; failed: (error: unknown) => void };
+
+function doneUntilMs(task: Task, spec: JobSpec, { keeper, facts, nowMs, failed }: Known): number {
+  return spec.kind === 'backup' ? keeper.backedUpUntilMs(spec) : knownSinceMs(facts, task.name, nowMs, failed);
 }
 
 /** When a task was first seen: what was due before is not made up for, and what comes later is, also by a host that is often off. */

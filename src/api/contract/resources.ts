@@ -144,6 +144,7 @@ export const job = z.object({
   attempt: z.int(),
   attempts: z.int(),
   losses: z.optional(z.int()),
+  unsettled: z.optional(z.object({ sinceMs: timeMs(), untilMs: timeMs() })),
   exitCode: z.optional(z.int()),
   error: z.optional(
     z.object({

@@ -6,13 +6,13 @@ import type { Facts } from '../state/log-tables.ts';
 import { type ListSnapshots, refreshEvidence } from './read-evidence.ts';
 
 export type EvidenceKeeper = {
-  /** Looks into a repository, once at a time. A failure is a fact like any other, and not thrown. */
-  refresh(repository: string): Promise<void>;
+  /** Looks into a repository, once at a time, and says whether it could. A failure is a fact like any other, and not thrown. */
+  refresh(repository: string): Promise<boolean>;
   refreshAll(): Promise<void>;
   /** Those that were never looked into, and sooner than the others those that could not be: whoever has mended one wants to see it. Says whether there were any. */
   refreshUnseen(): Promise<boolean>;
-  /** What a repository that was looked into just now holds of runs since an instant; what is known of it, when it cannot be. */
-  since(repository: string, sinceMs: number): Promise<SnapshotEvidence[]>;
+  /** What a repository that was looked into just now holds of runs since an instant; undefined when it cannot be. Of one that is not there, nothing. */
+  since(repository: string, sinceMs: number): Promise<SnapshotEvidence[] | undefined>;
   /** Until when scheduled backups of all its volumes are there: minus infinity when one was never backed up. */
   backedUpUntilMs(spec: Extract<JobSpec, { kind: 'backup' }>): number;
 };
@@ -42,12 +42,13 @@ export function createEvidenceKeeper({
   onChange,
   onFailure,
 }: EvidenceKeeperOptions): EvidenceKeeper {
-  const look = async (repository: string) => {
+  const look = async (repository: string): Promise<boolean> => {
     try {
       const change = await refreshEvidence(evidence, repository, configuration().project, list);
       facts.set(`seen ${repository}`, { atMs: now() });
       facts.remove(`unseen ${repository}`);
       if (change.added + change.removed > 0) onChange(repository, change);
+      return true;
     } catch (error) {
       try {
         const sinceMs = facts.get<Unseen>(`unseen ${repository}`)?.sinceMs ?? now();
@@ -56,12 +57,13 @@ export function createEvidenceKeeper({
         onFailure(unwritten);
       }
       onChange(repository, { added: 0, removed: 0 });
+      return false;
     }
   };
 
   /** By repository, what is looked at now, and what comes after it: a look that has begun may have missed what somebody asks for. */
-  const underWay = new Map<string, { now: Promise<void>; next: Promise<void> | undefined }>();
-  const refresh = (repository: string): Promise<void> => {
+  const underWay = new Map<string, { now: Promise<boolean>; next: Promise<boolean> | undefined }>();
+  const refresh = (repository: string): Promise<boolean> => {
     const busy = underWay.get(repository);
     if (busy !== undefined) {
       busy.next ??= busy.now.then(() => refresh(repository));
@@ -100,7 +102,8 @@ export function createEvidenceKeeper({
       return wanted.length > 0;
     },
     async since(repository, sinceMs) {
-      await refresh(repository);
+      if (!names().includes(repository)) return [];
+      if (!(await refresh(repository))) return undefined;
       return evidence.list().filter((one) => one.repository === repository && one.timeMs >= sinceMs);
     },
     backedUpUntilMs({ repository, volumes = configuration().volumes.map(({ name }) => name) }) {

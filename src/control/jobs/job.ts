@@ -57,6 +57,11 @@ export type Job = {
   process: { pid: number; startTicks: string } | undefined;
   /** How often the control plane died while it ran. */
   losses?: number;
+  /**
+   * Of a backup that is queued again: it ran in this time, and may have been done. Before it begins, its repository is asked. Milliseconds
+   * since 1970.
+   */
+  unsettled?: { sinceMs: number; untilMs: number };
   exitCode: number | undefined;
   /** Why it failed; of one that waits for another attempt, why the last one did. */
   error: ErrorDocument | undefined;

@@ -13,7 +13,7 @@ const olderEveryMs = 3_600_000;
 const highest = 9;
 
 /**
- * Which of the queued jobs begin now, best first. At most `rules.jobs` run; a job that needs a repository for itself shares it with none; no
+ * Which of the queued jobs begin now, best first; of those that may have been done already, none. At most `rules.jobs` run; a job that needs a repository for itself shares it with none; no
  * volume is in two backups at a time. What cannot begin keeps what it needs free of those after it, so that a prune gets its turn among
  * backups.
  */
@@ -22,7 +22,7 @@ export function chooseJobs(open: readonly Job[], nowMs: number, rules: QueueRule
   const rank = ({ priority, notBeforeMs }: Job) =>
     Math.min(highest, priority + Math.floor(Math.max(0, nowMs - notBeforeMs) / olderEveryMs));
   const waiting = open
-    .filter((job) => job.state === 'queued' && job.notBeforeMs <= nowMs && rules.mayBegin(job, nowMs))
+    .filter((job) => job.state === 'queued' && job.unsettled === undefined && job.notBeforeMs <= nowMs && rules.mayBegin(job, nowMs))
     .map((job) => ({ job, rank: rank(job) }))
     .sort((a, b) => b.rank - a.rank || (a.job.dueMs ?? a.job.queuedMs) - (b.job.dueMs ?? b.job.queuedMs) || (a.job.id < b.job.id ? -1 : 1));
   const taken = [...running];

@@ -8,7 +8,8 @@ import { createJobTable } from '../state/job-table.ts';
 import { openState } from '../state/state.ts';
 import type { Job } from './job.ts';
 import { identityOf } from './process-identity.ts';
-import { recoverJobs } from './recover-jobs.ts';
+import { chooseJobs } from './queue.ts';
+import { recoverJobs, settleJobs } from './recover-jobs.ts';
 
 const left: Job = {
   id: 'j',
@@ -31,28 +32,48 @@ const left: Job = {
   result: undefined,
 };
 const made = (volume: string, run = 'r', more: Partial<SnapshotEvidence> = {}) =>
-  ({ volume, run, class: 'scheduled', unreadable: 0, id: `${run} ${volume}`, ...more }) as SnapshotEvidence;
+  ({
+    volume,
+    run,
+    class: 'scheduled',
+    unreadable: 0,
+    id: `${run} ${volume}`,
+    timeMs: 2_000,
+    durationMs: 1_500,
+    ...more,
+  }) as SnapshotEvidence;
 
-/** What becomes of a job that was left with a log, and snapshots since it began. */
-async function settled(lines: readonly object[], snapshots: readonly SnapshotEvidence[], more: Partial<Job> = {}): Promise<Job> {
+/** A job that was left with a log, taken back at 5,000 ms. */
+async function takenBack(lines: readonly object[], more: Partial<Job> = {}) {
   const state = openState(':memory:');
   const jobs = createJobTable(state);
   jobs.add({ ...left, ...more });
   jobs.log(
     'j',
-    lines.map((line) => ({ atMs: 0, line: JSON.stringify(line) })),
+    lines.map((line) => ({ atMs: 4_000, line: JSON.stringify(line) })),
   );
-  const asked: number[] = [];
-  const snapshotsSince = async (_: string, sinceMs: number) => {
-    asked.push(sinceMs);
-    return snapshots;
-  };
+  const clock = createFakeClock(5_000);
   const { signal } = new AbortController();
-  const [job] = await recoverJobs({ jobs, clock: createFakeClock(5_000), snapshotsSince, allVolumes: ['one', 'two'], signal });
-  assert.deepEqual(jobs.get('j'), JSON.parse(JSON.stringify(job)));
-  assert.ok(asked.every((sinceMs) => sinceMs === 1_000));
+  const [job] = await recoverJobs({ jobs, clock, signal });
+  const settle = async (snapshots: readonly SnapshotEvidence[] | undefined) => {
+    clock.set(9_000);
+    const snapshotsSince = async (_: string, sinceMs: number) => {
+      assert.equal(sinceMs, 1_000);
+      return snapshots;
+    };
+    return await settleJobs({ jobs, clock, snapshotsSince, allVolumes: () => ['one', 'two'], signal });
+  };
+  return { state, jobs, job: job as Job, settle };
+}
+
+/** What becomes of it, with snapshots since it began. */
+async function settled(lines: readonly object[], snapshots: readonly SnapshotEvidence[], more: Partial<Job> = {}): Promise<Job> {
+  const { state, jobs, job, settle } = await takenBack(lines, more);
+  const [now] = await settle(snapshots);
+  assert.deepEqual(jobs.get('j'), JSON.parse(JSON.stringify(now ?? job)));
+  assert.deepEqual(await settle([made('one'), made('two')]), [], 'it is settled once');
   state.close();
-  return job as Job;
+  return now ?? job;
 }
 
 const begun = { event: 'run-started', run: 'r' };
@@ -82,6 +103,46 @@ test('anything else is done again, and is no attempt: half a run, another class,
   assert.equal((await settled([], [], { losses: 4 })).state, 'lost');
 });
 
+test('a backup that may have been done waits until its repository can be asked', async () => {
+  const { state, jobs, job, settle } = await takenBack([begun]);
+  const rules = { jobs: 9, mayBegin: () => true };
+  assert.deepEqual([job.state, job.losses, job.unsettled], ['queued', 1, { sinceMs: 1_000, untilMs: 5_000 }]);
+  for (let i = 0; i < 9; i++) {
+    assert.deepEqual(await settle(undefined), []);
+    assert.deepEqual(chooseJobs(jobs.open(), 9_000, rules), [], 'it does not begin');
+  }
+  // Nor is it lost once more by a daemon that dies meanwhile.
+  assert.deepEqual(await recoverJobs({ jobs, clock: createFakeClock(9_000), signal: new AbortController().signal }), []);
+  const [now] = await settle([made('one'), made('two')]);
+  assert.deepEqual([now?.state, now?.startedMs, now?.endedMs, now?.unsettled], ['succeeded', 1_000, 3_500, undefined]);
+  state.close();
+});
+
+test('a backup that was not done begins when its repository has been asked, and what others did later is not taken for its', async () => {
+  for (const snapshots of [[], [made('one', 'r', { timeMs: 6_000 }), made('two', 'r', { timeMs: 6_000 })]]) {
+    const { state, jobs, settle } = await takenBack([begun]);
+    const [now] = await settle(snapshots);
+    assert.deepEqual([now?.state, now?.losses, now?.unsettled], ['queued', 1, undefined]);
+    assert.deepEqual(
+      chooseJobs(jobs.open(), 9_000, { jobs: 9, mayBegin: () => true }).map(({ id }) => id),
+      ['j'],
+    );
+    state.close();
+  }
+});
+
+test('what was cancelled while its repository was asked stays cancelled', async () => {
+  const { state, jobs } = await takenBack([begun]);
+  const snapshotsSince = async () => {
+    jobs.update({ ...(jobs.get('j') as Job), state: 'cancelled', endedMs: 6_000 });
+    return [];
+  };
+  const { signal } = new AbortController();
+  assert.deepEqual(await settleJobs({ jobs, clock: createFakeClock(9_000), snapshotsSince, allVolumes: () => ['one'], signal }), []);
+  assert.equal(jobs.get('j')?.state, 'cancelled');
+  state.close();
+});
+
 test('what is still at work is ended before it is judged; another process with its id is left alone', async (t) => {
   const child = spawn('sleep', ['600'], { detached: true, stdio: 'ignore' });
   t.after(() => child.kill('SIGKILL'));
@@ -91,7 +152,7 @@ test('what is still at work is ended before it is judged; another process with i
   const jobs = createJobTable(state);
   jobs.add({ ...left, process: { ...process, startTicks: '1' } });
   const clock = createFakeClock(0);
-  const options = { jobs, clock, snapshotsSince: async () => [], allVolumes: [], signal: new AbortController().signal };
+  const options = { jobs, clock, signal: new AbortController().signal };
   assert.equal((await recoverJobs(options))[0]?.state, 'queued');
   assert.equal(identityOf(process.pid)?.startTicks, process.startTicks);
 

@@ -17,27 +17,44 @@ const lookMs = 50;
 export type Recovery = {
   jobs: JobTable;
   clock: Clock;
-  /** Scheduled and manual snapshots that a repository holds of runs since an instant, read anew. */
-  snapshotsSince(repository: string, sinceMs: number): Promise<readonly SnapshotEvidence[]>;
+  /** Scheduled and manual snapshots that a repository holds of runs since an instant, read anew; undefined when it cannot be asked. */
+  snapshotsSince(repository: string, sinceMs: number): Promise<readonly SnapshotEvidence[] | undefined>;
   /** What a backup that names no volumes is of. */
-  allVolumes: readonly string[];
+  allVolumes(): readonly string[];
   /** What is not settled at the abort stays for the next time. */
   signal: AbortSignal;
 };
 
 /**
- * Settles the jobs that were running when the control plane died, before anything else runs. What lives of them is ended: nobody reads its
- * words any more. A job that had done its work counts as done, by its log or by the snapshots of its run; any other is queued again,
- * and does not count as an attempt, since it did not fail; but not for ever.
+ * Takes back the jobs that were running when the control plane died, before anything else runs. What lives of them is ended: nobody reads its
+ * words any more. A job that had done its work by its log counts as done. Any other is queued again, and does not count as an attempt, since
+ * it did not fail; but not for ever. A backup may have been done all the same: it is marked as unsettled, and does not begin until
+ * \`settleJobs\` has looked.
  */
-export async function recoverJobs(recovery: Recovery): Promise<Job[]> {
-  const { jobs, clock, signal } = recovery;
+export async function recoverJobs({ jobs, clock, signal }: Pick<Recovery, 'jobs' | 'clock' | 'signal'>): Promise<Job[]> {
   const left = jobs.open().filter(({ state }) => state === 'running');
   await Promise.all(left.map(({ process }) => (process === undefined ? undefined : endProcess(process, clock, signal))));
+  if (signal.aborted) return [];
+  return left.map((job) => {
+    const now = takenBack(job, jobs, clock.now().getTime());
+    jobs.update(now);
+    return now;
+  });
+}
+
+/**
+ * Looks for the snapshots of backups whose end nobody knows: one that had made them counts as done, any other may begin again. Those of a
+ * repository that cannot be asked stay as they are. Returns what is settled now.
+ */
+export async function settleJobs(recovery: Recovery): Promise<Job[]> {
+  const { jobs, signal } = recovery;
   const settled: Job[] = [];
-  for (const job of left) {
+  for (const { id } of jobs.open().filter(({ unsettled }) => unsettled !== undefined)) {
+    const job = jobs.get(id);
     if (signal.aborted) break;
-    const now = await settle(job, recovery);
+    const now = job && (await settle(job, recovery));
+    // Meanwhile somebody may have cancelled it.
+    if (now === undefined || jobs.get(id)?.state !== 'queued') continue;
     jobs.update(now);
     settled.push(now);
   }
@@ -68,36 +85,69 @@ function send(target: number, signal: NodeJS.Signals): void {
 /** So often a job may take the control plane along before it is given up. */
 const mostLosses = 5;
 
-async function settle(job: Job, { jobs, clock, snapshotsSince, allVolumes }: Recovery): Promise<Job> {
+function takenBack(job: Job, jobs: JobTable, nowMs: number): Job {
+  const { exitCode, endedMs, result } = toldBy(job, jobs);
+  if (exitCode === 0 || exitCode === 3) return done(job, exitCode, result, endedMs);
+  const again: Job = { ...queuedAgain(job, 0), losses: (job.losses ?? 0) + 1 };
+  if (job.spec.kind !== 'backup') return unlessTooOften(again, nowMs);
+  return { ...again, unsettled: { sinceMs: job.startedMs ?? nowMs, untilMs: nowMs } };
+}
+
+const settleEveryMs = 60_000;
+
+/** Settles jobs that were taken back, again and again until nothing is left. */
+export async function settleLeft(recovery: Recovery, onSettled: (job: Job) => void, onFailure: (error: unknown) => void): Promise<void> {
+  const { jobs, clock, signal } = recovery;
+  while (!signal.aborted && jobs.open().some(({ unsettled }) => unsettled !== undefined)) {
+    try {
+      for (const job of await settleJobs(recovery)) onSettled(job);
+    } catch (error) {
+      onFailure(error);
+    }
+    await clock.sleep(settleEveryMs, signal);
+  }
+}
+
+/** Undefined: its repository cannot be asked. */
+async function settle(job: Job, { jobs, clock, snapshotsSince, allVolumes }: Recovery): Promise<Job | undefined> {
+  const { unsettled, ...again } = job;
+  if (unsettled === undefined || again.spec.kind !== 'backup') return again;
+  const snapshots = await snapshotsSince(again.spec.repository, unsettled.sinceMs);
+  if (snapshots === undefined) return undefined;
+  const { sinceMs, untilMs } = unsettled;
+  // What came later is another job's; unless the clock was put back meanwhile, and nobody knows what is later.
+  const its = snapshots.filter(({ timeMs }) => untilMs < sinceMs || timeMs <= untilMs);
+  const made = wholeRun(its, again.spec, allVolumes());
+  if (made === undefined) return unlessTooOften(again, clock.now().getTime());
+  const result = { ...toldBy(job, jobs).result, snapshots: made.map(summaryOf) };
+  const endedMs = Math.max(sinceMs, ...made.map(({ timeMs, durationMs }) => timeMs + durationMs));
+  return done({ ...again, startedMs: sinceMs }, made.some(({ unreadable }) => unreadable > 0) ? 3 : 0, result, endedMs);
+}
+
+const done = (job: Job, exitCode: 0 | 3, result: JobResult, endedMs: number): Job => ({
+  ...job,
+  state: exitCode === 0 ? 'succeeded' : 'incomplete',
+  endedMs,
+  process: undefined,
+  result,
+  exitCode,
+});
+
+const unlessTooOften = (job: Job, endedMs: number): Job =>
+  (job.losses ?? 0) < mostLosses ? job : { ...job, state: 'lost', endedMs, process: undefined };
+
+/** What the log of its last attempt tells, and the exit code, if it had come to its end. */
+function toldBy(job: Job, jobs: JobTable): { result: JobResult; exitCode: number | undefined; endedMs: number } {
   let told = emptyAccount();
   let exitCode: number | undefined;
+  let endedMs = 0;
   for (const { line, atMs } of allLines(jobs, job.id)) {
-    // Of several attempts, the last counts.
     if (line.startsWith('{"event":"run-started"')) [told, exitCode] = [emptyAccount(), undefined];
     account(told, line, atMs);
     exitCode = finishedWith(line) ?? exitCode;
+    endedMs = atMs;
   }
-  const endedMs = clock.now().getTime();
-  const done = (state: 'succeeded' | 'incomplete', result: JobResult): Job => ({
-    ...job,
-    state,
-    endedMs,
-    process: undefined,
-    result,
-    exitCode: state === 'succeeded' ? 0 : 3,
-  });
-  if (exitCode === 0 || exitCode === 3) return done(exitCode === 0 ? 'succeeded' : 'incomplete', told.result);
-  if (job.spec.kind === 'backup') {
-    const made = wholeRun(await snapshotsSince(job.spec.repository, job.startedMs ?? endedMs), job.spec, allVolumes);
-    if (made !== undefined)
-      return done(made.some(({ unreadable }) => unreadable > 0) ? 'incomplete' : 'succeeded', {
-        ...told.result,
-        snapshots: made.map(summaryOf),
-      });
-  }
-  const losses = (job.losses ?? 0) + 1;
-  if (losses >= mostLosses) return { ...job, state: 'lost', endedMs, process: undefined, losses };
-  return { ...queuedAgain(job, 0), losses };
+  return { result: told.result, exitCode, endedMs };
 }
 
 /**
