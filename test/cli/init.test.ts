@@ -3,9 +3,9 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { commandLine } from '../../../test/command-line.ts';
-import { requireRoot, scratch } from '../../../test/peers.ts';
-import { exitCodes } from '../../model/errors.ts';
+import { exitCodes } from '../../src/model/errors.ts';
+import { commandLine } from '../command-line.ts';
+import { requireRoot, scratch } from '../peers.ts';
 
 test('a storage that is not supported is refused before anything is written', async (t) => {
   const folder = scratch(t);
@@ -60,8 +60,8 @@ test('a user without an account can create a repository, and its key says who ma
   ];
   const script = `
     import { chownSync } from 'node:fs';
-    ${modules.map((path) => `await import(${JSON.stringify(join(import.meta.dirname, '../../..', path))});`).join('\n')}
-    const { commandLine } = await import(${JSON.stringify(join(import.meta.dirname, '../../../test/command-line.ts'))});
+    ${modules.map((path) => `await import(${JSON.stringify(join(import.meta.dirname, '../..', path))});`).join('\n')}
+    const { commandLine } = await import(${JSON.stringify(join(import.meta.dirname, '../command-line.ts'))});
     const folder = ${JSON.stringify(folder)};
     chownSync(folder, 54320, 54321);
     process.setgroups([]); process.setgid(54321); process.setuid(54320);

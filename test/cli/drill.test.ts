@@ -4,14 +4,14 @@ import { once } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { commandLine } from '../../../test/command-line.ts';
-import { scratch } from '../../../test/peers.ts';
-import { loadConfiguration } from '../../control/configuration/load.ts';
-import { createJobTable } from '../../control/state/job-table.ts';
-import { openState } from '../../control/state/state.ts';
-import { exitCodes } from '../../model/errors.ts';
-import { daemonFolder } from '../daemon-place.ts';
-import { run } from '../run.ts';
+import { daemonFolder } from '../../src/cli/daemon-place.ts';
+import { run } from '../../src/cli/run.ts';
+import { loadConfiguration } from '../../src/control/configuration/load.ts';
+import { createJobTable } from '../../src/control/state/job-table.ts';
+import { openState } from '../../src/control/state/state.ts';
+import { exitCodes } from '../../src/model/errors.ts';
+import { commandLine } from '../command-line.ts';
+import { scratch } from '../peers.ts';
 
 /** Two volumes, saved; and a folder for drills. */
 async function project(t: TestContext) {

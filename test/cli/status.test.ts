@@ -2,17 +2,17 @@ import assert from 'node:assert/strict';
 import { appendFileSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { startTestServer } from '../../../test/api/api-server.ts';
-import { jobOf, snapshotOf } from '../../../test/assessed-project.ts';
-import { scratch } from '../../../test/peers.ts';
-import { loadConfiguration } from '../../control/configuration/load.ts';
-import { createEvidenceTable } from '../../control/state/evidence-table.ts';
-import { createJobTable } from '../../control/state/job-table.ts';
-import { createFacts } from '../../control/state/log-tables.ts';
-import { openState } from '../../control/state/state.ts';
-import { exitCodes } from '../../model/errors.ts';
-import { daemonFolder, takePlace } from '../daemon-place.ts';
-import { run } from '../run.ts';
+import { daemonFolder, takePlace } from '../../src/cli/daemon-place.ts';
+import { run } from '../../src/cli/run.ts';
+import { loadConfiguration } from '../../src/control/configuration/load.ts';
+import { createEvidenceTable } from '../../src/control/state/evidence-table.ts';
+import { createJobTable } from '../../src/control/state/job-table.ts';
+import { createFacts } from '../../src/control/state/log-tables.ts';
+import { openState } from '../../src/control/state/state.ts';
+import { exitCodes } from '../../src/model/errors.ts';
+import { startTestServer } from '../api/api-server.ts';
+import { jobOf, snapshotOf } from '../assessed-project.ts';
+import { scratch } from '../peers.ts';
 
 async function project(t: TestContext, volumes = ['data']) {
   const folder = scratch(t);
