@@ -154,3 +154,31 @@ test('a configuration that is refused is an error; what somebody did is told wit
   );
   assert.equal(told[1]?.attributes['enduser.id'], 'ci');
 });
+
+test('what is the same of more than ten volumes is one line; of fewer, each has its own', () => {
+  const never: Reason = { kind: 'never-backed-up', condition: 'broken', message: 'there is no snapshot of it', remedy: 'holdfast backup' };
+  const { told, tell } = aTeller();
+  const assessed = (count: number, reasons: Reason[], all = 1_000) => {
+    const volumes = Array.from({ length: all }, (_, i) => {
+      const own = i < count ? reasons : [];
+      return { volume: `v${i}`, condition: own[0]?.condition ?? 'good', reasons: own };
+    });
+    const assessment = { project: 'p', condition: 'good', volumes, repositories: [], reasons: [] };
+    tell({ event: 'assessment', assessment: assessment as unknown as ProjectAssessment });
+    return told.splice(0).map(({ severity, body, attributes }) => [severity, body, attributes['holdfast.volumes'] ?? 1]);
+  };
+  assert.deepEqual(assessed(1_000, [never]), [
+    [
+      'error',
+      '1000 volumes are broken (never-backed-up): v0, v1, v2 and 997 more; of the first: there is no snapshot of it; holdfast status',
+      1_000,
+    ],
+  ]);
+  assert.deepEqual(assessed(1_000, [never]), []);
+  assert.deepEqual(assessed(2, [never]), [['info', '998 volumes are good again: v2, v3, v4 and 995 more', 998]]);
+  assert.deepEqual(
+    assessed(0, []).map(([, body]) => body),
+    ['volume v0 is good again', 'volume v1 is good again'],
+  );
+  assert.equal(assessed(10, [never]).length, 10);
+});

@@ -57,7 +57,7 @@ function jobTeller(log: Log): (job: Job) => void {
   /** Of jobs that are not over. */
   const told = new Map<string, string>();
   return (job) => {
-    const change = `${job.state} ${job.attempt}`;
+    const change = `${job.state} ${job.attempt} ${job.unsettled !== undefined}`;
     if (told.get(job.id) === change) return;
     if (isOver(job.state)) told.delete(job.id);
     else told.set(job.id, change);
@@ -101,6 +101,7 @@ const durationOf = ({ startedMs, endedMs }: Job): number | undefined =>
 
 function stateOf(job: Job): string {
   const { state, attempt, attempts, startedBy, error, result } = job;
+  if (state === 'queued' && job.unsettled !== undefined) return 'may have been done: it waits until its repository says so';
   if (state === 'queued') return attempt > 1 ? `attempt ${attempt} of ${attempts} waits` : `queued by ${startedBy}`;
   if (state === 'running') return 'began';
   const durationMs = durationOf(job);
@@ -113,37 +114,75 @@ function stateOf(job: Job): string {
   return `${state}${after}${made}${why}`;
 }
 
+/** A subject and what is wrong with it, as it was not told before. */
+type Change = { subject: string; name: string; labels: Record<string, string>; reason: Reason | undefined };
+
+/** More that are of a kind are told in one line: a daemon that begins, or a repository that cannot be reached, says something of all volumes. */
+const mostOfAKind = 10;
+/** So many of them are named. */
+const named = 3;
+
 function conditionTeller(log: Log): (assessment: ProjectAssessment) => void {
   /** What is wrong with what, as it was told. */
   let told = new Map<string, Condition>();
   return ({ project, volumes, repositories, reasons }) => {
     const now = new Map<string, Condition>();
-    const tell = (subject: string, labels: Record<string, string>, condition: Condition, wrong: readonly Reason[]) => {
-      for (const { kind, condition: how, message, remedy } of wrong) {
-        const key = `${subject} ${kind}`;
-        now.set(key, how);
-        if (told.get(key) === how) continue;
-        log({
-          severity: how === 'broken' ? 'error' : 'warn',
-          eventName: 'holdfast.condition',
-          body: `${subject}: ${message}; ${remedy}`,
-          attributes: { ...labels, 'holdfast.condition': how, 'holdfast.reason': kind },
-        });
+    const changesOf = (subject: string, name: string, labels: Record<string, string>, condition: Condition, wrong: readonly Reason[]) => {
+      const changes: Change[] = [];
+      for (const reason of wrong) {
+        const key = `${subject} ${reason.kind}`;
+        now.set(key, reason.condition);
+        if (told.get(key) !== reason.condition) changes.push({ subject, name, labels, reason });
       }
       now.set(subject, condition);
-      if (condition === 'good' && (told.get(subject) ?? 'good') !== 'good')
-        log({
-          severity: 'info',
-          eventName: 'holdfast.condition',
-          body: `${subject} is good again`,
-          attributes: { ...labels, 'holdfast.condition': condition },
-        });
+      if (condition === 'good' && (told.get(subject) ?? 'good') !== 'good') changes.push({ subject, name, labels, reason: undefined });
+      return changes;
     };
-    for (const { volume, condition, reasons: wrong } of volumes) tell(`volume ${volume}`, { 'holdfast.volume': volume }, condition, wrong);
+    const ofVolumes = volumes.flatMap(({ volume, condition, reasons: wrong }) =>
+      changesOf(`volume ${volume}`, volume, { 'holdfast.volume': volume }, condition, wrong),
+    );
+    for (const alike of Map.groupBy(ofVolumes, ({ reason }) => `${reason?.kind} ${reason?.condition}`).values()) tellAlike(log, alike);
     for (const { repository, condition, reasons: wrong } of repositories)
-      tell(`repository ${repository}`, { 'holdfast.repository': repository }, condition, wrong);
+      for (const change of changesOf(`repository ${repository}`, repository, { 'holdfast.repository': repository }, condition, wrong))
+        tellChange(log, change);
     // Its condition is the worst of all: it is good again by itself when no reason of its own is left.
-    tell(`project ${project}`, {}, reasons.length === 0 ? 'good' : 'at-risk', reasons);
+    for (const change of changesOf(`project ${project}`, project, {}, reasons.length === 0 ? 'good' : 'at-risk', reasons))
+      tellChange(log, change);
     told = now;
   };
 }
+
+function tellChange(log: Log, { subject, labels, reason }: Change): void {
+  log({
+    severity: severityOf(reason),
+    eventName: 'holdfast.condition',
+    body: reason === undefined ? `${subject} is good again` : `${subject}: ${reason.message}; ${reason.remedy}`,
+    attributes: { ...labels, ...attributesOf(reason) },
+  });
+}
+
+/** What is the same about some volumes. */
+function tellAlike(log: Log, changes: readonly Change[]): void {
+  const reason = changes[0]?.reason;
+  if (changes.length <= mostOfAKind) {
+    for (const change of changes) tellChange(log, change);
+    return;
+  }
+  const names = changes.slice(0, named).map(({ name }) => name);
+  const which = `${names.join(', ')} and ${changes.length - named} more`;
+  log({
+    severity: severityOf(reason),
+    eventName: 'holdfast.condition',
+    body:
+      reason === undefined
+        ? `${changes.length} volumes are good again: ${which}`
+        : `${changes.length} volumes are ${reason.condition} (${reason.kind}): ${which}; of the first: ${reason.message}; holdfast status`,
+    attributes: { 'holdfast.volumes': changes.length, ...attributesOf(reason) },
+  });
+}
+
+const severityOf = (reason: Reason | undefined): Severity =>
+  reason === undefined ? 'info' : reason.condition === 'broken' ? 'error' : 'warn';
+
+const attributesOf = (reason: Reason | undefined): Record<string, string> =>
+  reason === undefined ? { 'holdfast.condition': 'good' } : { 'holdfast.condition': reason.condition, 'holdfast.reason': reason.kind };
