@@ -69,7 +69,7 @@ export async function startServer(plane: ControlPlane, options: ServerOptions): 
     served: {
       plane,
       keys: createIdempotencyKeys(database, plane, now),
-      starts: createRateLimit({ perSecond: 1, burst: 200 }),
+      changes: createRateLimit({ perSecond: 1, burst: 200 }),
       readers: createTurns({ atOnce: 2, waiting: 16 }),
       now,
     },

@@ -10,7 +10,8 @@ import { createPlaces } from '../../src/api/places.ts';
 import { apiDatabaseFile } from '../../src/api/server.ts';
 import { createTurns } from '../../src/api/turns.ts';
 import type { ControlPlane } from '../../src/control/control-plane.ts';
-import { evidenceOf, post, snapshotId, startTestServer } from './api-server.ts';
+import type { AlertTable } from '../../src/control/state/alert-table.ts';
+import { evidenceOf, post, raisedAlert, snapshotId, startTestServer } from './api-server.ts';
 
 const status = `${basePath}/status`;
 const content = `${basePath}/snapshots/${snapshotId('a')}/content`;
@@ -174,4 +175,17 @@ test('names of files that are longer than names can be, and cut a character in t
   const { status: done, headers } = await ask(`${content}?path=${encodeURIComponent(name)}`);
   assert.equal(done, 200);
   assert.match(String(headers['content-disposition']), /^attachment; filename="x+"; filename\*=UTF-8''x+%EF%BF%BD$/);
+});
+
+test('taking note again and again fills no log', async (t) => {
+  const nowMs = Date.now();
+  const { ask, tokens, plane } = await startTestServer(t, { server: { now: () => nowMs } });
+  const alert = raisedAlert('volume database rpo');
+  (plane.alerts as AlertTable).put([alert]);
+  const path = `${basePath}/alerts/${encodeURIComponent(alert.id)}/acknowledge`;
+  const statuses = new Set<number>();
+  for (let i = 0; i < 210; i++) statuses.add((await ask(path, { ...post({}), token: tokens.operator })).status);
+  assert.deepEqual([...statuses], [200, 429]);
+  assert.equal(plane.auditLog.list({ limit: 1_000 }).length, 200);
+  assert.equal((await ask(path, { ...post({}), token: tokens.admin })).status, 200);
 });

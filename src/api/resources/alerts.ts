@@ -1,7 +1,7 @@
 import { type Alert, silenceFact } from '../../control/alerts/alert.ts';
 import { HoldfastError } from '../../model/errors.ts';
 import type { AnswerOf } from '../contract/operations.ts';
-import type { JsonHandler, Served } from './handlers.ts';
+import { type JsonHandler, requirePace, type Served } from './handlers.ts';
 import { badCursor } from './paging.ts';
 
 export const listAlerts: JsonHandler<'listAlerts'> = ({ plane, now }, { query: { limit, cursor, state } }) => {
@@ -16,9 +16,10 @@ export const listAlerts: JsonHandler<'listAlerts'> = ({ plane, now }, { query: {
 export const getAlert: JsonHandler<'getAlert'> = ({ plane, now }, { parameters }) =>
   alertResource(plane, alertOf(plane, parameters.alert), now());
 
-export const acknowledgeAlert: JsonHandler<'acknowledgeAlert'> = ({ plane, now }, { parameters, body: { silenceMs }, caller }) => {
+export const acknowledgeAlert: JsonHandler<'acknowledgeAlert'> = ({ plane, changes, now }, { parameters, body: { silenceMs }, caller }) => {
   const before = alertOf(plane, parameters.alert);
   const atMs = now();
+  requirePace(changes, caller, atMs);
   const alert = plane.alerts.acknowledge(before.id, caller.name, atMs) ?? before;
   if (silenceMs !== undefined) {
     if (silenceMs === 0) plane.facts.remove(silenceFact(alert.key));

@@ -1,4 +1,5 @@
 import type { ControlPlane } from '../../control/control-plane.ts';
+import { HoldfastError } from '../../model/errors.ts';
 import type { RateLimit } from '../auth/limits.ts';
 import type { AnswerOf, Call, EventsOperation, JsonOperation } from '../contract/operations.ts';
 import type { Role } from '../contract/roles.ts';
@@ -12,8 +13,8 @@ export type Caller = { name: string; role: Role };
 export type Served = {
   plane: ControlPlane;
   keys: IdempotencyKeys;
-  /** Of jobs that one caller starts: each stays in the history. */
-  starts: RateLimit;
+  /** Of what one caller starts and changes: all of it stays in the history. */
+  changes: RateLimit;
   /** Of processes that read repositories: each takes memory for an index. */
   readers: Turns;
   now(): number;
@@ -33,3 +34,10 @@ export type JsonHandler<Id extends JsonOperation> = (served: Served, asked: Aske
 
 /** A file on its way. */
 export type Download = { name: string; bytes: AsyncGenerator<Uint8Array> };
+
+/** @throws `too-many-requests` when somebody changes too much at once. */
+export function requirePace(changes: RateLimit, { name }: Caller, nowMs: number): void {
+  const retryAfterMs = changes.take(name, nowMs);
+  if (retryAfterMs > 0)
+    throw new HoldfastError('too-many-requests', 'too much was started or changed one after the other', { retryAfterMs });
+}

@@ -3,7 +3,7 @@ import { isOver } from '../../control/jobs/job.ts';
 import { HoldfastError } from '../../model/errors.ts';
 import type { AnswerOf } from '../contract/operations.ts';
 import { frame, keepAlive, nextOf } from '../server-sent.ts';
-import type { Asked, JsonHandler, Served } from './handlers.ts';
+import { type Asked, type JsonHandler, requirePace, type Served } from './handlers.ts';
 import { numberCursor, type Page } from './paging.ts';
 
 /** Of a defect, the stack is for its log alone. */
@@ -15,10 +15,9 @@ export function jobResource({ process: _, error, ...job }: Job, progress: JobPro
   return { ...job, error: shownError(error), progress };
 }
 
-export const startJob: JsonHandler<'startJob'> = ({ plane, keys, starts, now }, { body: { spec, priority }, caller, idempotencyKey }) => {
+export const startJob: JsonHandler<'startJob'> = ({ plane, keys, changes, now }, { body: { spec, priority }, caller, idempotencyKey }) => {
   const start = () => {
-    const retryAfterMs = starts.take(caller.name, now());
-    if (retryAfterMs > 0) throw new HoldfastError('too-many-requests', 'too many jobs were started one after the other', { retryAfterMs });
+    requirePace(changes, caller, now());
     const job = plane.start(spec, caller.name, priority);
     plane.auditLog.add({ atMs: now(), who: caller.name, what: 'job-start', document: { job: job.id, spec, priority: job.priority } });
     return job;
