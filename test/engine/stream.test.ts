@@ -36,9 +36,12 @@ const streamOf = (read: () => AsyncIterable<Uint8Array>, mountedInside: string[]
   mountedInside,
 });
 
-async function backUpVolume(
+const backUpVolume = (repository: Scratch, volume: Partial<VolumeToBackUp>, more?: { dryRun?: boolean; signal?: AbortSignal }) =>
+  backUpVolumes(repository, [volume], more);
+
+async function backUpVolumes(
   repository: Scratch,
-  volume: Partial<VolumeToBackUp>,
+  volumes: readonly Partial<VolumeToBackUp>[],
   more: { dryRun?: boolean; signal?: AbortSignal } = {},
 ): Promise<BackupResult & { events: EngineEvent[] }> {
   const events: EngineEvent[] = [];
@@ -49,20 +52,18 @@ async function backUpVolume(
     index: await loadIndex(repository),
     snapshots: await listSnapshots(repository),
     project: 'project',
-    volumes: [
-      {
-        name: 'volume',
-        directory: '/nowhere',
-        allowEmpty: false,
-        excludes: {},
-        excludeIfPresent: [],
-        excludeCaches: false,
-        oneFileSystem: true,
-        withAtime: false,
-        changes: { ignoreInode: false, ignoreCtime: false, force: false },
-        ...volume,
-      },
-    ],
+    volumes: volumes.map((volume) => ({
+      name: 'volume',
+      directory: '/nowhere',
+      allowEmpty: false,
+      excludes: {},
+      excludeIfPresent: [],
+      excludeCaches: false,
+      oneFileSystem: true,
+      withAtime: false,
+      changes: { ignoreInode: false, ignoreCtime: false, force: false },
+      ...volume,
+    })),
     run: 'run',
     class: 'manual',
     consistency: 'crash',
@@ -258,4 +259,26 @@ test('a dry run reads and stores nothing; an interruption ends the reading', asy
   }
   await assert.rejects(backUpVolume(repository, { stream: streamOf(endless) }, { signal: control.signal }), { code: 'interrupted' });
   rmSync(volume, { recursive: true });
+});
+
+test('a directory that cannot be read to its end leaves nothing in what the stream after it holds', async (t) => {
+  const repository = await scratchRepository(t);
+  const [broken, whole] = [scratch(t), scratch(t)];
+  for (const name of ['a.txt', 'b.txt']) writeFileSync(join(broken, name), name);
+  mkdirSync(join(broken, 'part'));
+  writeFileSync(join(broken, 'part', restoreMarkerName), '');
+  writeFileSync(join(whole, 'c.jpg'), 'c');
+  const volumes = [
+    { name: 'broken', directory: broken },
+    { name: 'whole', stream: streamOf(() => tarOf(whole)) },
+  ];
+  const { failures } = await backUpVolumes(repository, volumes);
+  assert.deepEqual(
+    failures.map(({ volume }) => volume),
+    ['broken'],
+  );
+  assert.deepEqual(
+    (await listSnapshots(repository)).map(({ kinds }) => kinds),
+    ['jpg=1'],
+  );
 });

@@ -13,6 +13,7 @@ import { loadIndex } from '../../repository/load-index.ts';
 import { listSnapshots } from '../../repository/snapshots.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { chooseScratch, makeScratch, removeLeftScratch, type Scratch, scratchCandidates } from '../drill-scratch.ts';
+import { completedConfiguration } from '../labelled-project.ts';
 import { configureLanes, type LaneBudget, type LaneOptions, parseLanes } from '../lane-options.ts';
 import { displayText } from '../output/text.ts';
 import { requireProject, selectVolumes } from '../project.ts';
@@ -39,7 +40,7 @@ export const command: Command<Options> = {
   },
 
   async run(context) {
-    const configuration = await requireProject(context);
+    const configuration = await completedConfiguration(context, await requireProject(context));
     const volumes = (await selectVolumes(configuration, context.operands)).map(({ name }) => name);
     const budget = parseLanes(context.options);
     return withWarmLanes('restore', budget.lanes, (warm) =>
@@ -55,6 +56,7 @@ type Wanted = { configuration: Configuration; volumes: readonly string[]; budget
 async function drill(context: Context, session: Session, wanted: Wanted, warm: WarmLanes): Promise<number> {
   const { output, options, cwd, environment } = context;
   const startedMs = systemClock.now().getTime();
+  const beganMs = performance.now();
   const { repository, address } = session;
   const snapshots = await listSnapshots(repository, (name) => output.warning(`the snapshot file ${name} is damaged`));
   const chosen = chooseGood(context, session, snapshots, wanted);
@@ -91,7 +93,7 @@ async function drill(context: Context, session: Session, wanted: Wanted, warm: W
       scratch.remove();
     }
   }
-  output.report({ event: 'run-finished', operation: 'drill', run: '', durationMs: systemClock.now().getTime() - startedMs, exitCode });
+  output.report({ event: 'run-finished', operation: 'drill', run: '', durationMs: Math.round(performance.now() - beganMs), exitCode });
   return exitCode;
 }
 

@@ -12,7 +12,7 @@ import type { Repository } from '../../repository/repository.ts';
 import { ofVolume } from '../../repository/snapshots.ts';
 import type { Lane } from '../lanes/pool.ts';
 import { type Counts, clearCounters, counterOfLane, sumCounters } from './counters.ts';
-import { createKindCounter, type KindCounter } from './kind-counter.ts';
+import { createKindCounter } from './kind-counter.ts';
 import type { BackupCall, KindCount, VolumeStart } from './messages.ts';
 import { inspectRoot, type Root } from './root.ts';
 import type { ReadingNotice, StoringRun } from './storing-run.ts';
@@ -95,36 +95,39 @@ async function walk(
   clearCounters(counters);
   const timer = setInterval(() => reportProgress(volume.name, counters, parent, report), progressEveryMs);
   try {
-    const kinds = createKindCounter();
-    const { root, tree } =
+    const { root, tree, kinds } =
       inspected === undefined
-        ? await readStream(options, run, volume, parent, kinds)
-        : { root: inspected, tree: await walkDirectory(run.lanes, volume, parent) };
+        ? await readStream(options, run, volume, parent)
+        : { root: inspected, ...(await walkDirectory(run.lanes, volume, parent)) };
     for (const warning of root.warnings) warnings.set(warning, (warnings.get(warning) ?? 0) + 1);
     const counts = sumCounters(counters);
     counts.unreadableAttributes += root.warnings.length;
     const all = volume.warmPass ? countsOfBoth(volume.warmPass.counts, counts) : counts;
-    return { volume, root, tree, parent, counts: all, kinds: await kindsOf(run.lanes, kinds), startedMs };
+    return { volume, root, tree, parent, counts: all, kinds, startedMs };
   } finally {
     clearInterval(timer);
   }
 }
 
-async function walkDirectory(lanes: readonly Lane[], volume: VolumeToBackUp, parent: StoredSnapshot | undefined): Promise<string> {
+/** What was read, and what it holds by the kinds of file-kinds.ts. */
+type Reading = { tree: string; kinds: string };
+
+async function walkDirectory(lanes: readonly Lane[], volume: VolumeToBackUp, parent: StoredSnapshot | undefined): Promise<Reading> {
   const { name: _, directory, allowEmpty: __, stream: ___, warmPass: ____, ...rest } = volume;
   const start: VolumeStart = { ...rest, root: rawFromText(directory) };
   const calls = lanes.map((lane, i) => lane.call({ call: 'volume', lane: i, volume: start } satisfies BackupCall));
   try {
     await Promise.all(calls);
-    return await walkVolume(lanes, volume.warmPass?.tree ?? (volume.changes.force ? undefined : parent?.tree));
+    const tree = await walkVolume(lanes, volume.warmPass?.tree ?? (volume.changes.force ? undefined : parent?.tree));
+    return { tree, kinds: await kindsOf(lanes) };
   } finally {
     await Promise.allSettled(calls);
   }
 }
 
-/** Of a directory, lanes have counted, each a part of it; of a stream, the main thread. */
-async function kindsOf(lanes: readonly Lane[], own: KindCounter): Promise<string> {
-  const kinds = new Map(own.take());
+/** Each lane has counted a part of the directory. */
+async function kindsOf(lanes: readonly Lane[]): Promise<string> {
+  const kinds = new Map<string, number>();
   const counted = await Promise.all(lanes.map((lane) => lane.call<KindCount[]>({ call: 'kinds' } satisfies BackupCall)));
   for (const [kind, files] of counted.flat()) kinds.set(kind, (kinds.get(kind) ?? 0) + files);
   return textOfKinds(kinds);
@@ -135,8 +138,8 @@ async function readStream(
   run: StoringRun,
   volume: VolumeToBackUp,
   parent: StoredSnapshot | undefined,
-  kinds: KindCounter,
-): Promise<{ root: Root; tree: string }> {
+): Promise<Reading & { root: Root }> {
+  const kinds = createKindCounter();
   const read = await readStreamedVolume({
     name: volume.name,
     volume,
@@ -152,7 +155,7 @@ async function readStream(
     signal,
   });
   refuseSuspiciousEmptiness(volume, read.root, parent);
-  return read;
+  return { ...read, kinds: textOfKinds(new Map(kinds.take())) };
 }
 
 const emptyTree = sha256Hex(encodeTree([]));

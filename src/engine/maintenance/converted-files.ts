@@ -12,9 +12,9 @@ const rarePercent = 2;
 /** The kind of files without an extension. */
 const unnamed = '';
 
-/** So far back it is compared. What changes over a longer time is the life of a volume. */
-const lookBackSnapshots = 30;
+/** So far back it is compared. What changes over a longer time is the life of a volume. Each hour of it may have a snapshot. */
 const lookBackMs = 30 * 86_400_000;
+const lookBackSnapshots = 800;
 /** Below that there is no history. */
 const leastHistory = 3;
 
@@ -25,7 +25,7 @@ export type Conversion = { percent: number; kind: string | undefined; ofRansomwa
  * came, and of kinds that are not listed only the most is known.
  * @returns undefined when it is nothing out of the ordinary.
  */
-export function convertedFiles(now: FileKinds, before: FileKinds): Conversion | undefined {
+function convertedFiles(now: FileKinds, before: FileKinds): Conversion | undefined {
   // Most volumes hold next to nothing that could have been converted.
   if (now.unfamiliar < fewFiles || now.unfamiliar * 100 < before.total * ransomwarePercent) return undefined;
   const lost = lostFiles(now, before);

@@ -6,8 +6,8 @@
 
 /** So much of the volume, in sum and beyond its habit. */
 const suspiciousPercent = 20;
-/** So much a backup is nobody's trouble, in a volume that never did so. */
-const leastAllowance = 0.5;
+/** So much a backup is nobody's trouble, in a volume that never did so: there may be one an hour. */
+const leastAllowance = 0.1;
 const leastHistory = 5;
 const windowLength = 9;
 
