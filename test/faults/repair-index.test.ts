@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { makeSmallRepository, packPath, type SmallRepository } from '../../../test/faults/small-repository.ts';
-import { HoldfastError } from '../../model/errors.ts';
-import { loadIndex } from '../../repository/load-index.ts';
-import type { Storage } from '../../storage/storage.ts';
-import { type IndexRepairResult, type IndexRepairStep, repairIndex } from './repair-index.ts';
-import { repairSnapshots } from './repair-snapshots.ts';
+import { type IndexRepairResult, type IndexRepairStep, repairIndex } from '../../src/engine/maintenance/repair-index.ts';
+import { repairSnapshots } from '../../src/engine/maintenance/repair-snapshots.ts';
+import { HoldfastError } from '../../src/model/errors.ts';
+import { loadIndex } from '../../src/repository/load-index.ts';
+import type { Storage } from '../../src/storage/storage.ts';
+import { makeSmallRepository, packPath, type SmallRepository } from './small-repository.ts';
 
 async function repair(
   small: SmallRepository,
