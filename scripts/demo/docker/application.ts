@@ -24,7 +24,7 @@ const work = [
   'if [ "$$n" -gt 0 ]; then push "$$n"; fi',
   'while true; do',
   '  n=$$((n + 1)); echo "task $$n" >> /app/.auto-claude/journal; push "$$n"',
-  '  usleep 2000',
+  '  usleep 10000',
   'done',
 ];
 

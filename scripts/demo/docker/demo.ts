@@ -94,7 +94,7 @@ async function prepare(programs: Programs, scratch: string, endings: (() => unkn
     checkout,
     hasGit: findProgram('git') !== undefined,
   });
-  say('app writes a number to its journal, in one volume, then to its queue in Redis, in another, hundreds of times a second');
+  say('app writes a number to its journal, in one volume, then to its queue in Redis, in another, dozens of times a second');
   return { application, programs, scratch, downtimes: [] };
 }
 
