@@ -228,6 +228,31 @@ test('5% a backup, encrypted under the same names, is found', () => {
   );
 });
 
+for (const [name, strike] of Object.entries({
+  extensions: (volume: Volume, files: number) => volume.add('qa81zk', volume.remove('json', files), false),
+  entropy: (volume: Volume, files: number) => volume.change(files, false),
+}))
+  test(`half a percent an hour is found within two days and a half: ${name}`, () => {
+    const volume = new Volume();
+    volume.add('json', 4_000);
+    volume.backUp();
+    for (let hour = 1; hour < 100; hour++) {
+      volume.change(3);
+      volume.backUp();
+    }
+    for (let hour = 0; hour < 60; hour++) {
+      strike(volume, 20);
+      volume.backUp();
+    }
+    const hourly = volume.facts.map((one, i) => {
+      const timeMs = nowMs - (400 - i) * 3_600_000;
+      return { ...one, timeMs, begunMs: timeMs };
+    });
+    const [first] = judgeHistory(hourly, settings, nowMs);
+    assert.equal(first?.[1].kind, name);
+    assert.ok(Number(first?.[0].id) <= 100 + 64, first?.[0].id);
+  });
+
 test('a quiet volume, of which nobody remembers the first backup, is looked after too', () => {
   const { volume } = lived(1, 2);
   for (let day = 0; day < 8; day++) {
