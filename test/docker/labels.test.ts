@@ -98,6 +98,16 @@ test('labels', async (t) => {
       events.find(({ event }) => event === 'project').labels.map(({ volume, key }: Document) => `${volume} ${key}`),
       ['data sensitive', 'more exclude'],
     );
+    // Whoever reads snapshots knows it as well as the volumes of the file.
+    for (const words of [
+      ['ls', 'more'],
+      ['find', '--volume', 'more', 'kept'],
+      ['forget', '--dry-run', '--volume', 'more'],
+      ['drill', 'more'],
+    ])
+      await project.holdfast(words);
+    const drilled = (await project.holdfast(['drill', '--dry-run'])).events.map(({ volume }) => volume);
+    assert.ok(drilled.includes('more'), `${drilled}`);
     assert.deepEqual(readdirSync(await project.restored('data')), ['kept']);
     assert.deepEqual(readdirSync(await project.restored('more')), ['kept']);
     const refused = (await project.holdfast(['export', 'data', '--output', 'x.tar'], 2)).stderr;
