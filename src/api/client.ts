@@ -2,7 +2,6 @@ import { readFileSync } from 'node:fs';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { catalogue, type ErrorCode, HoldfastError } from '../model/errors.ts';
 import {
   type AnswerOf,
@@ -16,6 +15,7 @@ import {
   type QueryOf,
 } from './contract/operations.ts';
 import type { Problem } from './contract/problem.ts';
+import { linesOf } from './resources/lines.ts';
 
 /** The API, called from a program. All that it knows of it is the contract. */
 export type ApiClient = {
@@ -52,6 +52,7 @@ const answerMs = 11 * 60_000;
 /** Longer than the server is silent between events. */
 const silenceMs = 60_000;
 const mostAnswerBytes = 256 * 1024 * 1024;
+const mostEventBytes = 16 * 1024 * 1024;
 
 /** The address of the daemon whose folder it is. @throws `daemon-unreachable` when none runs. */
 export function addressOfDaemon(folder: string): string {
@@ -185,7 +186,7 @@ function errorOf(answer: unknown, { statusCode }: IncomingMessage, shown: string
 
 async function* eventsOf(response: IncomingMessage): AsyncGenerator<ServerEvent> {
   let [event, id, data]: [string, string | undefined, string] = ['message', undefined, ''];
-  for await (const line of createInterface({ input: response, crlfDelay: Number.POSITIVE_INFINITY })) {
+  for await (const line of linesOf(response as AsyncIterable<Buffer>, mostEventBytes)) {
     if (line === '') {
       if (data !== '') yield { event, id, data: JSON.parse(data) };
       [event, id, data] = ['message', undefined, ''];

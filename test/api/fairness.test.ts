@@ -45,7 +45,7 @@ test('who goes away before the first event takes no place for ever', async (t) =
     first.once('data', (part: Buffer) => resolve(/^id: (\S+)/.exec(part.toString())?.[1] ?? '')),
   );
   first.destroy();
-  for (let i = 0; i < 310; i++) {
+  for (let i = 0; i < 205; i++) {
     const request = get({
       port,
       host: '127.0.0.1',

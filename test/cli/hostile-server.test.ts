@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { test } from 'node:test';
+import { createClient } from '../../src/api/client.ts';
 import { basePath } from '../../src/api/contract/operations.ts';
 import { run } from '../../src/cli/run.ts';
 
@@ -93,4 +94,28 @@ test('nothing that a server says reaches the terminal as a command', async (t) =
     assert.doesNotMatch(said, /[\u0000-\u0009\u000b-\u001f\u202e]|SyntaxError|TypeError/, command);
     assert.match(said, /x1b/, command);
   }
+});
+
+test('events without an end are given up before they fill the memory', { timeout: 60_000 }, async (t) => {
+  let sent = 0;
+  const server = createServer((_request, response) => {
+    response.writeHead(200, { 'Content-Type': 'text/event-stream' });
+    response.write('data: ');
+    const part = Buffer.alloc(1024 * 1024, 'x');
+    // It ends at 200 MiB, which a client that waits for the end of the line would have taken.
+    const more = () => {
+      while (sent < 200 && !response.destroyed) {
+        sent++;
+        if (!response.write(part)) return;
+      }
+      response.end();
+    };
+    response.on('drain', more);
+    more();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => server.close());
+  const client = createClient({ address: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, token: 'holdfast_x' });
+  await assert.rejects(client.follow('followEvents').next(), { code: 'daemon-unreachable' });
+  assert.ok(sent < 200);
 });
