@@ -30,6 +30,8 @@ export type ServerOptions = {
   certificateEveryMs?: number;
   /** Milliseconds since 1970; default the system's clock. */
   now?: () => number;
+  /** How long slow clients are waited for, in milliseconds, where it is not as usual: a test's own. */
+  patience?: Partial<typeof serverSettings>;
 };
 
 export type RunningServer = {
@@ -54,6 +56,7 @@ const graceMs = 2_000;
  */
 export async function startServer(plane: ControlPlane, options: ServerOptions): Promise<RunningServer> {
   const { folder, onProblem, now = Date.now } = options;
+  const settings = { ...serverSettings, ...options.patience };
   const { listen: text, tls, behindProxy } = plane.configuration().daemon;
   const listen = parseListen(text);
   if (listen === undefined) throw new HoldfastError('configuration', `daemon.listen is neither HOST:PORT nor a path: ${text}`);
@@ -95,8 +98,8 @@ export async function startServer(plane: ControlPlane, options: ServerOptions): 
   try {
     const server =
       listen.kind === 'address' && tls !== undefined
-        ? createHttpsServer({ ...serverSettings, handshakeTimeout: serverSettings.headersTimeout, ...readCertificate(tls) })
-        : createHttpServer(serverSettings);
+        ? createHttpsServer({ ...settings, handshakeTimeout: settings.headersTimeout, ...readCertificate(tls) })
+        : createHttpServer(settings);
     servers.push(server);
     server.on('request', handlerOf(wayOf(listen, behindProxy)));
     const address = await open(server, listen, tls !== undefined);
@@ -104,7 +107,7 @@ export async function startServer(plane: ControlPlane, options: ServerOptions): 
     const path = localSocket(folder);
     const local = Buffer.byteLength(path) <= longestSocketPath && (listen.kind !== 'socket' || listen.path !== path);
     if (local) {
-      const own = createHttpServer(serverSettings);
+      const own = createHttpServer(settings);
       servers.push(own);
       own.on('request', handlerOf({ local: true, hosts: undefined, behindProxy: false }));
       await open(own, { kind: 'socket', path }, false);

@@ -16,13 +16,16 @@ export function jobResource({ process: _, error, ...job }: Job, progress: JobPro
 }
 
 export const startJob: JsonHandler<'startJob'> = ({ plane, keys, changes, now }, { body: { spec, priority }, caller, idempotencyKey }) => {
+  let started: Job | undefined;
   const start = () => {
     requirePace(changes, caller, now());
-    const job = plane.start(spec, caller.name, priority);
-    plane.auditLog.add({ atMs: now(), who: caller.name, what: 'job-start', document: { job: job.id, spec, priority: job.priority } });
-    return job;
+    started = plane.start(spec, caller.name, priority);
+    return started;
   };
   const job = idempotencyKey === undefined ? start() : keys.once({ who: caller.name, key: idempotencyKey, spec, priority }, start);
+  // After the key knows its job: a log that cannot be written makes no start that is asked for again.
+  if (started !== undefined)
+    plane.auditLog.add({ atMs: now(), who: caller.name, what: 'job-start', document: { job: job.id, spec, priority: job.priority } });
   return jobResource(job, undefined);
 };
 
