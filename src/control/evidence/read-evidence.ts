@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { Consistency, SnapshotClass, SnapshotSummary } from '../../model/snapshot.ts';
 import { repairedTag } from '../../model/snapshot.ts';
 import type { EvidenceTable, SnapshotEvidence } from '../state/evidence-table.ts';
@@ -31,6 +32,7 @@ const longestEvidence = 64 * 1024;
 /**
  * Makes what is known of a repository what it holds; only snapshots that are new are read. Those of other tools and projects are left out,
  * and those that say absurdly much.
+ * They are written a portion at a time: who looks meanwhile sees some of them.
  * @throws when the listing fails; then nothing changes.
  */
 export async function refreshEvidence(
@@ -51,7 +53,31 @@ export async function refreshEvidence(
     }
   }
   if (present === undefined) throw new Error(`the listing of ${repository} broke off`);
-  return table.update(repository, present, fresh);
+  return await update(table, repository, present, fresh);
+}
+
+/** So many are written at once: all else waits meanwhile. */
+const portion = 100;
+
+async function update(
+  table: EvidenceTable,
+  repository: string,
+  present: ReadonlySet<string>,
+  found: readonly SnapshotEvidence[],
+): Promise<{ added: number; removed: number }> {
+  const known = table.ids(repository);
+  const fresh = found.filter(({ id }) => !known.has(id));
+  const gone = [...known].filter((id) => !present.has(id));
+  // What comes in the place of others is there before they go.
+  for (let i = 0; i < fresh.length; i += portion) {
+    if (i > 0) await setImmediate();
+    table.add(fresh.slice(i, i + portion));
+  }
+  for (let i = 0; i < gone.length; i += portion) {
+    if (i > 0) await setImmediate();
+    table.remove(repository, gone.slice(i, i + portion));
+  }
+  return { added: fresh.length, removed: gone.length };
 }
 
 /** Undefined for snapshots that Holdfast did not make. */

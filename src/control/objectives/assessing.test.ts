@@ -103,7 +103,10 @@ function aProject() {
       }
       case 'gone': {
         const ids = [...evidence.ids(repositories[one.repository] as string)];
-        return void evidence.update(repositories[one.repository] as string, new Set(ids.filter((_, i) => i % one.keepEvery === 0)), []);
+        return evidence.remove(
+          repositories[one.repository] as string,
+          ids.filter((_, i) => i % one.keepEvery !== 0),
+        );
       }
       case 'job': {
         for (const id of pending.splice(0)) jobs.update({ ...(jobs.get(id) as Job), state: 'failed', endedMs: atMs });

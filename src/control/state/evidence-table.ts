@@ -35,10 +35,8 @@ export type SnapshotEvidence = {
 };
 
 export type EvidenceTable = {
-  /** What is not present in a repository any more goes, what is new comes; returns how many did. */
-  update(repository: string, present: ReadonlySet<string>, found: readonly SnapshotEvidence[]): { added: number; removed: number };
-  /** Adds those that a job has just made. */
   add(made: readonly SnapshotEvidence[]): void;
+  remove(repository: string, ids: readonly string[]): void;
   /** Of one volume, or all; oldest first. Not to be changed: it is the same list until something changes. */
   list(volume?: string): readonly SnapshotEvidence[];
   /** Newest first, from a page on. `id`: or its beginning. */
@@ -70,29 +68,22 @@ export function createEvidenceTable({ database, transaction }: State): EvidenceT
     });
     return read;
   };
-  /** What is held changes when the state has changed: the state may not take it. */
-  const change = (repository: string | undefined, gone: readonly string[], made: readonly SnapshotEvidence[]) => {
-    const documents = made.map((one) => JSON.stringify(one));
-    transaction(() => {
-      for (const id of gone) remove.run(repository as string, id);
-      for (const [i, one] of made.entries())
-        insert.run(one.repository, one.id, one.project, one.volume, one.timeMs, documents[i] as string);
-    });
-    read?.change(
-      repository,
-      gone,
-      documents.map((document) => evidenceOf({ document })),
-    );
-  };
   return {
-    update(repository, present, found) {
-      const known = held().ids(repository);
-      const fresh = found.filter(({ id }) => !known.has(id));
-      const gone = [...known].filter((id) => !present.has(id));
-      if (fresh.length + gone.length > 0) change(repository, gone, fresh);
-      return { added: fresh.length, removed: gone.length };
+    // What is held changes when the state has changed: the state may not take it.
+    add(made) {
+      const documents = made.map((one) => JSON.stringify(one));
+      transaction(() => {
+        for (const [i, one] of made.entries())
+          insert.run(one.repository, one.id, one.project, one.volume, one.timeMs, documents[i] as string);
+      });
+      read?.add(documents.map((document) => evidenceOf({ document })));
     },
-    add: (made) => change(undefined, [], made),
+    remove(repository, ids) {
+      transaction(() => {
+        for (const id of ids) remove.run(repository, id);
+      });
+      read?.remove(repository, ids);
+    },
     list: (volume) => held().list(volume),
     page: ({ volume, repository, run, id }, { limit, beforeMs, beforeId }) =>
       page
@@ -104,10 +95,7 @@ export function createEvidenceTable({ database, transaction }: State): EvidenceT
 }
 
 /** The rows of the evidence table in memory, by volume and by repository; a change costs what changes, and not all that there is. */
-type HeldEvidence = Pick<EvidenceTable, 'list' | 'ids' | 'counts'> & {
-  /** Removes what has gone from a repository, and adds what is new, or replaces what has the same id. */
-  change(repository: string | undefined, gone: readonly string[], made: readonly SnapshotEvidence[]): void;
-};
+type HeldEvidence = Pick<EvidenceTable, 'add' | 'remove' | 'list' | 'ids' | 'counts'>;
 
 /** @param rows all that there are, oldest first. */
 function holdEvidence(rows: () => Iterable<SnapshotEvidence>): HeldEvidence {
@@ -131,6 +119,23 @@ function holdEvidence(rows: () => Iterable<SnapshotEvidence>): HeldEvidence {
     }
     return byVolume;
   };
+  const leaving = (which: readonly Pick<SnapshotEvidence, 'repository' | 'id'>[]) => {
+    const found = new Set<SnapshotEvidence>();
+    for (const { repository, id } of which) {
+      const one = repositories.get(repository)?.get(id);
+      if (one !== undefined) found.add(one);
+      repositories.get(repository)?.delete(id);
+    }
+    return found;
+  };
+  const replace = (old: ReadonlySet<SnapshotEvidence>, fresh: ReadonlyMap<string, readonly SnapshotEvidence[]>) => {
+    for (const volume of new Set([...[...old].map((one) => one.volume), ...fresh.keys()])) {
+      const list = [...(lists.get(volume) ?? none).filter((one) => !old.has(one)), ...(fresh.get(volume) ?? none)].sort(byTime);
+      if (list.length === 0) lists.delete(volume);
+      else lists.set(volume, list);
+    }
+    all = undefined;
+  };
   for (const [volume, ofVolume] of take(rows())) lists.set(volume, ofVolume);
 
   return {
@@ -148,24 +153,12 @@ function holdEvidence(rows: () => Iterable<SnapshotEvidence>): HeldEvidence {
           snapshots: length,
         })),
       ),
-    change(repository, gone, made) {
-      const leaving = new Set<SnapshotEvidence>();
-      const leave = (name: string, id: string) => {
-        const one = repositories.get(name)?.get(id);
-        if (one !== undefined) leaving.add(one);
-        repositories.get(name)?.delete(id);
-      };
-      for (const id of gone) leave(repository as string, id);
-      for (const one of made) leave(one.repository, one.id);
+    add(made) {
       // Of two with the same id the last counts, as in the database.
-      const coming = take(new Map(made.map((one) => [`${one.repository} ${one.id}`, one])).values());
-      for (const volume of new Set([...[...leaving].map((one) => one.volume), ...coming.keys()])) {
-        const list = [...(lists.get(volume) ?? none).filter((one) => !leaving.has(one)), ...(coming.get(volume) ?? none)].sort(byTime);
-        if (list.length === 0) lists.delete(volume);
-        else lists.set(volume, list);
-      }
-      all = undefined;
+      const last = new Map(made.map((one) => [`${one.repository} ${one.id}`, one]));
+      replace(leaving([...last.values()]), take(last.values()));
     },
+    remove: (repository, ids) => replace(leaving(ids.map((id) => ({ repository, id }))), new Map()),
   };
 }
 

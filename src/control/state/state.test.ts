@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import type { Job } from '../jobs/job.ts';
 import { createEvidenceTable, type SnapshotEvidence } from './evidence-table.ts';
 import { createJobTable } from './job-table.ts';
@@ -152,8 +153,10 @@ test('evidence follows what a repository holds', () => {
     const table = createEvidenceTable(state);
     const made = (id: string, timeMs: number, volume = 'data') =>
       ({ repository: 'local', project: 'p', id, volume, timeMs, run: 'r' }) as SnapshotEvidence;
-    assert.deepEqual(table.update('local', new Set(['a', 'b']), [made('a', 1), made('b', 2)]), { added: 2, removed: 0 });
-    assert.deepEqual(table.update('local', new Set(['b', 'c']), [made('b', 2), made('c', 2, 'other')]), { added: 1, removed: 1 });
+    table.add([made('a', 1), made('b', 2)]);
+    assert.equal(table.list().length, 2);
+    table.add([made('c', 2, 'other')]);
+    table.remove('local', ['a', 'not there']);
     assert.deepEqual(
       table.list().map(({ id }) => id),
       ['b', 'c'],
@@ -187,4 +190,43 @@ test('usage keeps the last of each day, and the audit log its order', () => {
     );
     state.close();
   });
+});
+
+test('evidence that is held is what the database has, in its order, whatever came and went', () => {
+  const snapshot = fc.record({
+    repository: fc.constantFrom('local', 'offsite'),
+    id: fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f'),
+    volume: fc.constantFrom('one', 'two'),
+    timeMs: fc.nat(3),
+  });
+  const change = fc.oneof(
+    fc.array(snapshot, { maxLength: 6 }).map((made) => ({ made, gone: [] as string[] })),
+    fc.subarray(['a', 'b', 'c', 'd', 'e', 'f']).map((gone) => ({ made: [], gone })),
+  );
+  fc.assert(
+    fc.property(fc.array(change, { maxLength: 8 }), (changes) => {
+      const state = openState(':memory:');
+      const held = createEvidenceTable(state);
+      for (const { made, gone } of changes) {
+        held.add(made.map((one) => ({ ...one, project: 'p', run: `${one.timeMs}`, downtimeMs: undefined }) as SnapshotEvidence));
+        held.remove('local', gone);
+        const list = held.list('one');
+        const before = [...list];
+        const fresh = createEvidenceTable(state);
+        for (const volume of ['one', 'two']) assert.deepEqual(new Set(held.list(volume)), new Set(fresh.list(volume)));
+        assert.deepEqual(
+          held.list().map(({ timeMs, id }) => [timeMs, id]),
+          fresh.list().map(({ timeMs, id }) => [timeMs, id]),
+        );
+        for (const repository of ['local', 'offsite']) assert.deepEqual(held.ids(repository), fresh.ids(repository));
+        const counted = (table: typeof held) => new Set(table.counts().map((one) => JSON.stringify(one)));
+        assert.deepEqual(counted(held), counted(fresh));
+        held.add([{ repository: 'local', id: 'z', project: 'p', volume: 'one', run: 'r', timeMs: 9 } as SnapshotEvidence]);
+        assert.deepEqual(list, before, 'a list that was given does not change');
+        held.remove('local', ['z']);
+      }
+      state.close();
+    }),
+    { numRuns: 50 },
+  );
 });
