@@ -5,14 +5,7 @@ import type { Job } from '../control/jobs/job.ts';
 import type { ProjectAssessment } from '../control/objectives/assessment.ts';
 import type { CommandContext } from './command.ts';
 import { daemonFolder, isTaken } from './daemon-place.ts';
-
-export type Known = {
-  assessment: ProjectAssessment;
-  /** Whether a daemon runs, which knows it. */
-  daemon: boolean;
-  /** Queued and running. */
-  open: Job[];
-};
+import type { Known } from './judge-by-state.ts';
 
 /** Judges the project as it is now. */
 export async function judgeProject(context: CommandContext<unknown>, configuration: Configuration): Promise<Known> {

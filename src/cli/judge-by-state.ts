@@ -1,15 +1,24 @@
 /** What is thought of a project by what its daemon has written down, or, where none runs, by what its repositories hold. */
 import { join } from 'node:path';
 import type { Configuration } from '../control/configuration/configuration.ts';
+import type { Job } from '../control/jobs/job.ts';
 import { type AssessmentInputs, assess } from '../control/objectives/assess.ts';
+import type { ProjectAssessment } from '../control/objectives/assessment.ts';
 import { createEvidenceTable } from '../control/state/evidence-table.ts';
 import { createJobTable } from '../control/state/job-table.ts';
 import { createFacts, createUsageTable } from '../control/state/log-tables.ts';
 import { readState } from '../control/state/read-state.ts';
 import { isDamage, type State } from '../control/state/state.ts';
 import type { CommandContext } from './command.ts';
-import type { Known } from './daemon-knowledge.ts';
 import { systemClock } from './system-clock.ts';
+
+export type Known = {
+  assessment: ProjectAssessment;
+  /** Whether a daemon runs, which knows it. */
+  daemon: boolean;
+  /** Queued and running. */
+  open: Job[];
+};
 
 type Sources = Omit<AssessmentInputs, 'configuration' | 'nowMs' | 'scheduled'>;
 

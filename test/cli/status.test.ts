@@ -93,7 +93,8 @@ test('a daemon that answers is asked what it thinks; one that does not is no rea
   copyFileSync(join(server.folder, 'address'), join(place, 'address'));
   const asked = await holdfast('status', '--json');
   const { volumes, daemon, next } = JSON.parse(asked.stdout);
-  assert.deepEqual([volumes[0].newest.id, daemon, next[0].task], [evidence[0]?.id, true, 'schedule hourly'], asked.stderr);
+  assert.deepEqual([volumes[0].newest.id, daemon], [evidence[0]?.id, true], asked.stderr);
+  assert.ok(next.some(({ task }: { task: string }) => task === 'schedule hourly'));
   await server.stop();
   const alone = await holdfast('status', '--json');
   assert.equal(alone.exit, exitCodes.failed, alone.stderr);
@@ -130,7 +131,8 @@ test('a daemon elsewhere is asked by --server; one that does not answer is told 
   const { exit, stdout, stderr } = await ask({ HOLDFAST_TOKEN: tokens.viewer });
   const { project: name, condition, daemon, next } = JSON.parse(stdout || '{}');
   assert.deepEqual([name, daemon, exit], ['shop', true, { good: 0, 'at-risk': 3, broken: 1 }[condition as 'good']], stderr);
-  assert.equal(next[0].task, 'schedule hourly');
+  // Which comes first depends on the time of day.
+  assert.ok(next.some(({ task }: { task: string }) => task === 'schedule hourly'));
   assert.ok(next.every(({ dueMs }: { dueMs: number }, i: number) => dueMs >= (next[i - 1]?.dueMs ?? 0)));
   assert.equal((await ask({})).exit, exitCodes.failed);
   await stop();

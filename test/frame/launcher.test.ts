@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { scratch } from '../peers.ts';
@@ -71,7 +71,15 @@ test('a checkout runs its sources, an installed package what was built from them
     assert.equal(stderr, '');
     return JSON.parse(stdout) as { entry: string; arguments: string[] };
   };
-  assert.deepEqual(started(packageAt(join(folder, 'checkout'), files)).entry, 'source');
+  const checkout = packageAt(join(folder, 'checkout'), files);
+  const built = join(checkout, 'dist/program/main.js');
+  const secondsFromNow = (seconds: number) => new Date(Date.now() + seconds * 1_000);
+  utimesSync(built, secondsFromNow(-60), secondsFromNow(-60));
+  assert.deepEqual(started(checkout).entry, 'source');
+  utimesSync(built, secondsFromNow(60), secondsFromNow(60));
+  assert.deepEqual(started(checkout).entry, 'built');
+  utimesSync(join(checkout, 'src/cli/main.ts'), secondsFromNow(61), secondsFromNow(61));
+  assert.deepEqual(started(checkout).entry, 'source');
   assert.deepEqual(started(packageAt(join(folder, 'node_modules', 'holdfast'), files)).entry, 'built');
   assert.deepEqual(started(packageAt(join(folder, 'unpacked'), { 'dist/program/main.js': entry('built') })).arguments, ['ls']);
 });

@@ -7,7 +7,8 @@ import { tasksOf } from '../../control/scheduling/tasks.ts';
 import { exitCodes } from '../../model/errors.ts';
 import { formatSize } from '../../model/quantities.ts';
 import type { Command, CommandContext } from '../command.ts';
-import { askDaemon, judgeProject, type Known } from '../daemon-knowledge.ts';
+import { askDaemon, judgeProject } from '../daemon-knowledge.ts';
+import type { Known } from '../judge-by-state.ts';
 import { displayText, type Style } from '../output/text.ts';
 import { requireDaemonProject } from '../project.ts';
 
