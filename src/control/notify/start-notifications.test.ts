@@ -5,6 +5,7 @@ import { createFakeClock } from '../../../test/control/fake-clock.ts';
 import { aJob, aProject, assessmentOf } from '../../../test/control/plane.ts';
 import { scratch } from '../../../test/peers.ts';
 import { HoldfastError } from '../../model/errors.ts';
+import { silenceFact } from '../alerts/alert.ts';
 import type { ControlEvent, ControlPlane } from '../control-plane.ts';
 import type { Job } from '../jobs/job.ts';
 import type { Reason } from '../objectives/assessment.ts';
@@ -321,5 +322,27 @@ test('pings tell of the daemon and of jobs, each begin and end once', async (t) 
     world.pings.filter((ping) => ping !== 'alive'),
     ['backups/0'],
   );
+  await notifier.stop();
+});
+
+test('what somebody has silenced is told of when the silence is over, if it is still so; the rest is told as ever', async (t) => {
+  const { world, start, pass, titles, facts, now } = setUp(t);
+  const notifier = start();
+  facts.set(silenceFact('volume a rpo'), { by: 'anna', untilMs: now() + 4 * hour });
+  world.reasons = { a: [breached], b: [breached] };
+  await pass(3 * hour);
+  assert.deepEqual(titles(), ['[shop] broken: volume b: the newest snapshot is 3h old']);
+  await pass(2 * hour);
+  assert.deepEqual(titles().slice(1), ['[shop] broken: volume a: the newest snapshot is 3h old']);
+  facts.set(silenceFact('volume b rpo'), { by: 'anna', untilMs: now() + 4 * hour });
+  // That it is over is good news of what was told.
+  world.reasons = {};
+  await pass(hour);
+  assert.deepEqual(titles().slice(2), ['[shop] 2 recovered']);
+  world.reasons = { b: [breached] };
+  await pass(hour);
+  world.reasons = {};
+  await pass(10 * hour);
+  assert.equal(titles().length, 3);
   await notifier.stop();
 });
