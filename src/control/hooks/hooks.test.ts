@@ -22,7 +22,7 @@ test('one that takes too long is ended, with its children', async () => {
     runHook(hook('sleep 100 & wait', 100), context),
     (error) => error instanceof HoldfastError && /longer than 0.1 s/.test(error.message),
   );
-  assert.ok(performance.now() - startedMs < 5000);
+  assert.ok(performance.now() - startedMs < 60_000);
 });
 
 test('an interruption ends it', async () => {
@@ -35,7 +35,7 @@ test('an interruption ends it', async () => {
 test('what it leaves running in the background is not waited for', async () => {
   const startedMs = performance.now();
   await runHook(hook('sleep 20 &'), context);
-  assert.ok(performance.now() - startedMs < 10_000);
+  assert.ok(performance.now() - startedMs < 18_000);
 });
 
 test('a program that is not there', async () => {

