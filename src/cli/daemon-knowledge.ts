@@ -3,6 +3,7 @@ import type { ApiClient } from '../api/client.ts';
 import type { Configuration } from '../control/configuration/configuration.ts';
 import type { Job } from '../control/jobs/job.ts';
 import type { ProjectAssessment } from '../control/objectives/assessment.ts';
+import { HoldfastError } from '../model/errors.ts';
 import type { CommandContext } from './command.ts';
 import { daemonFolder, isTaken } from './daemon-place.ts';
 import type { Known } from './judge-by-state.ts';
@@ -38,7 +39,15 @@ async function askDaemonHere(folder: string, signal: AbortSignal): Promise<Known
 
 /** What a daemon says of its project. @throws as the client. */
 export async function askDaemon(client: ApiClient): Promise<Known> {
-  const jobs = (state: 'running' | 'queued') => Array.fromAsync(client.all('listJobs', { query: { state } })) as Promise<Job[]>;
+  const jobs = async (state: 'running' | 'queued') => {
+    try {
+      return (await Array.fromAsync(client.all('listJobs', { query: { state } }))) as Job[];
+    } catch (error) {
+      // Who may see the state may not always see the jobs.
+      if (error instanceof HoldfastError && error.code === 'not-permitted') return [];
+      throw error;
+    }
+  };
   const [assessment, running, queued] = await Promise.all([client.call('getStatus'), jobs('running'), jobs('queued')]);
   // One that begins meanwhile is told of twice.
   const begun = new Set(running.map(({ id }) => id));

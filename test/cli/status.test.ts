@@ -134,6 +134,8 @@ test('a daemon elsewhere is asked by --server; one that does not answer is told 
   // Which comes first depends on the time of day.
   assert.ok(next.some(({ task }: { task: string }) => task === 'schedule hourly'));
   assert.ok(next.every(({ dueMs }: { dueMs: number }, i: number) => dueMs >= (next[i - 1]?.dueMs ?? 0)));
+  const restoring = await ask({ HOLDFAST_TOKEN: tokens['restore-only'] });
+  assert.deepEqual([JSON.parse(restoring.stdout || '{}').open, restoring.exit], [[], exit], restoring.stderr);
   assert.equal((await ask({})).exit, exitCodes.failed);
   await stop();
   const gone = await ask({ HOLDFAST_TOKEN: tokens.viewer });

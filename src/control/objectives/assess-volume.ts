@@ -197,9 +197,11 @@ const notGood = (volume: string, fault: string): Reason => ({
 
 const hasWorked = (state: JobState): boolean => state === 'succeeded' || state === 'incomplete';
 
-function failureReasons({ volume: { name }, history }: VolumeInputs): Reason[] {
-  const ended = history.backupsOf(name);
-  const worked = ended.findIndex(({ state }) => hasWorked(state));
+function failureReasons({ volume: { name }, history, snapshots }: VolumeInputs): Reason[] {
+  const open = history.openBackupOf(name);
+  // One that waits for another attempt has failed, too.
+  const ended = [...(open?.state === 'queued' && open.error !== undefined ? [open] : []), ...history.backupsOf(name)];
+  const worked = ended.findIndex((job) => hasWorked(job.state) || hasMade(job, snapshots));
   const failures = worked < 0 ? ended : ended.slice(0, worked);
   const [last] = failures;
   if (last === undefined) return [];
@@ -209,6 +211,15 @@ function failureReasons({ volume: { name }, history }: VolumeInputs): Reason[] {
   const times = failures.length === 1 ? 'the last backup failed' : `the last ${failures.length} backups failed`;
   const remedy = last.error?.remedy ?? `holdfast backup ${name}`;
   return [{ kind: isMissing ? 'volume-missing' : 'job-failing', condition: 'at-risk', message: `${times}: ${why}`, remedy }];
+}
+
+/** Whether it made a snapshot of the volume, though it failed for another one. */
+function hasMade(
+  { spec, queuedMs, startedMs = queuedMs, endedMs = Number.POSITIVE_INFINITY }: Job,
+  snapshots: readonly SnapshotEvidence[],
+) {
+  const at = spec.kind === 'backup' ? spec.repository : undefined;
+  return snapshots.findLast(({ timeMs, repository }) => repository === at && timeMs >= startedMs && timeMs <= endedMs) !== undefined;
 }
 
 function drillReasons({ volume: { name }, history, drillDueMs, snapshots }: VolumeInputs): Reason[] {

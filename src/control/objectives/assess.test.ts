@@ -78,7 +78,7 @@ test('for a repository that is not there, what is said depends on whether it was
   assert.equal(remedy({ 'unseen local': { ...unseen, code: 'storage-unreachable' } }), 'holdfast snapshots --repository local');
 });
 
-test('checks, copies and drills are late when two were due since the last; not of a daemon that has just begun', () => {
+test('checks, copies and drills are late when two were due since the last, also of a daemon that is often started; not of one that has just begun, or of a new task', () => {
   const daily = { at: { kind: 'every' as const, everyMs: dayMs }, jitterMs: 0, priority: 1, deadlineMs: hourMs, attempts: 1 };
   const configuration = configurationOf({
     maintenance: { forget: undefined, check: { ...daily, rereadMs: 30 * dayMs }, usage: undefined },
@@ -90,6 +90,10 @@ test('checks, copies and drills are late when two were due since the last; not o
   assert.deepEqual([...late.repositories, ...late.volumes].map(kinds), [['check-late'], ['copy-late'], ['drill-late']]);
   const fresh = assess(inputsOf({ configuration, snapshots: [young()], startedMs: nowMs - minuteMs }));
   assert.equal(fresh.condition, 'good');
+  const restarted = { configuration, snapshots: [young()], startedMs: nowMs - 3 * hourMs };
+  const known = (agoMs: number) => ({ facts: { 'task check local': { atMs: nowMs - agoMs } } });
+  assert.deepEqual(kinds(repositoryOf({ ...restarted, ...known(9 * dayMs) })), ['check-late']);
+  assert.deepEqual(kinds(repositoryOf({ ...restarted, startedMs: 0, ...known(hourMs) })), []);
   const drilled = { volume: 'data', snapshot: 'young', bytes: 2 ** 30, files: 1_000, durationMs: minuteMs, verified: true };
   const endedMs = nowMs - hourMs;
   const jobs = [
@@ -105,6 +109,19 @@ test('checks, copies and drills are late when two were due since the last; not o
   });
   const found = assess(inputsOf({ configuration, snapshots: [young()], jobs: wrong })).volumes[0] as VolumeAssessment;
   assert.deepEqual([found.condition, kinds(found)[0]], ['broken', 'drill-failed']);
+});
+
+test('a backup that failed for another volume is no failure of this one, whose snapshot it made', () => {
+  const error = { code: 'volume-missing' as const, message: 'volume other: gone', remedy: 'look', volume: 'other' };
+  const failed = jobOf({ state: 'failed', exitCode: 1, error, startedMs: nowMs - 10 * minuteMs, endedMs: nowMs - minuteMs });
+  const made = (agoMs: number) => volumeOf({ snapshots: [snapshotOf({ timeMs: nowMs - agoMs })], jobs: [failed] });
+  assert.deepEqual(kinds(made(5 * minuteMs)), []);
+  assert.deepEqual(kinds(made(11 * minuteMs)), ['job-failing']);
+  const waiting = { ...failed, state: 'queued' as const, startedMs: undefined, endedMs: undefined, queuedMs: nowMs - 10 * minuteMs };
+  const own = { ...waiting, error: { ...error, message: 'volume data: gone', volume: 'data' } };
+  const [reason] = volumeOf({ snapshots: [snapshotOf({ timeMs: nowMs - 11 * minuteMs })], jobs: [own] }).reasons;
+  assert.deepEqual([reason?.kind, reason?.message], ['volume-missing', 'the last backup failed: volume data: gone']);
+  assert.deepEqual(kinds(volumeOf({ snapshots: [snapshotOf({ timeMs: nowMs - 5 * minuteMs })], jobs: [waiting] })), []);
 });
 
 test('the prediction of a restore is about what drills measured, and the surer the more there were', () => {

@@ -21,7 +21,7 @@ export type AssessmentInputs = {
   evidence: Pick<EvidenceTable, 'list'>;
   jobs: JobSource;
   usage: Pick<UsageTable, 'newest'>;
-  /** `uncovered volumes`; `seen REPOSITORY`: `{ atMs }`, `unseen REPOSITORY`: `{ atMs, message }`, of the last time that its snapshots were, or could not be, listed. */
+  /** `uncovered volumes`; `task NAME`: `{ atMs }`, since when it is known; `seen REPOSITORY`: `{ atMs }`, `unseen REPOSITORY`: `{ atMs, message }`, of the last time that its snapshots were, or could not be, listed. */
   facts: Pick<Facts, 'get'>;
   /** Whether the schedules of the configuration are carried out; by default, they are. Without that, nothing is due, and nothing late. */
   scheduled?: boolean;
@@ -168,32 +168,39 @@ function repositoryInputs(name: string, inputs: AssessmentInputs, { history, dam
     seenAtMs: facts.get<{ atMs: number }>(`seen ${name}`)?.atMs,
     unseen: facts.get(`unseen ${name}`),
     checkDueMs: lateSince(timetable.checks.get(name), inputs),
-    copies: timetable.copies.flatMap(({ from, to, instants }) => {
-      const dueMs = to === name ? lateSince(instants, inputs) : undefined;
+    copies: timetable.copies.flatMap(({ from, to, timed }) => {
+      const dueMs = to === name ? lateSince(timed, inputs) : undefined;
       return dueMs === undefined ? [] : [{ from, dueMs }];
     }),
   };
 }
 
-/** What was done last before the instant before the last is late; a daemon that has just begun is given the time for it. */
-function lateSince(instants: Instants | undefined, { nowMs, startedMs }: AssessmentInputs): number | undefined {
-  const last = instants?.atOrBefore(nowMs);
-  const before = last === undefined ? undefined : instants?.atOrBefore(last - 1);
-  return before === undefined || startedMs > before ? undefined : before;
+/** A daemon that has begun after it was off is given so long to make up for what it missed. */
+const catchUpMs = 3_600_000;
+
+/** What was done last before the instant before the last is late, since the task is known: a daemon that is often started anew counts on. */
+function lateSince(timed: Timed | undefined, { nowMs, startedMs, facts }: AssessmentInputs): number | undefined {
+  const last = timed?.instants.atOrBefore(nowMs);
+  const before = last === undefined ? undefined : timed?.instants.atOrBefore(last - 1);
+  if (timed === undefined || before === undefined || nowMs - startedMs < catchUpMs) return undefined;
+  const knownMs = facts.get<{ atMs: number }>(`task ${timed.task.name}`)?.atMs ?? startedMs;
+  return knownMs > before ? undefined : before;
 }
+
+type Timed = { task: Task; instants: Instants };
 
 type Timetable = {
   /** The next instant at which a backup of it has begun, jitter included. */
   nextBackupMs(volume: string): number | undefined;
-  checks: ReadonlyMap<string, Instants>;
-  copies: readonly { from: string; to: string; instants: Instants }[];
-  drill: Instants | undefined;
+  checks: ReadonlyMap<string, Timed>;
+  copies: readonly { from: string; to: string; timed: Timed }[];
+  drill: Timed | undefined;
 };
 
 const emptyTimetable: Timetable = { nextBackupMs: () => undefined, checks: new Map(), copies: [], drill: undefined };
 
 /** Cron expressions are taken apart once. */
-const timed = new WeakMap<Configuration, { task: Task; instants: Instants }[]>();
+const timed = new WeakMap<Configuration, Timed[]>();
 
 function timetableOf(configuration: Configuration, nowMs: number): Timetable {
   let tasks = timed.get(configuration);
@@ -202,14 +209,15 @@ function timetableOf(configuration: Configuration, nowMs: number): Timetable {
     timed.set(configuration, tasks);
   }
   const next = new Map<string, number>();
-  const checks = new Map<string, Instants>();
-  const copies: { from: string; to: string; instants: Instants }[] = [];
-  let drill: Instants | undefined;
-  for (const { task, instants } of tasks) {
+  const checks = new Map<string, Timed>();
+  const copies: { from: string; to: string; timed: Timed }[] = [];
+  let drill: Timed | undefined;
+  for (const one of tasks) {
+    const { task, instants } = one;
     const spec = task.specAt(nowMs);
-    if (spec.kind === 'check') checks.set(spec.repository, instants);
-    if (spec.kind === 'copy') copies.push({ ...spec, instants });
-    if (spec.kind === 'drill') drill = instants;
+    if (spec.kind === 'check') checks.set(spec.repository, one);
+    if (spec.kind === 'copy') copies.push({ ...spec, timed: one });
+    if (spec.kind === 'drill') drill = one;
     const dueMs = spec.kind === 'backup' ? instants.after(nowMs) : undefined;
     if (spec.kind !== 'backup' || dueMs === undefined) continue;
     const beginMs = dueMs + task.jitterMs;

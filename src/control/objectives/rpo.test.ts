@@ -97,7 +97,7 @@ test('backups that take longer and longer are told of before one is too late', (
 test('a backup that fails is told of, with its error, until one succeeds', () => {
   const snapshots = [snapshotOf({ timeMs: nowMs - minuteMs })];
   const error = { code: 'storage-full' as const, message: 'no room on disk', remedy: 'make room' };
-  const failed = jobOf({ id: 'job-1', state: 'failed', endedMs: nowMs - 2, error });
+  const failed = jobOf({ id: 'job-1', state: 'failed', startedMs: nowMs - 9, endedMs: nowMs - 2, error });
   const [reason] = volumeOf({ snapshots, jobs: [failed] }).reasons;
   assert.deepEqual([reason?.kind, reason?.remedy], ['job-failing', 'make room']);
   assert.match(reason?.message ?? '', /no room on disk/);
