@@ -1,4 +1,5 @@
-import type { BrakeSettings, SnapshotFacts, Suspicion } from '../../engine/maintenance/snapshot-evidence.ts';
+import type { SnapshotFacts } from '../../engine/maintenance/snapshot-change.ts';
+import type { BrakeSettings, Suspicion } from '../../engine/maintenance/snapshot-evidence.ts';
 import { judgeHistory } from '../../engine/maintenance/snapshot-evidence.ts';
 import type { VolumeConfiguration } from '../configuration/configuration.ts';
 import type { SnapshotEvidence } from '../state/evidence-table.ts';

@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { runs } from '../../../test/properties.ts';
 import { textOfKinds } from '../../model/file-kinds.ts';
-import { confirmedTag, judgeHistory, type SnapshotFacts } from './snapshot-evidence.ts';
+import type { SnapshotFacts } from './snapshot-change.ts';
+import { confirmedTag, judgeHistory } from './snapshot-evidence.ts';
 
 const dayMs = 86_400_000;
 const nowMs = Date.UTC(2026, 4, 1);

@@ -7,6 +7,20 @@ import { formatSize } from '../../model/quantities.ts';
 import { identityFromTags, type StoredSnapshot } from '../../model/snapshot.ts';
 import { createKindHistory, type KindHistory } from './converted-files.ts';
 import { createEncryptionWatch, type EncryptionWatch } from './slow-encryption.ts';
+import {
+  type Change,
+  changeOf,
+  compressible,
+  fewBytes,
+  fewFiles,
+  isEncrypted,
+  isImplausible,
+  isRunaway,
+  median,
+  remember,
+  type SnapshotFacts,
+  type Usual,
+} from './snapshot-change.ts';
 
 /** When a snapshot looks wrong. `undefined` switches a test off. */
 export type BrakeSettings = {
@@ -43,38 +57,8 @@ export type Evidence = ReadonlyMap<StoredSnapshot, Suspicion>;
 /** Who put this tag on a snapshot has looked at it: it is good, and what those after it are compared with. */
 export const confirmedTag = 'brake=good';
 
-/** So many good snapshots before are what is usual. */
-const windowLength = 9;
-/** Volumes of less shrink and churn by nature: percentages mean nothing there. */
-const fewFiles = 10;
-const fewBytes = 64 * 1024;
 /** Clocks of hosts differ by so much without anything being wrong. */
 const toleratedMs = 60 * 60 * 1000;
-
-/** What a snapshot is judged by. What is undefined is not known, and judges nothing. */
-export type SnapshotFacts = {
-  id: string;
-  /** For messages. */
-  time: string;
-  timeMs: number;
-  parent: string | undefined;
-  /** When its backup began; undefined without a summary. */
-  begunMs: number | undefined;
-  files: number | undefined;
-  bytes: number | undefined;
-  filesNew: number;
-  filesChanged: number;
-  /** Bytes of new blobs, and as they are stored. */
-  addedBytes: number;
-  addedPackedBytes: number;
-  /** Of new blobs, bytes that compression does not make fewer; undefined where nobody counted. */
-  incompressibleBytes?: number;
-  /** Files by kind, as file-kinds.ts writes it; undefined where nobody counted. */
-  kinds?: string;
-  unreadable: number;
-  torn: boolean;
-  tags: readonly string[];
-};
 
 /**
  * Judges the snapshots of one group.
@@ -222,9 +206,6 @@ function watchOverwriting(watch: EncryptionWatch, snapshot: SnapshotFacts, chang
   return watch.add({ files, bytes, filesChanged, incompressibleBytes, grownBytes }, time);
 }
 
-/** What the last good ones were like; the newest last. */
-type Usual = { files: number[]; bytes: number[]; churn: number[]; compression: number[]; growth: number[] };
-
 const msOf = (time: string): number => parseTime(time).sec * 1000;
 
 /** What was stored long after the time that it has is an archive that was imported, or was made with another time on purpose. */
@@ -234,15 +215,6 @@ function isMisplaced({ timeMs, begunMs, tags }: SnapshotFacts, suspicion: Suspic
 
 const isImported = ({ timeMs, begunMs }: Pick<SnapshotFacts, 'timeMs' | 'begunMs'>): boolean =>
   begunMs !== undefined && timeMs < begunMs - toleratedMs;
-
-function remember(values: number[], value: number): void {
-  values.push(value);
-  if (values.length > windowLength) values.shift();
-}
-
-function median(values: readonly number[]): number | undefined {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
-}
 
 function shrinkage(
   usualFiles: readonly number[],
@@ -258,64 +230,4 @@ function shrinkage(
   if (isLess(byBytes, bytes, fewBytes)) return { message: `shrunken to ${formatSize(bytes as number)} from ${formatSize(byBytes)}` };
   if (isLess(byFiles, files, fewFiles)) return { message: `shrunken to ${files} files from ${byFiles}`, of: 'files' };
   return undefined;
-}
-
-type Change = {
-  churn: number | undefined;
-  /** Stored bytes for a byte that is new; undefined when too little is. */
-  compression: number | undefined;
-  /** How much of the volume is new and doesn't come of its growth. */
-  replacedPercent: number | undefined;
-  grownBytes: number | undefined;
-};
-
-function changeOf(snapshot: SnapshotFacts, bytesBefore: number | undefined): Change {
-  const { bytes, addedBytes, addedPackedBytes } = snapshot;
-  const grownBytes = bytes === undefined || bytesBefore === undefined ? undefined : bytes - bytesBefore;
-  return {
-    churn: churnOf(snapshot),
-    compression: addedBytes < fewBytes ? undefined : addedPackedBytes / addedBytes,
-    replacedPercent: grownBytes === undefined || !bytes ? undefined : (100 * (addedBytes - Math.max(0, grownBytes))) / bytes,
-    grownBytes,
-  };
-}
-
-/**
- * How much of a snapshot is new against its parent, in percent: of the files and of the bytes, whichever is less. A backup that reads
- * everything anew finds that all files are new, and stores none of their bytes. Undefined for first and for small ones.
- */
-function churnOf({ parent, files, bytes, filesNew, filesChanged, addedBytes }: SnapshotFacts): number | undefined {
-  if (parent === undefined || files === undefined || bytes === undefined) return undefined;
-  if (files < fewFiles || bytes < fewBytes) return undefined;
-  return 100 * Math.min((filesNew + filesChanged) / files, addedBytes / bytes, 1);
-}
-
-/** Only where little changes as a rule: what is written anew every day (a folder of dumps) churns by nature. */
-function isImplausible(churn: number, usual: readonly number[], percent: number | undefined): boolean {
-  const habit = median(usual);
-  return percent !== undefined && habit !== undefined && habit < percent / 2 && churn >= percent;
-}
-
-/** So many are a history, where one snapshot alone says too little. */
-const leastHistory = 5;
-const suspiciousReplacedPercent = 20;
-/** Stored bytes for a byte of what compresses. */
-const compressible = 0.8;
-
-/** A good part of the volume was overwritten, by what does not compress, where all that was new before did. */
-function isEncrypted({ compression, replacedPercent }: Change, usual: readonly number[]): boolean {
-  if (compression === undefined || replacedPercent === undefined || usual.length < leastHistory) return false;
-  return compression > 0.95 && Math.max(...usual) < compressible && replacedPercent >= suspiciousReplacedPercent;
-}
-
-/** Growth of less is nobody's trouble. */
-const fewGrownBytes = 64 * 1024 * 1024;
-
-/** By more than half of the volume at once, and by far more than ever of late. */
-function isRunaway(grownBytes: number, { growth, bytes }: Usual): boolean {
-  const size = median(bytes);
-  if (size === undefined || growth.length < leastHistory || grownBytes < Math.max(fewGrownBytes, size / 2)) return false;
-  const usual = median(growth) as number;
-  const deviation = median(growth.map((value) => Math.abs(value - usual))) as number;
-  return grownBytes > Math.max(usual + 12 * deviation, 3 * Math.max(...growth));
 }
