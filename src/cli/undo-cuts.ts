@@ -1,4 +1,5 @@
 /** At the start of every command: containers that a killed run left halted come back. */
+import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { setTimeout } from 'node:timers/promises';
@@ -65,10 +66,13 @@ async function undo(left: FoundJournal, { environment, output, signal }: Command
  */
 async function takeTurn(folder: string, signal: AbortSignal): Promise<(() => void) | undefined> {
   const { DatabaseSync: Database } = await import('node:sqlite');
+  const path = join(folder, 'undoing');
   while (!signal.aborted) {
     let lock: DatabaseSync | undefined;
     try {
-      lock = new Database(join(folder, 'undoing'), { timeout: 0 });
+      // Whoever could read it could keep everybody waiting.
+      closeSync(openSync(path, 'a', 0o600));
+      lock = new Database(path, { timeout: 0 });
       lock.exec('BEGIN EXCLUSIVE');
       return () => lock?.close();
     } catch (cause) {

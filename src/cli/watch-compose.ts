@@ -4,6 +4,7 @@ import type { Daemon } from '../control/daemon.ts';
 import { composeFileNames } from '../control/discovery/compose-files.ts';
 import { type Uncovered, uncoveredFact, uncoveredVolumes } from '../control/discovery/uncovered.ts';
 import { HoldfastError } from '../model/errors.ts';
+import { displayText } from './output/text.ts';
 import { repeatedly } from './repeatedly.ts';
 
 const lookEveryMs = 5_000;
@@ -27,7 +28,8 @@ export function watchCompose({ daemon, environment, onChange, onFailure }: Compo
     if (now === undefined || JSON.stringify(now.volumes) === JSON.stringify(before.volumes)) return;
     daemon.facts.set(uncoveredFact, now);
     const more = now.volumes.filter((name) => !before.volumes.includes(name));
-    if (more.length > 0) onChange(`${now.file} has volumes that holdfast.yaml does not name, and no backup holds them: ${more.join(', ')}`);
+    if (more.length > 0)
+      onChange(displayText(`${now.file} has volumes that holdfast.yaml does not name, and no backup holds them: ${more.join(', ')}`));
   };
   return repeatedly(look, lookEveryMs, signal, onFailure);
 }

@@ -21,13 +21,15 @@ export const logOf = (said: string): Document[] =>
     .filter((line) => line.startsWith('{"severity'))
     .map((line) => JSON.parse(line));
 
+const inOwnNetwork: [string, ...string[]] = ['unshare', '--net', 'sh', '-c', 'busybox ip link set lo up && exec "$0" "$@"'];
+
 /**
  * In a network of its own: the address of the API that a daemon without configuration takes may be taken on this machine.
  * @param environment beside this process's own.
  */
 export function startUp(t: Pick<TestContext, 'after'>, folder: string, environment: Readonly<Record<string, string>>): SayingDaemon {
-  const script = 'busybox ip link set lo up && exec "$0" "$@"';
-  const child = spawn('unshare', ['--net', 'sh', '-c', script, holdfastProgram, '--directory', folder, 'up'], {
+  const [program, ...words] = inOwnNetwork;
+  const child = spawn(program, [...words, holdfastProgram, '--directory', folder, 'up'], {
     env: { ...process.env, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

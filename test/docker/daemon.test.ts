@@ -25,56 +25,61 @@ test('the daemon on Docker', async (t) => {
   if (engine === undefined) return;
   importImage(engine, 'busybox');
 
-  await t.test('a compose file alone: volumes are protected, and it is said how; a volume that comes later is missed', async (t) => {
-    const folder = scratch(t);
-    const environment = { DOCKER_HOST: `unix://${engine.socket}`, HOLDFAST_STATE_DIR: join(folder, 'state') };
-    mkdirSync(join(folder, 'conf'));
-    writeFileSync(join(folder, 'compose.yaml'), composeFile());
-    const web = startService(engine, 'web', {
-      image,
-      options: ['--volume=shop_data:/data', '--volume=shop_uploads:/uploads'],
-      command: busy,
-    });
-    t.after(() => engine.docker('rm', '--force', '--volumes', web));
-    fillVolume(engine.directoryOf('shop_uploads'), 20);
-    const statusOf = () => {
-      const { status, stdout } = run(holdfastProgram, ['--directory', folder, '--json', 'status'], { environment, exit: [0, 1, 3] });
-      return { status, ...documents(stdout)[0] };
-    };
+  await t.test(
+    'a compose file alone: volumes are protected, and it is said how; a volume that comes later is missed',
+    { timeout: 120_000 },
+    async (t) => {
+      const folder = scratch(t);
+      const environment = { DOCKER_HOST: `unix://${engine.socket}`, HOLDFAST_STATE_DIR: join(folder, 'state') };
+      mkdirSync(join(folder, 'conf'));
+      writeFileSync(join(folder, 'compose.yaml'), composeFile());
+      const web = startService(engine, 'web', {
+        image,
+        options: ['--volume=shop_data:/data', '--volume=shop_uploads:/uploads'],
+        command: busy,
+      });
+      t.after(() => engine.docker('rm', '--force', '--volumes', web));
+      fillVolume(engine.directoryOf('shop_uploads'), 20);
+      const statusOf = () => {
+        const { status, stdout } = run(holdfastProgram, ['--directory', folder, '--json', 'status'], { environment, exit: [0, 1, 3] });
+        return { status, ...documents(stdout)[0] };
+      };
 
-    const first = startUp(t, folder, environment);
-    await first.until(/2 snapshots came/);
-    assert.match(first.said(), /wrote \S+holdfast.yaml: 2 volumes \(data, uploads\)/);
-    assert.match(first.said(), /not covered: bind mount .\/conf at \/etc\/web/);
-    assert.match(first.said(), /KEEP A COPY OF \S+holdfast.key ELSEWHERE, NOW: off this host/);
-    assert.match(first.said(), /the next backup is due/);
-    assert.doesNotMatch(first.said(), /2\. holdfast backup/);
-    assert.equal(statSync(join(folder, 'holdfast.key')).mode & 0o777, 0o600);
-    assert.equal(stateOf(engine, web), 'running');
-    const good = statusOf();
-    assert.deepEqual([good.status, good.condition], [0, 'good'], JSON.stringify(good));
-    const taken = documents(holdfast(folder, ['--json', 'snapshots'], { environment }).stdout);
-    assert.deepEqual(taken.map(({ volume, consistency }) => `${volume} ${consistency}`).sort(), ['data paused', 'uploads paused']);
+      const first = startUp(t, folder, environment);
+      await first.until(/2 snapshots came/);
+      assert.match(first.said(), /wrote \S+holdfast.yaml: 2 volumes \(data, uploads\)/);
+      assert.match(first.said(), /not covered: bind mount .\/conf at \/etc\/web/);
+      assert.match(first.said(), /KEEP A COPY OF \S+holdfast.key ELSEWHERE, NOW: off this host/);
+      assert.match(first.said(), /the next backup is due/);
+      assert.doesNotMatch(first.said(), /2\. holdfast backup/);
+      assert.equal(statSync(join(folder, 'holdfast.key')).mode & 0o777, 0o600);
+      assert.equal(stateOf(engine, web), 'running');
+      const good = statusOf();
+      assert.deepEqual([good.status, good.condition], [0, 'good'], JSON.stringify(good));
+      const taken = documents(holdfast(folder, ['--json', 'snapshots'], { environment }).stdout);
+      assert.deepEqual(taken.map(({ volume, consistency }) => `${volume} ${consistency}`).sort(), ['data paused', 'uploads paused']);
 
-    writeFileSync(join(folder, 'compose.yaml'), composeFile(', extra: '));
-    await first.until(/compose.yaml has volumes that holdfast.yaml does not name, and no backup holds them: extra/);
-    // The daemon's own opinion is some seconds old.
-    while (statusOf().condition === 'good') await setTimeout(100);
-    const missed = statusOf();
-    assert.deepEqual([missed.status, missed.reasons.map(({ kind }: { kind: string }) => kind)], [3, ['not-covered']]);
-    writeFileSync(join(folder, 'compose.yaml'), composeFile());
-    assert.equal(await first.end(), 0);
+      writeFileSync(join(folder, 'compose.yaml'), composeFile(', extra: '));
+      await first.until(/compose.yaml has volumes that holdfast.yaml does not name, and no backup holds them: extra/);
+      // The daemon's own opinion is some seconds old.
+      while (statusOf().condition === 'good') await setTimeout(100);
+      const missed = statusOf();
+      assert.deepEqual([missed.status, missed.reasons.map(({ kind }: { kind: string }) => kind)], [3, ['not-covered']]);
+      writeFileSync(join(folder, 'compose.yaml'), composeFile());
+      assert.equal(await first.end(), 0);
 
-    const second = startUp(t, folder, environment);
-    await second.until(/the next backup is due/);
-    assert.equal(await second.end(), 0);
-    assert.doesNotMatch(second.said(), /KEEP A COPY|wrote|created|not covered/);
-    assert.equal(logOf(second.said()).filter(({ severityText }) => severityText !== 'INFO').length, 0, second.said());
-    assert.equal(readdirSync(join(folder, 'holdfast-repository', 'snapshots')).length, 2);
-  });
+      const second = startUp(t, folder, environment);
+      await second.until(/the next backup is due/);
+      assert.equal(await second.end(), 0);
+      assert.doesNotMatch(second.said(), /KEEP A COPY|wrote|created|not covered/);
+      assert.equal(logOf(second.said()).filter(({ severityText }) => severityText !== 'INFO').length, 0, second.said());
+      assert.equal(readdirSync(join(folder, 'holdfast-repository', 'snapshots')).length, 2);
+    },
+  );
 
   await t.test(
     'kills while one container is paused and another one stops: both come back, and the backup is made up for once',
+    { timeout: 120_000 },
     async (t) => {
       const project = cutProject(t, engine, '{ data: , logs: { cut: stop } }', schedule('first'));
       const logs = engine.directoryOf('shop_logs');
