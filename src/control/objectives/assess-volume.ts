@@ -129,7 +129,8 @@ function rtoOf(
 function nextBackup({ volume, history, nextDueMs, nowMs }: VolumeInputs): RpoFacts['next'] {
   const open = history.openBackupOf(volume.name);
   if (open?.startedMs !== undefined) return { kind: 'running', atMs: open.startedMs };
-  if (open !== undefined) return { kind: 'queued', atMs: Math.max(nowMs, open.notBeforeMs) };
+  // One that has failed will not be there by waiting for it.
+  if (open !== undefined) return { kind: open.error === undefined ? 'queued' : 'due', atMs: Math.max(nowMs, open.notBeforeMs) };
   return nextDueMs === undefined ? undefined : { kind: 'due', atMs: nextDueMs };
 }
 

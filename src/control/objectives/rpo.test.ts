@@ -101,6 +101,10 @@ test('a backup that fails is told of, with its error, until one succeeds', () =>
   const [reason] = volumeOf({ snapshots, jobs: [failed] }).reasons;
   assert.deepEqual([reason?.kind, reason?.remedy], ['job-failing', 'make room']);
   assert.match(reason?.message ?? '', /no room on disk/);
+  const old = [snapshotOf({ timeMs: nowMs - 900 * minuteMs })];
+  const again = jobOf({ id: 'job-1', state: 'queued', queuedMs: nowMs - 9, notBeforeMs: nowMs + minuteMs });
+  assert.match(volumeOf({ snapshots: old, jobs: [again] }).reasons[0]?.remedy ?? '', /^a backup is under way/);
+  assert.match(volumeOf({ snapshots: old, jobs: [{ ...again, error }] }).reasons[0]?.remedy ?? '', /^holdfast backup/);
   assert.equal(volumeOf({ snapshots, jobs: [failed, jobOf({ id: 'job-2', state: 'succeeded', endedMs: nowMs - 1 })] }).condition, 'good');
 });
 
