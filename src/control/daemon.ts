@@ -62,6 +62,7 @@ const keptJobs = 100;
 /** More jobs than that are not asked for by people: all that wait are looked at again and again. */
 const mostByHand = 200;
 const usageInFullMs = 14 * 86_400_000;
+const logsInFullMs = 14 * 86_400_000;
 
 export function createDaemon(options: DaemonOptions): Daemon {
   const { state, clock, program } = options;
@@ -233,6 +234,7 @@ function tablesOf(state: State, emit: (event: ControlEvent) => void, onFailure: 
 /** History doesn't grow without bounds. */
 function keepSmall({ state, jobs, auditLog, usage }: ReturnType<typeof tablesOf>, historyMs: number, nowMs: number): void {
   jobs.removeOlder(nowMs - historyMs, keptJobs);
+  jobs.removeLogs(nowMs - logsInFullMs);
   auditLog.removeOlder(nowMs - historyMs);
   usage.thin(nowMs - usageInFullMs);
   state.database.exec('PRAGMA incremental_vacuum');

@@ -1,8 +1,8 @@
 /**
  * A year of the daemon in a few seconds: the real scheduler, runner, evidence, assessment, alerts and retention, on a clock that passes by
  * itself, and repositories that are models. Storages fail, hosts are off, volumes cannot be read, files change while they are read. What the
- * daemon says is compared with what is true. HOLDFAST_TEST_YEAR=1 makes it a whole year of 50 volumes (minutes); HOLDFAST_TEST_SEEDS=4,5,6
- * chooses others.
+ * daemon says is compared with what is true. HOLDFAST_TEST_YEAR=1 makes it a whole year of 50 volumes (minutes), HOLDFAST_TEST_YEAR_DAYS=60 a part
+ * of it; HOLDFAST_TEST_SEEDS=4,5,6 chooses others.
  */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
@@ -23,8 +23,8 @@ import { aProject } from './plane.ts';
 import { createRandom, createTruth, type Spell, spells, type Truth, within } from './truth.ts';
 
 const [minuteMs, hourMs, dayMs] = [60_000, 3_600_000, 86_400_000];
-const whole = process.env.HOLDFAST_TEST_YEAR === '1';
-const [days, volumeCount, historyDays] = whole ? ([365, 50, 30] as const) : ([24, 10, 7] as const);
+const { HOLDFAST_TEST_YEAR, HOLDFAST_TEST_YEAR_DAYS = '365', HOLDFAST_TEST_SEEDS = '1' } = process.env;
+const [days, volumeCount, historyDays] = HOLDFAST_TEST_YEAR === '1' ? [Number(HOLDFAST_TEST_YEAR_DAYS), 50, 30] : [24, 10, 7];
 const year: Spell = { fromMs: Date.UTC(2026, 0, 1, 0, 30), untilMs: Date.UTC(2026, 0, 1, 0, 30) + days * dayMs };
 const rpoMs = 2 * hourMs;
 /** docs/metrics.md: an RPO counts as missed a tenth of it later. */
@@ -39,7 +39,7 @@ const configuration = aProject(volumes, {
   daemon: { history: `${historyDays}d` },
 });
 
-for (const seed of (process.env.HOLDFAST_TEST_SEEDS ?? '1').split(',').map(Number)) {
+for (const seed of HOLDFAST_TEST_SEEDS.split(',').map(Number)) {
   const promises = 'breaches alerted and none invented, retention exact, state bounded';
   test(`${days} days of ${volumeCount} volumes: ${promises} (seed ${seed})`, (t) => passYear(t, seed));
 }

@@ -26,6 +26,8 @@ export type JobTable = {
   /** Removes lines of a job's log, from a number up to another, which stays. */
   removeLines(job: string, from: number, before: number): void;
   readLog(job: string, page: { limit: number; after?: number }): { number: number; atMs: number; line: string }[];
+  /** Removes the logs of jobs that succeeded and ended before: nobody asks why. Those of all others stay as long as their jobs. */
+  removeLogs(thanMs: number): void;
   /** Removes ended jobs that are older, with their logs, but always keeps the newest `keep` of each kind. Returns how many. */
   removeOlder(thanMs: number, keep: number): number;
 };
@@ -45,6 +47,7 @@ export function createJobTable({ database, transaction }: State): JobTable {
   const insertLine = database.prepare('INSERT INTO job_log VALUES (?, ?, ?, ?)');
   const readLog = database.prepare('SELECT number, at_ms, line FROM job_log WHERE job = ? AND number > ? ORDER BY number LIMIT ?');
   const removeLines = database.prepare('DELETE FROM job_log WHERE job = ? AND number >= ? AND number < ?');
+  const removeLogs = database.prepare(`DELETE FROM job_log WHERE job IN (SELECT id FROM jobs WHERE state = 'succeeded' AND ended_ms < ?)`);
   const remove = database.prepare(`DELETE FROM jobs WHERE ended_ms < ? AND id NOT IN (
     SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY kind ORDER BY queued_ms DESC) AS place FROM jobs) WHERE place <= ?)`);
   return {
@@ -93,6 +96,7 @@ export function createJobTable({ database, transaction }: State): JobTable {
         atMs,
         line,
       })),
+    removeLogs: (thanMs) => void removeLogs.run(thanMs),
     removeOlder: (thanMs, keep) => Number(remove.run(thanMs, keep).changes),
   };
 }

@@ -147,6 +147,29 @@ test('old jobs go with their logs, the newest of each kind stay', () => {
   });
 });
 
+test('logs of jobs that succeeded go before those of others', () => {
+  withFolder((path) => {
+    const state = openState(path);
+    const jobs = createJobTable(state);
+    for (const [id, state, endedMs] of [
+      ['1', 'succeeded', 1],
+      ['2', 'failed', 1],
+      ['3', 'succeeded', 9],
+      ['4', 'running', undefined],
+    ] as const) {
+      jobs.add(job(id, { state, endedMs }));
+      jobs.log(id, [{ atMs: 1, line: 'a' }]);
+    }
+    jobs.removeLogs(5);
+    assert.deepEqual(
+      ['1', '2', '3', '4'].map((id) => jobs.readLog(id, { limit: 9 }).length),
+      [0, 1, 1, 1],
+    );
+    assert.equal(jobs.get('1')?.state, 'succeeded');
+    state.close();
+  });
+});
+
 test('evidence follows what a repository holds', () => {
   withFolder((path) => {
     const state = openState(path);
