@@ -154,12 +154,22 @@ function targetOf(address: string, token: string | undefined): Target {
   return { secure, options: { hostname, port: url.port }, prefix: url.pathname.replace(/\/+$/, ''), shown: url.origin };
 }
 
-const unreachable = (shown: string, cause: unknown): HoldfastError =>
-  new HoldfastError(
+/** Of Node's TLS: there is a daemon, which is not trusted. */
+const untrusted = /^(?:DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_\w+|ERR_TLS_CERT_ALTNAME_INVALID|CERT_\w+)$/;
+
+function unreachable(shown: string, cause: unknown): HoldfastError {
+  const isUntrusted = untrusted.test(String((cause as NodeJS.ErrnoException | undefined)?.code));
+  return new HoldfastError(
     'daemon-unreachable',
     `the daemon at ${shown} cannot be reached: ${cause instanceof Error ? cause.message : String(cause)}`,
-    { cause },
+    {
+      cause,
+      ...(isUntrusted
+        ? { remedy: 'name the PEM file of its authority in NODE_EXTRA_CA_CERTS, and in --server a name that is in its certificate' }
+        : {}),
+    },
   );
+}
 
 async function readJson(response: IncomingMessage, shown: string): Promise<unknown> {
   const parts: Buffer[] = [];

@@ -9,6 +9,7 @@ import { setImmediate as immediate } from 'node:timers/promises';
 import { connect as tlsConnect } from 'node:tls';
 import { openApiDatabase } from '../../src/api/auth/database.ts';
 import { createTokens } from '../../src/api/auth/tokens.ts';
+import { createClient } from '../../src/api/client.ts';
 import { basePath } from '../../src/api/contract/operations.ts';
 import { apiDatabaseFile, startServer } from '../../src/api/server.ts';
 import type { ControlPlane } from '../../src/control/control-plane.ts';
@@ -255,6 +256,11 @@ test('TLS: a renewed certificate is used without a restart, one that is bad is n
     while (!(await holds())) await immediate();
   };
   assert.equal(await served(), 'first');
+  const { signal } = new AbortController();
+  await assert.rejects(createClient({ address: server.address, token: 'none', signal }).call('getStatus'), {
+    code: 'daemon-unreachable',
+    remedy: /NODE_EXTRA_CA_CERTS/,
+  });
   make('second');
   await until(async () => (await served()) === 'second');
   writeFileSync(certificate, 'no certificate');
