@@ -224,6 +224,8 @@ test('5% a backup, encrypted under the same names, is found', () => {
       const [first] = volume.judged();
       assert.equal(first?.[1], 'entropy');
       assert.ok((first?.[0] ?? 1e9) < days + 6, `${first?.[0]} of ${days}`);
+      const copies = volume.facts.map((one) => ({ ...one, parent: undefined }));
+      assert.equal([...judgeHistory(copies, settings, nowMs).keys()][0]?.id, `${first?.[0]}`, 'in another repository, too');
     }),
     { numRuns: runs(20) },
   );

@@ -199,10 +199,10 @@ function messageOfConversion({ percent, kind, ofRansomware, since }: NonNullable
 }
 
 function watchOverwriting(watch: EncryptionWatch, snapshot: SnapshotFacts, change: Change): ReturnType<EncryptionWatch['add']> {
-  const { time, parent, files, bytes, filesChanged, incompressibleBytes } = snapshot;
+  const { time, files, bytes, filesChanged, incompressibleBytes } = snapshot;
   const { grownBytes } = change;
-  if (parent === undefined || files === undefined || bytes === undefined || incompressibleBytes === undefined || grownBytes === undefined)
-    return undefined;
+  // Copies have no parent, and say what changed against the one of their original.
+  if (files === undefined || bytes === undefined || incompressibleBytes === undefined || grownBytes === undefined) return undefined;
   return watch.add({ files, bytes, filesChanged, incompressibleBytes, grownBytes }, time);
 }
 
