@@ -9,5 +9,5 @@ export function kept<Value>(): Kept<Value> {
   };
 }
 
-export const areSame = (a: readonly unknown[], b: readonly unknown[]): boolean =>
+const areSame = (a: readonly unknown[], b: readonly unknown[]): boolean =>
   a.length === b.length && a.every((one, i) => one === b[i]);
