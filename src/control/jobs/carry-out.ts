@@ -96,8 +96,17 @@ function judge(job: Job, exitCode: number, { account: told, why }: Underway, sto
   return { ...ended, state: 'failed', error };
 }
 
-const errorOf = (failure: unknown, exitCode: number): ErrorDocument =>
-  errorDocument(failure ?? new HoldfastError('command-failed', `the job's process ended with ${exitCode} and said nothing of why`));
+function errorOf(failure: unknown, exitCode: number): ErrorDocument {
+  if (failure !== undefined) return errorDocument(failure);
+  // 128 and SIGKILL, which nothing here sends unasked.
+  if (exitCode === 137)
+    return errorDocument(
+      new HoldfastError('command-failed', "the job's process was killed (SIGKILL), as the kernel does when memory runs out", {
+        remedy: "look for `oom` in the kernel's log; give the daemon more memory, or fewer `daemon.jobs` at a time",
+      }),
+    );
+  return errorDocument(new HoldfastError('command-failed', `the job's process ended with ${exitCode} and said nothing of why`));
+}
 
 /** As it was before it began. */
 export const queuedAgain = (job: Job, moreAttempts: number): Job => ({

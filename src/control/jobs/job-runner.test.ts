@@ -201,6 +201,15 @@ test('jobs are cancelled in the queue and at work; what is over stays', async (t
   await work.stop();
 });
 
+test('a process that was killed says so, and what that may have been', async (t) => {
+  const work = aRunner(t, async () => 137);
+  work.runner.start({ spec, startedBy: 'somebody', priority: 8, deadlineMs: hourMs, attempts: 1 });
+  await work.pass(minuteMs);
+  const killed = work.all().find(({ state }) => state === 'failed');
+  assert.match(killed?.error?.message ?? '', /killed .*memory/);
+  await work.stop();
+});
+
 test('a stop puts back what is at work, without counting it as an attempt', async (t) => {
   const work = aRunner(t, untilAborted);
   await work.pass(minuteMs);
