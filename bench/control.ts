@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { globSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -22,10 +22,22 @@ export type ControlBench = {
 const [volumeCount, runs, requestsPerSecond, loadSeconds, idleSeconds] = [1_000, 10, 100, 20, 60];
 /** Two that take some time, and all others of a file each. */
 const [largeCount, largeBytes, uploadPerSecond] = [2, 384 * 1024 ** 2, '40M'];
-const paths = ['status', 'volumes?limit=100', 'volumes/volume-7', 'objectives', 'repositories', 'snapshots?limit=50', 'jobs?limit=20'];
+const paths = [
+  'status',
+  'volumes?limit=100',
+  'volumes/volume-7',
+  'objectives',
+  'repositories',
+  'snapshots?limit=50',
+  'snapshots?volume=volume-7',
+  'restore-points?limit=5',
+  'jobs?limit=20',
+  'alerts?limit=20',
+];
 
 /** What a daemon with 1,000 volumes and 10,000 snapshots takes to start, to answer, and to do nothing. Returns a table. */
 export async function runControl({ scale, repeat, scratch, markdown, record, say }: ControlBench): Promise<string> {
+  if (isBundleOld()) say('dist/ is older than the sources: the TypeScript is measured, which takes more of everything (`npm run build`)');
   const environment = { HOLDFAST_STATE_DIR: join(scratch, 's') };
   const volumes = makeProject(scratch, Math.max(5, Math.round(volumeCount * scale)));
   holdfastJson(scratch, ['init'], { environment });
@@ -51,9 +63,11 @@ export async function runControl({ scale, repeat, scratch, markdown, record, say
     const scrapes: number[] = [];
     for (let i = 0; i < repeat + 2; i++) scrapes.push(await timed(daemon, '/metrics'));
     for (const volume of volumes.slice(0, largeCount)) await daemon.start(volume);
+    const ticks = ticksOf(daemon.pid);
     const { latencies, errors, running } = await load(daemon);
+    const busyMs = (10 * (ticksOf(daemon.pid) - ticks)) / latencies.length;
     const [p50, p99, worst] = [0.5, 0.99, 1].map((part) => latencies[Math.ceil(part * latencies.length) - 1] ?? 0);
-    record({ first: first.startedMs, starts, statuses, scrapes, idle, p50, p99, worst, errors, running });
+    record({ first: first.startedMs, starts, statuses, scrapes, idle, p50, p99, worst, busyMs, errors, running });
     const ms = (value: number | undefined) => `${(value ?? 0).toFixed(0)} ms`;
     const rows = [
       ['start until it serves, nothing known', ms(first.startedMs), ''],
@@ -63,7 +77,9 @@ export async function runControl({ scale, repeat, scratch, markdown, record, say
       [`API, ${requestsPerSecond} requests a second, ${running} backups running: median`, ms(p50), ''],
       ['the same: 99th percentile', ms(p99), '50 ms'],
       ['the same: worst', ms(worst), ''],
+      ['the same: processor time of the daemon, a request', `${busyMs.toFixed(1)} ms`, ''],
       ['idle: resident memory', `${(idle.bytes / 1e6).toFixed(0)} MB`, '120 MB'],
+      ['idle: of it not of files, which others share', `${(idle.anonymousBytes / 1e6).toFixed(0)} MB`, ''],
       [`idle: processor over ${idleSeconds} s`, `${idle.percent.toFixed(2)}%`, '0.5%'],
     ];
     if (errors > 0) say(`${errors} requests failed`);
@@ -208,9 +224,17 @@ function ticksOf(pid: number): number {
   return Number(fields[11]) + Number(fields[12]);
 }
 
-async function usageOver(pid: number, seconds: number): Promise<{ bytes: number; percent: number }> {
+async function usageOver(pid: number, seconds: number): Promise<{ bytes: number; anonymousBytes: number; percent: number }> {
   const before = ticksOf(pid);
   await sleep(seconds * 1_000);
-  const kibibytes = Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
-  return { bytes: kibibytes * 1_024, percent: (ticksOf(pid) - before) / seconds };
+  const memory = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
+  const of = (name: string) => 1_024 * Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(memory)?.[1]);
+  return { bytes: of('Rss'), anonymousBytes: of('Anonymous'), percent: (ticksOf(pid) - before) / seconds };
+}
+
+/** Whether the program runs from its sources, as it does in a checkout that was changed since it was built. */
+function isBundleOld(): boolean {
+  const root = join(import.meta.dirname, '..');
+  const builtMs = statSync(join(root, 'dist', 'program', 'main.js'), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  return [join(root, 'package.json'), ...globSync(join(root, 'src', '**'))].some((file) => statSync(file).mtimeMs >= builtMs);
 }
