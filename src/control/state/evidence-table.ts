@@ -39,11 +39,6 @@ export type EvidenceTable = {
   remove(repository: string, ids: readonly string[]): void;
   /** Of one volume, or all; oldest first. Not to be changed: it is the same list until something changes. */
   list(volume?: string): readonly SnapshotEvidence[];
-  /** Newest first, from a page on. `id`: or its beginning. */
-  page(
-    filter: { volume?: string; repository?: string; run?: string; id?: string },
-    page: { limit: number; beforeMs?: number; beforeId?: string },
-  ): SnapshotEvidence[];
   ids(repository: string): Set<string>;
   /** How many there are of each volume in each repository. */
   counts(): { repository: string; volume: string; snapshots: number }[];
@@ -56,10 +51,6 @@ export function createEvidenceTable({ database, transaction }: State): EvidenceT
   const insert = database.prepare(`INSERT OR REPLACE INTO snapshots VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6 ->> '$.run')`);
   const remove = database.prepare('DELETE FROM snapshots WHERE repository = ? AND id = ?');
   const all = database.prepare('SELECT document FROM snapshots ORDER BY time_ms, id');
-  const page = database.prepare(`SELECT document FROM snapshots
-    WHERE (?1 IS NULL OR volume = ?1) AND (?2 IS NULL OR repository = ?2) AND (?3 IS NULL OR document ->> '$.run' = ?3) AND (time_ms, id) < (?4, ?5)
-      AND (?7 IS NULL OR substr(id, 1, length(?7)) = ?7)
-    ORDER BY time_ms DESC, id DESC LIMIT ?6`);
   /** Read once: they are looked at again and again. */
   let read: HeldEvidence | undefined;
   const held = () => {
@@ -85,10 +76,6 @@ export function createEvidenceTable({ database, transaction }: State): EvidenceT
       read?.remove(repository, ids);
     },
     list: (volume) => held().list(volume),
-    page: ({ volume, repository, run, id }, { limit, beforeMs, beforeId }) =>
-      page
-        .all(volume ?? null, repository ?? null, run ?? null, beforeMs ?? Number.MAX_SAFE_INTEGER, beforeId ?? '~', limit, id ?? null)
-        .map(evidenceOf),
     ids: (repository) => held().ids(repository),
     counts: () => held().counts(),
   };
