@@ -4,9 +4,8 @@ import type { Configuration } from './configuration/configuration.ts';
 import { defaults } from './configuration/defaults.ts';
 import { type Job, type JobSpec, repositoriesOf } from './jobs/job.ts';
 import type { RunnerPlan } from './jobs/job-runner.ts';
-import { instantsOf } from './scheduling/instants.ts';
 import { quietAt } from './scheduling/quiet-hours.ts';
-import { tasksOf } from './scheduling/tasks.ts';
+import { instantsOfTask, tasksOf } from './scheduling/tasks.ts';
 
 /** Before all that comes by itself. */
 export const urgent = 8;
@@ -25,7 +24,7 @@ export function planOf(configuration: Configuration): RunnerPlan {
 export function upcoming({ tasks }: RunnerPlan, nowMs: number): { task: string; spec: JobSpec; dueMs: number }[] {
   return tasks
     .flatMap((task) => {
-      const dueMs = instantsOf(task.at).after(nowMs);
+      const dueMs = instantsOfTask(task).after(nowMs);
       return dueMs === undefined ? [] : [{ task: task.name, spec: task.specAt(dueMs), dueMs }];
     })
     .sort((a, b) => a.dueMs - b.dueMs);

@@ -3,8 +3,7 @@ import type { ControlPlane } from '../control-plane.ts';
 import type { Job } from '../jobs/job.ts';
 import { repositoriesOf } from '../jobs/job.ts';
 import type { ProjectAssessment, Reason, ReasonKind } from '../objectives/assessment.ts';
-import { instantsOf } from '../scheduling/instants.ts';
-import { type Task, tasksOf } from '../scheduling/tasks.ts';
+import { instantsOfTask, type Task, tasksOf } from '../scheduling/tasks.ts';
 import type { AlertSubject, Observed } from './alert.ts';
 
 /** What alerts are made of: all that is wrong now. */
@@ -115,7 +114,7 @@ const hourMs = 3_600_000;
 
 /** A schedule whose time came and went, and there is no job of it: whatever the scheduler believes. */
 function lateTask(task: Task, newest: readonly Job[], open: readonly Job[], startedMs: number, nowMs: number): Observed[] {
-  const dueMs = instantsOf(task.at).atOrBefore(nowMs - hourMs);
+  const dueMs = instantsOfTask(task).atOrBefore(nowMs - hourMs);
   const waiting = open.find(({ schedule }) => schedule === task.name);
   const waitsMs = waiting === undefined ? 0 : nowMs - waiting.queuedMs;
   const missed =

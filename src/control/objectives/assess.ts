@@ -1,8 +1,8 @@
 import type { Configuration } from '../configuration/configuration.ts';
 import { uncoveredReasons } from '../discovery/uncovered.ts';
 import { undelivered } from '../notify/undelivered.ts';
-import { type Instants, instantsOf, remembering } from '../scheduling/instants.ts';
-import { type Task, tasksOf } from '../scheduling/tasks.ts';
+import type { Instants } from '../scheduling/instants.ts';
+import { instantsOfTask, type Task, tasksOf } from '../scheduling/tasks.ts';
 import type { EvidenceTable, SnapshotEvidence } from '../state/evidence-table.ts';
 import type { Facts, UsageTable } from '../state/log-tables.ts';
 import { assessRepository, type RepositoryInputs } from './assess-repository.ts';
@@ -199,21 +199,14 @@ type Timetable = {
 
 const emptyTimetable: Timetable = { nextBackupMs: () => undefined, checks: new Map(), copies: [], drill: undefined };
 
-/** Cron expressions are taken apart once. */
-const timed = new WeakMap<Configuration, Timed[]>();
-
 function timetableOf(configuration: Configuration, nowMs: number): Timetable {
-  let tasks = timed.get(configuration);
-  if (tasks === undefined) {
-    tasks = tasksOf(configuration).map((task) => ({ task, instants: remembering(instantsOf(task.at)) }));
-    timed.set(configuration, tasks);
-  }
   const next = new Map<string, number>();
   const checks = new Map<string, Timed>();
   const copies: { from: string; to: string; timed: Timed }[] = [];
   let drill: Timed | undefined;
-  for (const one of tasks) {
-    const { task, instants } = one;
+  for (const task of tasksOf(configuration)) {
+    const instants = instantsOfTask(task);
+    const one: Timed = { task, instants };
     const spec = task.specAt(nowMs);
     if (spec.kind === 'check') checks.set(spec.repository, one);
     if (spec.kind === 'copy') copies.push({ ...spec, timed: one });

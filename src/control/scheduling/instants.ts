@@ -32,8 +32,8 @@ export function instantsOf(at: When['at']): Instants {
   };
 }
 
-/** So many spans between two instants are remembered: the one of now, and the one before. */
-const remembered = 2;
+/** So many spans between two instants are remembered: the one of now, the ones before, and those of an hour ago. */
+const remembered = 4;
 
 /** The same instants. Between two of them nothing changes, and reckoning with time zones takes time. */
 export function remembering(instants: Instants): Instants {

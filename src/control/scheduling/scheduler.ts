@@ -1,7 +1,6 @@
 import { randomInt } from 'node:crypto';
 import type { Job, JobSpec } from '../jobs/job.ts';
-import { instantsOf, remembering } from './instants.ts';
-import type { Task } from './tasks.ts';
+import { instantsOfTask, type Task } from './tasks.ts';
 
 /** What the scheduler asks of the past. */
 export type Past = {
@@ -31,7 +30,7 @@ export type Scheduler = {
 
 /** `random` returns a whole number below its argument. */
 export function createScheduler(tasks: readonly Task[], random: (below: number) => number = randomInt): Scheduler {
-  const timed = tasks.map((task) => ({ task, instants: remembering(instantsOf(task.at)) }));
+  const timed = tasks.map((task) => ({ task, instants: instantsOfTask(task) }));
   const upcoming: Scheduler['upcoming'] = (nowMs) => timed.map(({ task, instants }) => ({ task, dueMs: instants.after(nowMs) }));
   return {
     due(nowMs, open, past) {

@@ -1,5 +1,6 @@
 import type { Configuration, Effort, When } from '../configuration/configuration.ts';
 import type { JobSpec } from '../jobs/job.ts';
+import { type Instants, instantsOf, remembering } from './instants.ts';
 
 /** Something that comes again and again: a schedule of the configuration, or the upkeep of a repository. */
 export type Task = When &
@@ -12,8 +13,25 @@ export type Task = When &
 
 const dayMs = 86_400_000;
 
-/** All tasks of a configuration: its schedules first, then upkeep repository by repository, drills, and usage. */
-export function tasksOf(configuration: Configuration): Task[] {
+const known = new WeakMap<Configuration, readonly Task[]>();
+
+/** All tasks of a configuration: its schedules first, then upkeep repository by repository, drills, and usage. Those of one are always the same. */
+export function tasksOf(configuration: Configuration): readonly Task[] {
+  const tasks = known.get(configuration) ?? makeTasks(configuration);
+  known.set(configuration, tasks);
+  return tasks;
+}
+
+const instants = new WeakMap<Task, Instants>();
+
+/** When a task is due. It is reckoned once, for all who ask. */
+export function instantsOfTask(task: Task): Instants {
+  const known = instants.get(task) ?? remembering(instantsOf(task.at));
+  instants.set(task, known);
+  return known;
+}
+
+function makeTasks(configuration: Configuration): Task[] {
   const { schedules, repositories, maintenance, drills } = configuration;
   return [
     ...schedules.map((schedule): Task => {
