@@ -20,6 +20,12 @@ if (major < oldestNode[0] || (major === oldestNode[0] && minor < oldestNode[1]))
   process.exit(usageError);
 }
 
+if (isUp(process.argv.slice(2))) {
+  keepHeapSmall();
+  // The daemon reads its configuration anew at SIGHUP. Until it has read it once, there is nothing to do, and above all nothing to end.
+  process.on('SIGHUP', () => {});
+}
+
 const root = fileURLToPath(new URL('..', import.meta.url));
 const compileCache = privateFolder([
   ...(existsSync(join(root, 'node_modules')) ? [join(root, 'node_modules', '.cache', 'holdfast')] : []),
@@ -60,4 +66,22 @@ function privateFolder(folders) {
       return false;
     }
   });
+}
+
+/** Whether the command is `up`: only options, and words that may be their values, are before it. What is taken for it wrongly is none the worse. */
+function isUp(words) {
+  const place = words.indexOf('up');
+  return words.slice(0, place).every((word, i) => word[0] === '-' || (i > 0 && words[i - 1][0] === '-')) && place >= 0;
+}
+
+/**
+ * Begins this process anew, with the same id and files, where V8 does not collect often and keep little yet, which it can be told at its start only;
+ * then it does not return. What runs for months beside other programs should be small before it is quick. Comes before all else, so that
+ * what a signal does is settled once. Systems that cannot do that go on as they are.
+ */
+function keepHeapSmall() {
+  const flags = ['--optimize-for-size', '--max-semi-space-size=1'];
+  const { execArgv, execPath, argv, env } = process;
+  if (process.execve === undefined || flags.every((flag) => execArgv.includes(flag))) return;
+  process.execve(execPath, [execPath, ...execArgv, ...flags, ...argv.slice(1)], env);
 }

@@ -31,7 +31,7 @@ export const commandTable: readonly CommandEntry[] = [
     load: () => import('./commands/status.ts'),
   },
   { name: 'audit', summary: 'find what is not protected as it should be', load: () => import('./commands/audit.ts') },
-  { name: 'up', summary: 'run by itself: schedules, upkeep, alerts and an API', load: () => import('./commands/up.ts') },
+  { name: 'up', summary: 'run by itself: schedules, upkeep, alerts and an API', reloads: true, load: () => import('./commands/up.ts') },
   { name: 'notify', summary: 'try out the notifications of holdfast.yaml', load: () => import('./commands/notify.ts') },
   { name: 'jobs', summary: "list, start, cancel and follow the daemon's jobs", asksDaemon: true, load: () => import('./commands/jobs.ts') },
   {

@@ -12,9 +12,12 @@ export type CommandContext<Options = Record<string, unknown>> = {
   options: Options;
   global: GlobalOptions;
   output: Output;
-  /** Aborts at SIGINT, SIGTERM and SIGHUP; its reason is a HoldfastError with the code `interrupted`. */
+  /** Aborts at SIGINT, SIGTERM and, of commands that do not reload, SIGHUP; its reason is a HoldfastError with the code `interrupted`. */
   signal: AbortSignal;
-  /** Calls a listener at SIGHUP, which then does not interrupt; returns how to end that. Undefined where there are no signals. */
+  /**
+   * Calls a listener at SIGHUP, at once if that was sent before; returns how to end that. Only for commands that reload, and where there are
+   * signals.
+   */
   onReload?: (listener: () => void) => () => void;
   /** Absolute; relative paths on the command line start here. `--directory` is applied already. */
   cwd: string;
@@ -44,5 +47,7 @@ export type CommandEntry = {
   summary: string;
   /** It can ask a daemon elsewhere: takes `--server`. */
   asksDaemon?: true;
+  /** SIGHUP asks it to read its configuration anew, from its very beginning on, and never interrupts it. */
+  reloads?: true;
   load(): Promise<{ command: Command }>;
 };

@@ -11,12 +11,9 @@ export async function runProcess(commands?: readonly CommandEntry[]): Promise<vo
   const interruption = new AbortController();
   let readerGone = false;
 
-  const reloads = new Set<() => void>();
+  const hangups = createHangups();
   const onSignal = (signal: NodeJS.Signals): void => {
-    if (signal === 'SIGHUP' && reloads.size > 0) {
-      for (const reload of reloads) reload();
-      return;
-    }
+    if (signal === 'SIGHUP' && hangups.take()) return;
     // The first asks the command to end soundly; whoever asks again does not want to wait.
     if (interruption.signal.aborted) process.exit(exitCodes.interrupted);
     interruption.abort(new HoldfastError('interrupted', `interrupted by ${signal}`));
@@ -46,10 +43,10 @@ export async function runProcess(commands?: readonly CommandEntry[]): Promise<vo
     environment: process.env,
     cwd: process.cwd(),
     signal: interruption.signal,
-    onReload: (listener) => {
-      reloads.add(listener);
-      return () => reloads.delete(listener);
+    onCommand: (entry) => {
+      if (hangups.settle(entry) === 'interrupt') onSignal('SIGHUP');
     },
+    onReload: hangups.onReload,
     ...(commands === undefined ? {} : { commands }),
   });
   process.exitCode = exitCode;
@@ -58,3 +55,30 @@ export async function runProcess(commands?: readonly CommandEntry[]): Promise<vo
 
 const outputLost = (cause: NodeJS.ErrnoException): HoldfastError =>
   new HoldfastError('output-lost', `standard output cannot be written (${cause.code}): results are lost`, { cause });
+
+/** What SIGHUP means: that is known when the command is, and one that came before waits for it. */
+function createHangups() {
+  const listeners = new Set<() => void>();
+  let reloads: boolean | undefined;
+  let waiting = false;
+  return {
+    /** Whether it is one that does not interrupt, or not yet. */
+    take(): boolean {
+      if (reloads === false) return false;
+      waiting = listeners.size === 0;
+      for (const listener of listeners) listener();
+      return true;
+    },
+    /** The command is known: says what one that has waited for that does now. */
+    settle(entry: CommandEntry): 'interrupt' | undefined {
+      reloads = entry.reloads === true;
+      return waiting && !reloads ? 'interrupt' : undefined;
+    },
+    onReload(listener: () => void): () => void {
+      listeners.add(listener);
+      if (waiting) listener();
+      waiting = false;
+      return () => listeners.delete(listener);
+    },
+  };
+}

@@ -20,6 +20,8 @@ export type CliEnvironment = {
   /** Absolute. */
   cwd: string;
   signal: AbortSignal;
+  /** Told which command it is, before that is loaded. */
+  onCommand?(entry: CommandEntry): void;
   /** As in the context of commands. */
   onReload?: NonNullable<CommandContext['onReload']>;
   /** Defaults to all commands of this version. */
@@ -136,6 +138,7 @@ function createProgram(environment: CliEnvironment, execute: Execute): Commander
   }
   program.hook('preSubcommand', async (_program, subcommand) => {
     const entry = (environment.commands ?? commandTable).find(({ name }) => name === subcommand.name()) as CommandEntry;
+    environment.onCommand?.(entry);
     const { command } = await entry.load();
     command.configure(subcommand);
     setNegatableDefaults(subcommand);

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { scratch } from '../peers.ts';
 import { holdfast, holdfastJson } from '../programs.ts';
 import { type DaemonProject, daemonProject, job, jobsOf, projectFile, runsOf, startDaemon } from './daemon-process.ts';
@@ -94,6 +95,38 @@ test('a changed configuration takes effect by itself and at SIGHUP; a bad one is
   daemon.child.kill('SIGHUP');
   await daemon.line(told(/in effect/), from);
   await daemon.line(job('succeeded'), from);
+  assert.equal(await daemon.end(), 0);
+});
+
+/** Whether a process has something to do at SIGHUP; undefined when it is gone (proc(5), `status`). */
+function takesHangups(pid: number): boolean | undefined {
+  try {
+    const caught = /^SigCgt:\t([0-9a-f]+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] as string;
+    return (BigInt(`0x${caught}`) & 1n) === 1n;
+  } catch {
+    return undefined;
+  }
+}
+
+test('SIGHUP from the first moment on ends no daemon: it starts, has read what is there by then, and reads it anew at the next', async (t) => {
+  const project = daemonProject(t, '{ rare: { cron: "0 0 29 2 *" } }');
+  const daemon = startDaemon(t, project);
+  const pid = daemon.child.pid as number;
+  // A program that has not begun to run yet can take no signal; from its first line on it must.
+  while (takesHangups(pid) === false) await setImmediate();
+  let sent = 0;
+  const began = daemon.line(({ body }) => /^the API listens at /.test(body));
+  for (let isThere = false; !isThere; sent++) {
+    daemon.child.kill('SIGHUP');
+    isThere = await Promise.race([began.then(() => true), setImmediate(false)]);
+  }
+  assert.ok(sent > 1);
+  // Those that waited while it started are not lost, either.
+  await daemon.line(({ eventName }) => eventName === 'holdfast.configuration');
+  const from = daemon.lines.length;
+  writeFileSync(project.file, projectFile('{ rare: { cron: "61 * * * *" } }'));
+  daemon.child.kill('SIGHUP');
+  await daemon.line(({ eventName, body }) => eventName === 'holdfast.configuration' && /61/.test(body), from);
   assert.equal(await daemon.end(), 0);
 });
 

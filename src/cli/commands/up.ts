@@ -1,5 +1,4 @@
 import type { Command } from '../command.ts';
-import { keepHeapSmall } from '../small-heap.ts';
 
 export const command: Command = {
   configure(commander) {
@@ -10,8 +9,6 @@ export const command: Command = {
   },
 
   async run(context) {
-    if (context.onReload !== undefined) keepHeapSmall();
-    // All of the daemon is loaded once, after that.
     const { runDaemon } = await import('../run-daemon.ts');
     return runDaemon(context);
   },
