@@ -2,10 +2,14 @@
 import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, globSync, lstatSync, mkdirSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import type { Configuration } from '../control/configuration/configuration.ts';
 import { HoldfastError } from '../model/errors.ts';
+import { holdLock, isLocked } from './kernel-lock.ts';
 import { stateFolder } from './state-folder.ts';
+
+/** Who only looks whether a daemon runs is in the way of one that begins, for a moment. */
+const patienceMs = 500;
+const lockOf = (folder: string): string => join(folder, 'running');
 
 /** A folder of the state folder: by project, and by the place of its `holdfast.yaml`, which must be there. */
 export function daemonFolder({ project, file }: Pick<Configuration, 'project' | 'file'>, environment: NodeJS.ProcessEnv): string {
@@ -28,21 +32,7 @@ export function copyOfRunning(file: string, environment: NodeJS.ProcessEnv): str
 }
 
 /** Whether a daemon has its place in a folder ({@link takePlace}). */
-export function isTaken(folder: string): boolean {
-  const lock = join(folder, 'running');
-  if (!existsSync(lock)) return false;
-  let database: DatabaseSync | undefined;
-  try {
-    database = new DatabaseSync(lock, { readOnly: true, timeout: 0 });
-    database.prepare('SELECT count(*) FROM sqlite_schema').get();
-    return false;
-  } catch (error) {
-    // SQLITE_BUSY (https://www.sqlite.org/rescode.html).
-    return (error as { errcode?: number }).errcode === 5;
-  } finally {
-    database?.close();
-  }
-}
+export const isTaken = (folder: string): boolean => isLocked(lockOf(folder));
 
 /**
  * Makes a daemon's folder, for this user alone. Tokens are in it, and what jobs are started by: one that somebody else has made, or put a link in
@@ -60,19 +50,12 @@ export function makeDaemonFolder(folder: string): void {
 }
 
 /**
- * Makes this process the only daemon of a folder, until it ends in whatever way: the lock of a database is the kernel's.
+ * Makes this process the only daemon of a folder, until it ends in whatever way.
  * @returns how to give it back. @throws `daemon-running`, `configuration`.
  */
 export function takePlace(folder: string): () => void {
   makeDaemonFolder(folder);
-  const lock = new DatabaseSync(join(folder, 'running'), { timeout: 0 });
-  try {
-    lock.exec('BEGIN EXCLUSIVE');
-  } catch (cause) {
-    lock.close();
-    if (((cause as { errcode?: number }).errcode ?? 0) === 5)
-      throw new HoldfastError('daemon-running', `a daemon of this project runs already`, { cause });
-    throw cause;
-  }
-  return () => lock.close();
+  const leave = holdLock(lockOf(folder), patienceMs);
+  if (leave === undefined) throw new HoldfastError('daemon-running', 'a daemon of this project runs already');
+  return leave;
 }

@@ -2,9 +2,9 @@
 import { chmodSync, lstatSync, mkdtempSync, readdirSync, rmSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { HoldfastError } from '../model/errors.ts';
 import { formatSize } from '../model/quantities.ts';
+import { holdLock } from './kernel-lock.ts';
 
 const prefix = 'holdfast-drill-';
 /** A drill's mark of life: the kernel lets go of its lock when the drill ends in whatever way, in whichever container. */
@@ -120,18 +120,7 @@ function namesIn(folder: string, begin = prefix): string[] {
 }
 
 /** Undefined when another process holds it. */
-function hold(folder: string): (() => void) | undefined {
-  const lock = new DatabaseSync(join(folder, mark), { timeout: 0 });
-  try {
-    lock.exec('BEGIN EXCLUSIVE');
-    return () => lock.close();
-  } catch (error) {
-    lock.close();
-    // SQLITE_BUSY (https://www.sqlite.org/rescode.html).
-    if ((error as { errcode?: number }).errcode === 5) return undefined;
-    throw error;
-  }
-}
+const hold = (folder: string): (() => void) | undefined => holdLock(join(folder, mark));
 
 /** What was restored may be closed to its owner, too. */
 function removeTree(path: string): void {

@@ -1,7 +1,6 @@
 /** At the start of every command: containers that a killed run left halted come back. */
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import type { DatabaseSync } from 'node:sqlite';
 import { setTimeout } from 'node:timers/promises';
 import { type FoundJournal, findJournals, type Journal } from '../control/cut/journal.ts';
 import { formatDuration } from '../model/quantities.ts';
@@ -13,8 +12,6 @@ import { wakefulClock } from './wakeful-clock.ts';
 
 const healthTimeoutMs = 60_000;
 const turnMs = 100;
-/** `SQLITE_BUSY` (sqlite.org/rescode.html). */
-const sqliteBusy = 5;
 
 /** Costs a look into a folder when there is nothing to do. What fails is told of, and keeps no command from its work. */
 export async function undoInterruptedCuts(context: CommandContext<unknown>): Promise<void> {
@@ -65,19 +62,16 @@ async function undo(left: FoundJournal, { environment, output, signal }: Command
  * @returns how to give it back; undefined after an abort. Where no such file can be made, all have their turn.
  */
 async function takeTurn(folder: string, signal: AbortSignal): Promise<(() => void) | undefined> {
-  const { DatabaseSync: Database } = await import('node:sqlite');
+  const { holdLock } = await import('./kernel-lock.ts');
   const path = join(folder, 'undoing');
   while (!signal.aborted) {
-    let lock: DatabaseSync | undefined;
     try {
       // Whoever could read it could keep everybody waiting.
       closeSync(openSync(path, 'a', 0o600));
-      lock = new Database(path, { timeout: 0 });
-      lock.exec('BEGIN EXCLUSIVE');
-      return () => lock?.close();
-    } catch (cause) {
-      lock?.close();
-      if ((cause as { errcode?: number }).errcode !== sqliteBusy) return () => undefined;
+      const leave = holdLock(path);
+      if (leave !== undefined) return leave;
+    } catch {
+      return () => undefined;
     }
     await setTimeout(turnMs, undefined, { signal }).catch(() => undefined);
   }
