@@ -15,9 +15,11 @@ import { exitCodes, HoldfastError } from '../model/errors.ts';
 import type { CommandContext } from './command.ts';
 import { daemonLog } from './daemon-log.ts';
 import { copyInEffect, daemonFolder, takePlace } from './daemon-place.ts';
+import { daemonProgram, optionsWithoutEffect } from './daemon-program.ts';
 import { freeListen } from './free-listen.ts';
 import { formatCount } from './output/units.ts';
 import { findProjectFile } from './project.ts';
+import { runBeside } from './run-beside.ts';
 import { systemClock } from './system-clock.ts';
 import { packageVersion } from './version.ts';
 import { watchCompose } from './watch-compose.ts';
@@ -59,7 +61,6 @@ async function serve(
   log: Log,
   copy: string | undefined,
 ): Promise<void> {
-  const { signal } = context;
   const state = openState(join(folder, 'state.sqlite'));
   if (state.replaced !== undefined)
     say(log, `the state was damaged; what is known is gathered anew, and the old file is ${state.replaced}`, 'warn');
@@ -70,11 +71,7 @@ async function serve(
     state,
     folder,
     clock: systemClock,
-    program: {
-      command: [process.execPath, process.argv[1] as string, '--config', copy ?? configuration.file],
-      directory: configuration.directory,
-      environment: context.environment,
-    },
+    program: daemonProgram(context, copy ?? configuration.file, configuration.directory),
     onFailure,
   });
   // Before the first job, so that it counts.
@@ -91,6 +88,7 @@ async function serve(
   try {
     const extras = [{ path: '/metrics', answer: () => renderMetrics(daemon) }];
     tellStart(log, daemon);
+    for (const sentence of optionsWithoutEffect(context.global)) say(log, sentence, 'warn');
     await tellOwner(log, configuration.file);
     server = await startServer(daemon, {
       folder,
@@ -99,7 +97,11 @@ async function serve(
     });
     say(log, `the API listens at ${server.address}`);
     const watch = { daemon, environment: context.environment, onChange: (message: string) => say(log, message, 'warn'), onFailure };
-    await Promise.all([daemon.run(signal, () => tellNext(log, daemon)), watchCompose(watch, signal), watchCuts(context, onFailure)]);
+    await runBeside(
+      (signal) => daemon.run(signal, () => tellNext(log, daemon)),
+      [(signal) => watchCompose(watch, signal), (signal) => watchCuts({ ...context, signal }, onFailure)],
+      context.signal,
+    );
     say(log, 'stopped; what was running begins again with the next start');
   } finally {
     await server?.stop();
