@@ -50,6 +50,33 @@ test('the exit code says how it stands: broken without a snapshot, good with one
   assert.deepEqual([condition, reasons[0].kind, anomalies[0].kind], ['at-risk', 'anomaly', 'emptied']);
 });
 
+test('a volume that has always been empty is good from its first backup on, and said to be empty; one that was emptied never is', async (t) => {
+  const { folder, holdfast } = await project(t);
+  rmSync(join(folder, 'data/file'));
+  for (const _ of ['first', 'second']) assert.equal((await holdfast('backup', '--class', 'scheduled')).exit, exitCodes.done);
+  const { exit, stdout } = await holdfast('status');
+  assert.equal(exit, exitCodes.done, stdout);
+  assert.match(stdout, /good {4}data: saved \d+s ago, empty$/m);
+  assert.match((await holdfast('drill', 'data')).stdout, /brought back, as it was: 0 files/);
+  writeFileSync(join(folder, 'data/file'), 'content');
+  assert.equal((await holdfast('backup', '--class', 'scheduled')).exit, exitCodes.done);
+  assert.match((await holdfast('status')).stdout, /good {4}data: saved \d+s ago, 7 B/);
+  rmSync(join(folder, 'data/file'));
+  for (const _ of ['wiped', 'still'])
+    assert.equal((await holdfast('backup', '--class', 'scheduled', '--allow-empty')).exit, exitCodes.done);
+  const wiped = await holdfast('status');
+  assert.equal(wiped.exit, exitCodes.incomplete, wiped.stdout);
+  const { volumes } = JSON.parse((await holdfast('status', '--json')).stdout);
+  assert.notEqual(volumes[0].newest.id, volumes[0].newestGood.id);
+  const forget = await holdfast('forget', '--keep-last', '1', '--dry-run', '--json');
+  const lines = forget.stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  const held = lines.find(({ id }) => id === volumes[0].newestGood.id);
+  assert.deepEqual([held.action, held.held], ['keep', true]);
+});
+
 test('a repository that cannot be reached is told of, and ends nothing', async (t) => {
   const { folder, holdfast } = await project(t);
   rmSync(join(folder, 'holdfast-repository'), { recursive: true });

@@ -127,9 +127,11 @@ const label = (condition: Condition, style: Style): string =>
 
 function goodVolume({ rpo, rto, size }: VolumeAssessment, atMs: number): string {
   const parts = [rpo.ageMs === undefined ? [] : `saved ${formatAge(rpo.ageMs)} ago`];
-  if (size.bytes !== undefined) parts.push(formatSize(size.bytes));
+  const isEmpty = size.files === 0;
+  if (size.bytes !== undefined) parts.push(isEmpty ? 'empty' : formatSize(size.bytes));
   const basis = rto.basis === 'drills' ? '' : ' (estimated)';
-  parts.push(rto.mostMs === undefined ? 'time of a restore unknown' : `restored within ${formatAge(rto.mostMs)}${basis}`);
+  if (rto.mostMs !== undefined) parts.push(`restored within ${formatAge(rto.mostMs)}${basis}`);
+  else if (!isEmpty) parts.push('time of a restore unknown');
   if (size.fullAtMs !== undefined) parts.push(`full in ${formatAge(size.fullAtMs - atMs)}`);
   return parts.flat().join(', ');
 }

@@ -154,6 +154,28 @@ test('growth is out of the ordinary once: what stays large is good again', () =>
   );
 });
 
+/** Nothing in it, so many days ago. */
+const emptyOne = (daysAgo: number, more: Partial<SnapshotEvidence> = {}) =>
+  snapshotOf({ timeMs: nowMs - daysAgo * dayMs, bytes: 0, files: 0, filesChanged: 0, addedBytes: 0, addedPackedBytes: 0, ...more });
+
+test('a volume that was always empty is as it should be from its first backup on, and needs no drill to be', () => {
+  const snapshots = [emptyOne(0)];
+  const [found] = assess(inputsOf({ snapshots, scheduled: true })).volumes as [VolumeAssessment];
+  assert.deepEqual([found.condition, found.reasons, found.anomalies, found.size.files], ['good', [], [], 0]);
+  assert.equal(found.newestGood?.id, snapshots[0]?.id);
+});
+
+test('a volume that was wiped is known as such by all repositories, also by one that has seen it empty only', () => {
+  const full = snapshotOf({ timeMs: nowMs - 90 * dayMs });
+  const wiped = Array.from({ length: 80 }, (_, i) => [emptyOne(80 - i), emptyOne(80 - i, { repository: 'away' })]).flat();
+  assert.equal(anomaliesOf([full, ...wiped]).length, wiped.length);
+  assert.equal(anomaliesOf(wiped).length, 0, 'nobody knows better');
+  const [found] = assess(inputsOf({ snapshots: [full, ...wiped] })).volumes as [VolumeAssessment];
+  assert.deepEqual([found.condition, found.newestGood?.id], ['broken', full.id]);
+  const confirmed = [full, ...wiped.slice(0, -1), { ...(wiped.at(-1) as SnapshotEvidence), tags: ['brake=good'] }];
+  assert.equal(anomaliesOf(confirmed).length, wiped.length - 1);
+});
+
 test('of few snapshots nothing is thought', () => {
   const snapshots = year(gradual, 1, { day: 3, strike: disasters.entropy }).slice(0, 4);
   assert.deepEqual(anomaliesOf(snapshots), []);

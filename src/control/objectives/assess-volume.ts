@@ -71,7 +71,8 @@ export function assessVolume(inputs: VolumeInputs, memory: VolumeMemory): Volume
   const anomaly = isFollowed ? anomalyOf(newest) : undefined;
   const reasons = sorted([
     ...rpoReasons(rpo),
-    ...(snapshots.length > 0 ? rtoReasons(name, rto, inputs.scheduled) : []),
+    // What is empty is brought back at once, and nobody can measure it.
+    ...(snapshots.length > 0 && good?.files !== 0 ? rtoReasons(name, rto, inputs.scheduled) : []),
     ...(anomaly === undefined ? [] : [anomalyReason(anomaly, good)]),
     ...(isFollowed && anomaly === undefined && good !== undefined ? [notGood(name, newest.fault as string)] : []),
     ...failureReasons(inputs),

@@ -1,6 +1,6 @@
 import type { SnapshotFacts } from '../../engine/maintenance/snapshot-change.ts';
 import type { BrakeSettings, Suspicion } from '../../engine/maintenance/snapshot-evidence.ts';
-import { judgeHistory } from '../../engine/maintenance/snapshot-evidence.ts';
+import { emptiedOf, judgeHistory } from '../../engine/maintenance/snapshot-evidence.ts';
 import type { VolumeConfiguration } from '../configuration/configuration.ts';
 import type { SnapshotEvidence } from '../state/evidence-table.ts';
 import type { Anomaly, AnomalyKind } from './assessment.ts';
@@ -39,13 +39,16 @@ export function judgeEvidence(
 
 function suspicionsOf(list: readonly SnapshotEvidence[], settings: BrakeSettings, nowMs: number): ReadonlyMap<SnapshotEvidence, Suspicion> {
   const suspicions = new Map<SnapshotEvidence, Suspicion>();
+  const all = list.map((snapshot) => ({ snapshot, facts: factsOf(snapshot) }));
+  // A repository that was begun after the loss does not know that anything was there.
+  const emptied = emptiedOf(all.map(({ facts }) => facts));
   // As retention does: repository by repository.
-  for (const ofRepository of Map.groupBy(list, (snapshot) => snapshot.repository).values()) {
-    const facts = ofRepository.map(factsOf);
-    const judged = judgeHistory(facts, settings, nowMs);
-    for (const [i, snapshot] of ofRepository.entries()) {
-      const suspicion = judged.get(facts[i] as SnapshotFacts);
-      if (suspicion !== undefined) suspicions.set(snapshot, suspicion);
+  for (const ofRepository of Map.groupBy(all, ({ snapshot }) => snapshot.repository).values()) {
+    const facts = ofRepository.map((one) => one.facts);
+    const judged = judgeHistory(facts, settings, nowMs, emptied);
+    for (const one of ofRepository) {
+      const suspicion = judged.get(one.facts);
+      if (suspicion !== undefined) suspicions.set(one.snapshot, suspicion);
     }
   }
   return suspicions;

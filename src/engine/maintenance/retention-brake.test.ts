@@ -86,6 +86,41 @@ test('what is empty, shrunken, torn or lacks files looks wrong', () => {
   );
 });
 
+const empty: Look = { files: 0, bytes: 0 };
+
+test('only what held something before is suspicious when it is empty, however long ago that was', () => {
+  assert.deepEqual(suspicions([empty, ...times(8, empty), good]), ['', ...times(9, {}).map(() => '')], 'nor is what fills it');
+  assert.deepEqual(
+    suspicions([empty, good, ...times(90, empty)]).slice(1),
+    ['', ...times(90, {}).map(() => 'empty')],
+    'that more followed is no reason to believe them',
+  );
+  assert.deepEqual(suspicions([...times(7, good), empty, good]).slice(7), ['empty', ''], 'what is back has not grown');
+  assert.deepEqual(suspicions([good, empty, { ...empty, tags: [confirmedTag] }, empty, good, empty]).slice(1), [
+    'empty',
+    '',
+    '',
+    '',
+    'empty',
+  ]);
+  // What an old restic has stored may have held something.
+  const [before, after] = dailySnapshots([good, empty]) as [StoredSnapshot, StoredSnapshot];
+  const unknown = { ...before, summary: undefined };
+  assert.equal(judgeSnapshots([after, unknown], settings, new Date(nowMs)).get(after)?.kind, 'empty');
+});
+
+test('run day after day, empty snapshots of what was always empty go as others do; the last with content stays when it is wiped', () => {
+  const always = dailySnapshots(times(40, empty));
+  const wiped = dailySnapshots([...times(20, empty), good, ...times(120, empty)]);
+  const run = (all: readonly StoredSnapshot[]) => {
+    let left: StoredSnapshot[] = [];
+    for (const snapshot of all) left = kept(braked([...left, snapshot], daily(7))).toReversed();
+    return left;
+  };
+  assert.deepEqual(run(always), always.slice(-7));
+  assert.deepEqual(run(wiped), [...wiped.slice(14, 21), ...wiped.slice(-7)]);
+});
+
 test('thresholds are those of the settings, and each can be switched off', () => {
   const half = { files: usualFiles / 2, bytes: usualBytes / 2 };
   assert.deepEqual(suspicions([good, half]), ['', '']);

@@ -91,13 +91,30 @@ const factsOf = ({ id, time, parent, summary, problems, tags, kinds, incompressi
 });
 
 /**
+ * Those that hold nothing, of a volume that held something before; one that has never been anything but empty is as it should be, and so is one of
+ * which somebody has confirmed it. What has no summary may have held something.
+ */
+export function emptiedOf<Facts extends Pick<SnapshotFacts, 'files' | 'tags'>>(oldestFirst: readonly Facts[]): Set<Facts> {
+  const emptied = new Set<Facts>();
+  let held = false;
+  for (const snapshot of oldestFirst) {
+    if (snapshot.tags.includes(confirmedTag)) held = false;
+    if (snapshot.files !== 0) held = true;
+    else if (held) emptied.add(snapshot);
+  }
+  return emptied;
+}
+
+/**
  * The one judgement, by which retention holds and the control plane warns. Few snapshots before: it is silent.
+ * @param emptied by {@link emptiedOf}, where more is known than these; by default, what these say.
  * @returns what looks wrong; those that look good are missing.
  */
 export function judgeHistory<Facts extends SnapshotFacts>(
   oldestFirst: readonly Facts[],
   settings: BrakeSettings,
   nowMs: number,
+  emptied: ReadonlySet<Facts> = emptiedOf(oldestFirst),
 ): Map<Facts, Suspicion> {
   const suspicions = new Map<Facts, Suspicion>();
   const times = new Map(oldestFirst.map(({ id, timeMs }) => [id, timeMs]));
@@ -125,6 +142,11 @@ export function judgeHistory<Facts extends SnapshotFacts>(
     if (suspicion !== undefined) suspicions.set(snapshot, suspicion);
     // What stands in the history where it was not taken (a wrong clock, an imported archive) says nothing of what came after it there.
     if (isMisplaced(snapshot, suspicion)) continue;
+    if (files === 0) {
+      // What comes into an empty volume is no growth, and what comes back after a loss neither.
+      if (confirmed) bytesBefore = undefined;
+      continue;
+    }
     bytesBefore = bytes ?? bytesBefore;
     // What is usual is learned from good ones only; how much changes, from all but the implausible one.
     if (suspicion === undefined && files !== undefined) remember(usual.files, files);
@@ -142,7 +164,7 @@ export function judgeHistory<Facts extends SnapshotFacts>(
       // A parent of the future proves nothing about its children's clock.
       if (parentMs <= nowMs && timeMs < parentMs - toleratedMs) return { kind: 'backdated', message: 'older than its parent' };
       if (!settings.enabled) return undefined;
-      if (files === 0) return { kind: 'empty', message: 'empty' };
+      if (emptied.has(snapshot)) return { kind: 'empty', message: 'empty' };
       const shrunken = shrinkage(usual.files, files, usual.bytes, bytes, settings.shrinkPercent);
       if (shrunken !== undefined) return { kind: 'shrunken', ...shrunken };
       if (settings.unreadable !== undefined && unreadable > settings.unreadable) {
