@@ -13,7 +13,7 @@ import { createPlaces, type Places } from './places.ts';
 import { bodyOf, parsed, queryOf, shortHeader } from './requests.ts';
 import { type Asked, type Caller, handlers, type Served, type StreamHandler } from './resources/all.ts';
 
-/** A document beside the contract's, such as metrics: for whoever may see the status. */
+/** A document beside the contract's, such as metrics: for whoever may see objectives. */
 export type Extra = { path: string; answer(): Promise<{ contentType: string; body: string }> };
 
 export type AppOptions = {
@@ -149,7 +149,7 @@ async function answer(c: Context<Env>, id: OperationId, operation: Operation, op
       asked as unknown as Asked<'followJob'>,
     );
     streams.take(c.var.caller.name, asked.signal);
-    return eventsResponse(frames, c.var.holds, breakOff);
+    return eventsResponse(frames, { holds: c.var.holds, signal: asked.signal, breakOff });
   }
   const { name, bytes } = await handlers.downloadFile(served, asked as unknown as Asked<'downloadFile'>);
   return new Response(streamOf(whileHeld(bytes, c.var.holds), breakOff), {
@@ -176,12 +176,15 @@ async function* whileHeld(bytes: AsyncGenerator<Uint8Array>, holds: () => boolea
   }
 }
 
-async function eventsResponse(frames: AsyncGenerator<string>, holds: () => boolean, breakOff: (error: unknown) => void): Promise<Response> {
+type Following = { holds: () => boolean; signal: AbortSignal; breakOff: (error: unknown) => void };
+
+async function eventsResponse(frames: AsyncGenerator<string>, { holds, signal, breakOff }: Following): Promise<Response> {
+  // The abort comes in any case, also when the client goes while it reads nothing: what the frames hold is given back then.
+  signal.addEventListener('abort', () => void frames.return(undefined), { once: true });
   // So that what is not there is answered as any error is.
   const first = await frames.next();
   async function* whilePermitted(): AsyncGenerator<string> {
     for (let frame = first; !frame.done && holds(); frame = await frames.next()) yield frame.value;
-    await frames.return(undefined);
   }
   return new Response(streamOf(whilePermitted(), breakOff), {
     headers: { 'Content-Type': 'text/event-stream; charset=utf-8', 'X-Accel-Buffering': 'no' },

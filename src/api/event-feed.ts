@@ -25,7 +25,8 @@ export function createEventFeed(plane: Pick<ControlPlane, 'subscribe'>, now: () 
   let next = Promise.withResolvers<void>();
 
   const isNews = (event: ControlEvent): boolean => {
-    if (event.event === 'job-log') return false;
+    // Who may follow events may not see what others did, nor names of files: both are for fewer roles.
+    if (event.event === 'audit' || event.event === 'job-log') return false;
     if (event.event !== 'job') return true;
     const { id, state } = event.job;
     const before = told.get(id);

@@ -11,7 +11,12 @@ import { apiDatabaseFile } from '../../src/api/server.ts';
 import { createTurns } from '../../src/api/turns.ts';
 import type { ControlPlane } from '../../src/control/control-plane.ts';
 import type { AlertTable } from '../../src/control/state/alert-table.ts';
+import type { JobTable } from '../../src/control/state/job-table.ts';
 import { evidenceOf, post, raisedAlert, snapshotId, startTestServer } from './api-server.ts';
+
+/** A job that ends when it is told to. */
+const untilAbort = (_job: unknown, _watch: unknown, signal: AbortSignal) =>
+  new Promise<number>((resolve) => signal.addEventListener('abort', () => resolve(130), { once: true }));
 
 const status = `${basePath}/status`;
 const content = `${basePath}/snapshots/${snapshotId('a')}/content`;
@@ -64,11 +69,57 @@ test('who goes away before the first event takes no place for ever', async (t) =
   again.destroy();
 });
 
+test('of a follower who reads nothing and goes away, nothing is left', { timeout: 30_000 }, async (t) => {
+  const { port, tokens, plane } = await startTestServer(t, { execute: untilAbort });
+  const { id } = plane.start({ kind: 'usage' }, 'test');
+  const lines = Array.from({ length: 400 }, () => ({ atMs: 0, line: 'x'.repeat(60_000) }));
+  (plane.jobs as JobTable).log(id, lines);
+  let [following, looked] = [0, 0];
+  const { subscribe } = plane;
+  plane.subscribe = (listener) => {
+    const unsubscribe = subscribe(listener);
+    following++;
+    return () => {
+      following--;
+      unsubscribe();
+    };
+  };
+  const request = get({
+    port,
+    host: '127.0.0.1',
+    path: `${basePath}/jobs/${id}/events`,
+    agent: false,
+    headers: { Authorization: `Bearer ${tokens.operator}` },
+  }).on('error', () => undefined);
+  // Its answer is not read: what the server has sent fills all buffers on the way.
+  await new Promise((resolve) => request.once('response', resolve));
+  assert.equal(following, 1);
+  while (looked++ < 1_000) await immediate();
+  request.destroy();
+  while (following > 0) await immediate();
+});
+
+test('who may follow events is not told what others did', async (t) => {
+  const { port, tokens, plane } = await startTestServer(t, { execute: async () => 0 });
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    const headers = { Authorization: `Bearer ${tokens.viewer}` };
+    get({ port, host: '127.0.0.1', path: `${basePath}/events`, agent: false, headers }, resolve).on('error', reject);
+  });
+  let told = '';
+  for await (const part of response) {
+    if (told === '') {
+      plane.auditLog.add({ atMs: 0, who: 'somebody', what: 'download', document: { path: 'private/name' } });
+      plane.start({ kind: 'usage' }, 'test');
+    }
+    told += part;
+    if (told.includes('event: job')) break;
+  }
+  assert.doesNotMatch(told, /private|event: audit/);
+});
+
 test('jobs are not started without end, and what is refused is in no history', async (t) => {
   let nowMs = Date.now();
-  const execute = (_job: unknown, _watch: unknown, signal: AbortSignal) =>
-    new Promise<number>((resolve) => signal.addEventListener('abort', () => resolve(130), { once: true }));
-  const { ask, tokens, plane } = await startTestServer(t, { execute, server: { now: () => nowMs } });
+  const { ask, tokens, plane } = await startTestServer(t, { execute: untilAbort, server: { now: () => nowMs } });
   const start = (token: string, spec: object = { kind: 'usage' }) => ask(`${basePath}/jobs`, { ...post({ spec }), token });
   const statuses = [];
   for (let i = 0; i < 202; i++) statuses.push((await start(tokens.operator)).status);

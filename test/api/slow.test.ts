@@ -47,7 +47,7 @@ test('headers, bodies and chunks that come byte by byte are not waited for, and 
   assert.deepEqual(problems, [], 'what clients do is no defect');
   assert.equal((await ask(`${basePath}/project`)).status, 200);
   // It has outlived the timeouts of requests.
-  plane.auditLog.add({ atMs: 0, who: 'test', what: 'after-all-timeouts', document: {} });
+  plane.start({ kind: 'usage' }, 'after-all-timeouts');
   await following.until('after-all-timeouts');
 });
 
