@@ -1,15 +1,14 @@
 /** A drill that somebody made by hand, in the state of the daemon: it counts like those that the daemon makes. */
 import { randomBytes } from 'node:crypto';
-import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import type { Configuration } from '../control/configuration/configuration.ts';
 import type { Job } from '../control/jobs/job.ts';
 import type { DrilledEvent } from '../control/jobs/job-events.ts';
 import { createJobTable } from '../control/state/job-table.ts';
-import { readState } from '../control/state/read-state.ts';
-import { openState } from '../control/state/state.ts';
 import { exitCodes } from '../model/errors.ts';
+import { processOwner } from '../repository/process-owner.ts';
 import { daemonFolder } from './daemon-place.ts';
+import { joinState } from './join-state.ts';
 
 export type MadeDrill = {
   /** Its name in `holdfast.yaml`. */
@@ -28,12 +27,8 @@ export type MadeDrill = {
 export function recordDrill(configuration: Configuration, environment: NodeJS.ProcessEnv, made: MadeDrill): boolean {
   if (environment.HOLDFAST_JOB !== undefined || made.drilled.length === 0) return false;
   if (!configuration.repositories.some(({ name }) => name === made.repository)) return false;
-  const path = join(daemonFolder(configuration, environment), 'state.sqlite');
-  // One that is damaged, or of another version, is the daemon's to put in order.
-  const readable = readState(path);
-  if (readable === undefined) return false;
-  readable.close();
-  const state = openState(path);
+  const state = joinState(join(daemonFolder(configuration, environment), 'state.sqlite'));
+  if (state === undefined) return false;
   try {
     return createJobTable(state).add(jobOf(made));
   } finally {
@@ -49,7 +44,7 @@ function jobOf({ repository, startedMs, endedMs, drilled, exitCode }: MadeDrill)
     priority: 0,
     schedule: undefined,
     dueMs: undefined,
-    startedBy: `user ${userInfo().username}`,
+    startedBy: `user ${processOwner().username}`,
     queuedMs: startedMs,
     notBeforeMs: startedMs,
     deadlineMs: 0,

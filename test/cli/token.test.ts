@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { appendFileSync, existsSync, globSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
+import { copyInEffect, takePlace } from '../../src/cli/daemon-place.ts';
 import { run } from '../../src/cli/run.ts';
+import { writeCopyInEffect } from '../../src/control/configuration/copy-in-effect.ts';
 import { exitCodes } from '../../src/model/errors.ts';
 import { scratch } from '../peers.ts';
 
@@ -27,6 +30,8 @@ test('tokens are made, listed without their secrets, and revoked', async (t) => 
   assert.equal((await holdfast('init', '--volume', 'data=data')).exit, exitCodes.done);
   const dry = await holdfast('token', 'create', '--name', 'ci', '--role', 'operator', '--dry-run');
   assert.deepEqual([dry.exit, dry.stdout], [exitCodes.done, 'would make a token ci of the role operator\n']);
+  assert.equal((await holdfast('token', 'list')).exit, exitCodes.done);
+  assert.equal(existsSync(join(folder, 'state')), false);
   const made = await holdfast('token', 'create', '--name', 'ci', '--role', 'operator', '--expires', '90d');
   assert.match(made.stdout, /^holdfast_[\w-]{43}\n$/);
   const listed = await holdfast('token', 'list', '--json');
@@ -39,6 +44,7 @@ test('tokens are made, listed without their secrets, and revoked', async (t) => 
     ['create', '--name', 'socket', '--role', 'admin'],
     ['create', '--name', 'x', '--role', 'root'],
     ['create', '--name', 'x', '--role', 'admin', '--expires', 'soon'],
+    ['create', '--name', 'x', '--role', 'admin', '--expires', '200000y'],
     ['revoke'],
     ['steal'],
   ])
@@ -47,6 +53,43 @@ test('tokens are made, listed without their secrets, and revoked', async (t) => 
   assert.equal((await holdfast('token', 'revoke', 'ci')).exit, exitCodes.done);
   assert.equal((await holdfast('token', 'list', '--json')).stdout, '');
   assert.equal((await holdfast('token', 'revoke', 'ci')).exit, exitCodes.failed);
+});
+
+test('a token that is made is shown, and one that is revoked is gone, though the state cannot take note of it; that is left as it is', async (t) => {
+  const folder = scratch(t);
+  mkdirSync(join(folder, 'data'));
+  const holdfast = commandLineAt(folder, { HOLDFAST_STATE_DIR: join(folder, 'state') });
+  await holdfast('init', '--volume', 'data=data');
+  await holdfast('token', 'create', '--name', 'first', '--role', 'viewer');
+  const [state] = globSync(join(folder, 'state/daemon/*/state.sqlite')) as [string];
+  const newer = new DatabaseSync(state);
+  newer.exec('PRAGMA user_version = 1000');
+  newer.close();
+  const made = await holdfast('token', 'create', '--name', 'second', '--role', 'viewer');
+  assert.equal(made.exit, exitCodes.done);
+  assert.match(made.stdout, /^holdfast_[\w-]{43}\n$/);
+  assert.match(made.stderr, /the audit log does not tell of it/);
+  const revoked = await holdfast('token', 'revoke', 'first');
+  assert.deepEqual([revoked.exit, revoked.stdout], [exitCodes.done, 'revoked the token first\n']);
+  const left = readdirSync(dirname(state)).filter((name) => name.startsWith('state.sqlite.damaged'));
+  assert.deepEqual(left, []);
+});
+
+test('a token can be revoked while holdfast.yaml has mistakes', async (t) => {
+  const folder = scratch(t);
+  mkdirSync(join(folder, 'data'));
+  const environment = { HOLDFAST_STATE_DIR: join(folder, 'state') };
+  const holdfast = commandLineAt(folder, environment);
+  await holdfast('init', '--volume', 'data=data');
+  await holdfast('token', 'create', '--name', 'ci', '--role', 'admin');
+  const file = join(folder, 'holdfast.yaml');
+  const [place] = globSync(join(folder, 'state/daemon/*')) as [string];
+  const leave = takePlace(place);
+  t.after(leave);
+  await writeCopyInEffect(copyInEffect(place), readFileSync(file, 'utf8'), file);
+  appendFileSync(file, 'colour: blue\n');
+  const revoked = await holdfast('token', 'revoke', 'ci');
+  assert.deepEqual([revoked.exit, revoked.stdout], [exitCodes.done, 'revoked the token ci\n']);
 });
 
 test('without a daemon, jobs says so and what to do; a token is not sent in the clear', async (t) => {

@@ -1,16 +1,18 @@
-import { userInfo } from 'node:os';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { openApiDatabase } from '../../api/auth/database.ts';
 import { createTokens, type Token, type Tokens } from '../../api/auth/tokens.ts';
 import { type Role, roles } from '../../api/contract/roles.ts';
 import { apiDatabaseFile } from '../../api/server.ts';
 import { createAuditLog } from '../../control/state/log-tables.ts';
-import { openState } from '../../control/state/state.ts';
+import { openState, type State } from '../../control/state/state.ts';
 import { exitCodes, HoldfastError } from '../../model/errors.ts';
 import { parseDuration } from '../../model/quantities.ts';
+import { processOwner } from '../../repository/process-owner.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { daemonFolder, makeDaemonFolder } from '../daemon-place.ts';
-import { requireProject } from '../project.ts';
+import { joinState } from '../join-state.ts';
+import { requireDaemonProject } from '../project.ts';
 import { systemClock } from '../system-clock.ts';
 
 type Options = { role?: string; name?: string; expires?: string; dryRun?: boolean };
@@ -43,9 +45,12 @@ names of files in snapshots; restore-only reads snapshots and what is in them, a
           : `\`token ${action}\` ${name === undefined ? 'needs the name of a token' : 'takes no name there'}`;
       throw new HoldfastError('usage', what, { remedy: 'run `holdfast token --help`' });
     }
-    const folder = daemonFolder(await requireProject(context), context.environment);
-    makeDaemonFolder(folder);
-    const database = openApiDatabase(apiDatabaseFile(folder));
+    const folder = daemonFolder(await requireDaemonProject(context), context.environment);
+    const file = apiDatabaseFile(folder);
+    // Who only looks makes nothing.
+    const isNothing = !existsSync(file) && (action === 'list' || context.options.dryRun === true);
+    if (!isNothing) makeDaemonFolder(folder);
+    const database = openApiDatabase(isNothing ? ':memory:' : file);
     try {
       perform(context, createTokens(database), folder, name ?? '');
     } finally {
@@ -58,16 +63,20 @@ names of files in snapshots; restore-only reads snapshots and what is in them, a
 const actions = { create, list, revoke };
 
 const namePattern = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,99}$/;
+/** What lies beyond is no date that could be shown. */
+const mostMs = 100 * 31_536_000_000;
 /** Who asks without a token, and the daemon itself, have these in the audit log. */
 const reserved: readonly string[] = ['socket', 'schedule'];
 
-function create({ output, options }: Context, tokens: Tokens, folder: string): void {
+function create(context: Context, tokens: Tokens, folder: string): void {
+  const { output, options } = context;
   const { name = '', role, expires, dryRun = false } = options;
   if (!namePattern.test(name) || reserved.includes(name))
     throw new HoldfastError('usage', '--name is a name of letters, digits, `_`, `.` and `-`, other than `socket` and `schedule`');
   if (!roles.some((known) => known === role)) throw new HoldfastError('usage', `--role is one of ${roles.join(', ')}`);
   const durationMs = expires === undefined ? undefined : parseDuration(expires);
-  if (expires !== undefined && !durationMs) throw new HoldfastError('usage', '--expires is a duration such as `90d`');
+  if (expires !== undefined && (!durationMs || durationMs > mostMs))
+    throw new HoldfastError('usage', '--expires is a duration such as `90d`, of at most 100 years');
   const createdMs = systemClock.now().getTime();
   const token: Token = { name, role: role as Role, createdMs, expiresMs: durationMs === undefined ? undefined : createdMs + durationMs };
   if (dryRun) {
@@ -75,9 +84,9 @@ function create({ output, options }: Context, tokens: Tokens, folder: string): v
     return output.line(`would make a token ${name} of the role ${role}`);
   }
   const secret = tokens.create(token);
-  record(folder, 'token-create', { name, role, expiresMs: token.expiresMs });
   output.document({ ...token, created: true, token: secret });
   output.line(secret);
+  record(context, folder, 'token-create', { name, role, expiresMs: token.expiresMs });
   output.note('this is shown once: keep it where secrets are kept');
 }
 
@@ -98,21 +107,27 @@ function list({ output }: Context, tokens: Tokens): void {
   if (all.length === 0) output.note('no tokens: make one with `holdfast token create`');
 }
 
-function revoke({ output, options }: Context, tokens: Tokens, folder: string, name: string): void {
+function revoke(context: Context, tokens: Tokens, folder: string, name: string): void {
+  const { output, options } = context;
   const { dryRun = false } = options;
   if (!(dryRun ? tokens.list().some((token) => token.name === name) : tokens.revoke(name)))
     throw new HoldfastError('resource-missing', `there is no token ${JSON.stringify(name)}`, { remedy: 'run `holdfast token list`' });
-  if (!dryRun) record(folder, 'token-revoke', { name });
   output.document({ name, revoked: !dryRun });
   output.line(`${dryRun ? 'would revoke' : 'revoked'} the token ${name}`);
+  if (!dryRun) record(context, folder, 'token-revoke', { name });
 }
 
-/** In the daemon's audit log, whether it runs or not. */
-function record(folder: string, what: string, document: Record<string, unknown>): void {
-  const state = openState(join(folder, 'state.sqlite'));
+/** In the daemon's audit log, whether it runs or not. What is done is done, and is told of, also where that cannot be written down. */
+function record({ output }: Context, folder: string, what: string, document: Record<string, unknown>): void {
+  const path = join(folder, 'state.sqlite');
+  let state: State | undefined;
   try {
-    createAuditLog(state).add({ atMs: systemClock.now().getTime(), who: `user ${userInfo().username}`, what, document });
+    state = existsSync(path) ? joinState(path) : openState(path);
+    if (state === undefined) throw new Error('the state of the daemon is damaged, or of another version');
+    createAuditLog(state).add({ atMs: systemClock.now().getTime(), who: `user ${processOwner().username}`, what, document });
+  } catch (error) {
+    output.warning(`the audit log does not tell of it: ${error instanceof Error ? error.message : String(error)}`);
   } finally {
-    state.close();
+    state?.close();
   }
 }
