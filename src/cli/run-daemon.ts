@@ -105,7 +105,7 @@ async function serve(
     say(log, 'stopped; what was running begins again with the next start');
   } finally {
     await server?.stop();
-    unwatch();
+    await unwatch();
     await notifications.stop();
     stop();
     state.close();

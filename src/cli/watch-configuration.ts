@@ -10,14 +10,16 @@ const lookEveryMs = 3_000;
 
 /**
  * Reads the configuration anew at SIGHUP, and when its file is another one than before. A bad one changes nothing, and is told of once.
- * Returns how to end that.
+ * Returns how to end that; then nothing is under way any more.
  * @param copy what jobs read; the configuration counts when it is there.
  */
-export function watchConfiguration(daemon: Daemon, copy: string | undefined, onReload: CommandContext['onReload']): () => void {
+export function watchConfiguration(daemon: Daemon, copy: string | undefined, onReload: CommandContext['onReload']): () => Promise<void> {
   const { file } = daemon.configuration();
   let seen = signature(file);
   let last: Promise<void> = Promise.resolve();
+  let isOver = false;
   const reload = () => {
+    if (isOver) return;
     // One after the other, so that the newest stays.
     last = last.then(async () => {
       try {
@@ -37,9 +39,11 @@ export function watchConfiguration(daemon: Daemon, copy: string | undefined, onR
     reload();
   }, lookEveryMs);
   const ignore = onReload?.(reload);
-  return () => {
+  return async () => {
+    isOver = true;
     clearInterval(timer);
     ignore?.();
+    await last;
   };
 }
 
