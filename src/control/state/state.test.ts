@@ -120,6 +120,23 @@ test('jobs are listed newest first, by page and by what is asked for', () => {
   });
 });
 
+test('room that old jobs leave is given back', () => {
+  withFolder((path) => {
+    const state = openState(path);
+    const jobs = createJobTable(state);
+    jobs.add(job('1', { state: 'succeeded', endedMs: 1 }));
+    jobs.log(
+      '1',
+      Array.from({ length: 500 }, () => ({ atMs: 1, line: 'x'.repeat(1_000) })),
+    );
+    const full = state.bytes();
+    jobs.removeLogs(2);
+    state.database.exec('PRAGMA incremental_vacuum');
+    assert.ok(state.bytes() < full - 400_000, `${full} bytes before, ${state.bytes()} after`);
+    state.close();
+  });
+});
+
 test('old jobs go with their logs, the newest of each kind stay', () => {
   withFolder((path) => {
     const state = openState(path);

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, renameSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 
@@ -7,6 +7,7 @@ import { DatabaseSync } from 'node:sqlite';
  * history (old jobs, alerts, the audit log) and nothing else.
  */
 export type State = {
+  path: string;
   database: DatabaseSync;
   /** Where a damaged file was put aside, when that happened just now. */
   replaced: string | undefined;
@@ -14,6 +15,8 @@ export type State = {
   transaction<Result>(work: () => Result): Result;
   /** Its size, without its write-ahead log. */
   bytes(): number;
+  /** Whether the file that is open is the one at its path: what is written to another one is seen by nobody, and gone with the process. */
+  isInPlace(): boolean;
   close(): void;
 };
 
@@ -111,16 +114,26 @@ export function openState(path: string, now: () => Date = () => new Date()): Sta
   } catch (error) {
     if (!existsSync(path) || !isDamage(error)) throw error;
     replaced = `${path}.damaged-${now().toISOString().replace(/[:.]/g, '-')}`;
-    for (const suffix of ['', '-wal', '-shm']) if (existsSync(path + suffix)) renameSync(path + suffix, replaced + suffix);
+    // Its log first: one that is left alone would be taken for that of the new file.
+    for (const suffix of ['-wal', '-shm', '']) if (existsSync(path + suffix)) renameSync(path + suffix, replaced + suffix);
     database = openSound(path);
   }
+  const identity = identityOf(path);
   return {
+    path,
     database,
     replaced,
     transaction: (work) => inTransaction(database, work),
     bytes: () => bytesOf(database),
+    isInPlace: () => identityOf(path) === identity,
     close: () => database.close(),
   };
+}
+
+/** Of the file that is there; undefined where there is none, as of a state in memory. */
+function identityOf(path: string): string | undefined {
+  const found = statSync(path, { throwIfNoEntry: false });
+  return found === undefined ? undefined : `${found.dev} ${found.ino}`;
 }
 
 export function bytesOf(database: DatabaseSync): number {
@@ -148,7 +161,8 @@ function openSound(path: string): DatabaseSync {
     process.umask(previous);
   }
   try {
-    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA auto_vacuum = INCREMENTAL');
+    // The vacuum first: it is settled by the first page that is written, which the journal's mode does (https://www.sqlite.org/pragma.html#pragma_auto_vacuum).
+    database.exec('PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON');
     requireSound(database);
     migrate(database);
     return database;
