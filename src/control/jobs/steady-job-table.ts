@@ -74,12 +74,7 @@ export function steadyJobTable(table: JobTable, onFailure: (error: unknown) => v
       return last;
     },
     removeLines: (job, from, before) => void attempt(() => table.removeLines(job, from, before)),
-    removeOlder(thanMs, keep) {
-      let removed = 0;
-      attempt(() => {
-        removed = table.removeOlder(thanMs, keep);
-      });
-      return removed;
-    },
+    removeLogs: (thanMs) => void attempt(() => table.removeLogs(thanMs)),
+    removeOlder: (thanMs, keep) => void attempt(() => table.removeOlder(thanMs, keep)),
   };
 }

@@ -28,8 +28,11 @@ export type JobTable = {
   readLog(job: string, page: { limit: number; after?: number }): { number: number; atMs: number; line: string }[];
   /** Removes the logs of jobs that succeeded and ended before: nobody asks why. Those of all others stay as long as their jobs. */
   removeLogs(thanMs: number): void;
-  /** Removes ended jobs that are older, with their logs, but always keeps the newest `keep` of each kind. Returns how many. */
-  removeOlder(thanMs: number, keep: number): number;
+  /**
+   * Removes ended jobs that are older, with their logs, but always keeps the newest `keep` of each kind, and the last of each schedule, by which
+   * it is known what is due next.
+   */
+  removeOlder(thanMs: number, keep: number): void;
 };
 
 type Row = { document: string };
@@ -49,7 +52,8 @@ export function createJobTable({ database, transaction }: State): JobTable {
   const removeLines = database.prepare('DELETE FROM job_log WHERE job = ? AND number >= ? AND number < ?');
   const removeLogs = database.prepare(`DELETE FROM job_log WHERE job IN (SELECT id FROM jobs WHERE state = 'succeeded' AND ended_ms < ?)`);
   const remove = database.prepare(`DELETE FROM jobs WHERE ended_ms < ? AND id NOT IN (
-    SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY kind ORDER BY queued_ms DESC) AS place FROM jobs) WHERE place <= ?)`);
+    SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY kind ORDER BY queued_ms DESC) AS place FROM jobs) WHERE place <= ?)
+    AND (schedule IS NULL OR due_ms < (SELECT max(due_ms) FROM jobs AS others WHERE others.schedule = jobs.schedule))`);
   return {
     add: (job) =>
       insert.run(
@@ -97,7 +101,7 @@ export function createJobTable({ database, transaction }: State): JobTable {
         line,
       })),
     removeLogs: (thanMs) => void removeLogs.run(thanMs),
-    removeOlder: (thanMs, keep) => Number(remove.run(thanMs, keep).changes),
+    removeOlder: (thanMs, keep) => void remove.run(thanMs, keep),
   };
 }
 

@@ -154,12 +154,30 @@ test('old jobs go with their logs, the newest of each kind stay', () => {
         [3, 'c'],
       ],
     );
-    assert.equal(jobs.removeOlder(100, 2), 4);
+    jobs.removeOlder(100, 2);
     assert.deepEqual(
       jobs.list({}, { limit: 9 }).map(({ id }) => id),
       ['6', '5'],
     );
     assert.deepEqual(jobs.readLog('1', { limit: 9 }), []);
+    state.close();
+  });
+});
+
+test('the last job of a schedule stays, however old: what is due next is known by it', () => {
+  withFolder((path) => {
+    const state = openState(path);
+    const jobs = createJobTable(state);
+    const monthly = { schedule: 'monthly', state: 'succeeded' } as const;
+    jobs.add(job('1', { ...monthly, dueMs: 1, endedMs: 1 }));
+    jobs.add(job('2', { ...monthly, dueMs: 2, endedMs: 2 }));
+    for (let id = 3; id <= 6; id++) jobs.add(job(String(id), { schedule: 'hourly', dueMs: id, state: 'succeeded', endedMs: id }));
+    jobs.removeOlder(100, 2);
+    assert.deepEqual(
+      jobs.list({}, { limit: 9 }).map(({ id }) => id),
+      ['6', '5', '2'],
+    );
+    assert.equal(jobs.lastDueMs('monthly', 100), 2);
     state.close();
   });
 });
