@@ -37,7 +37,7 @@ export const command: Command<Options> = {
       .option('--state <state>', `list: only ${jobStates.join(', ')}`)
       .option('--limit <count>', 'list: so many at most', '20')
       .option('-f, --follow', 'start, log: show what comes until the job has ended; the exit code is then its own')
-      .option('--volume <name>', 'list, start: of this volume; several times for several', collect, [])
+      .option('--volume <name>', 'list: of this volume; start: the same, several times for several', collect, [])
       .option('--tag <tag>', 'start backup: a tag of the snapshots', collect, [])
       .option('--from <repository>', 'start copy: from this repository')
       .option('--to <repository>', 'start copy: to this repository')
@@ -69,6 +69,7 @@ const actions = { list, start, cancel, log };
 async function list({ output, options }: Context, client: ApiClient): Promise<number> {
   const limit = Number(options.limit);
   if (!Number.isInteger(limit) || limit < 1) throw new HoldfastError('usage', '--limit is a whole number from 1');
+  if (options.volume.length > 1) throw new HoldfastError('usage', 'a list is of one --volume, or of all');
   const query = {
     limit: Math.min(limit, 1000),
     kind: options.kind as JobKind,
@@ -109,8 +110,10 @@ function titleOf(spec: Job['spec'] | JobSpec): string {
 
 async function start(context: Context, client: ApiClient, kind: string): Promise<number> {
   const { output, options } = context;
-  const spec = await specOf(context, client, kind);
   const priority = options.priority === undefined ? undefined : Number(options.priority);
+  if (priority !== undefined && !(Number.isInteger(priority) && priority >= 0 && priority <= 9))
+    throw new HoldfastError('usage', '--priority is a whole number from 0 to 9');
+  const spec = await specOf(context, client, kind);
   if (options.dryRun) {
     output.document({ spec, started: false });
     output.line(`would start: ${displayText(titleOf(spec))}`);
@@ -165,6 +168,9 @@ async function log(context: Context, client: ApiClient, id: string): Promise<num
   return exitCodes.done;
 }
 
+/** Connections that tell nothing, one after the other. */
+const mostAttempts = 5;
+
 /** Until the job has ended; a connection that is lost is taken up where it was. */
 async function follow(context: Context, client: ApiClient, id: string): Promise<number> {
   let lastEventId: string | undefined;
@@ -177,17 +183,17 @@ async function follow(context: Context, client: ApiClient, id: string): Promise<
         if (event.event === 'end') return showEnd(context, event.data as Job);
       }
     } catch (error) {
-      if (!(error instanceof HoldfastError && error.code === 'daemon-unreachable') || lastEventId === undefined || attempt >= 5)
+      if (!(error instanceof HoldfastError && error.code === 'daemon-unreachable') || lastEventId === undefined || attempt >= mostAttempts)
         throw error;
     }
     await wakefulClock.sleep(1_000 * attempt, context.signal);
     context.signal.throwIfAborted();
+    if (attempt < mostAttempts) continue;
     const job = await client.call('getJob', { parameters: { job: id } }).catch(() => undefined);
-    if (attempt >= 5)
-      throw new HoldfastError(
-        'daemon-unreachable',
-        `the daemon stopped telling of ${id}${job && !isOver(job.state) ? ', which goes on' : ''}`,
-      );
+    throw new HoldfastError(
+      'daemon-unreachable',
+      `the daemon stopped telling of ${id}${job && !isOver(job.state) ? ', which goes on' : ''}`,
+    );
   }
 }
 
@@ -212,5 +218,12 @@ function showEnd({ output }: Context, job: Job): number {
   const stored = job.result?.snapshots.reduce((sum, { addedBytes }) => sum + addedBytes, 0) ?? 0;
   output.line(displayText(`${job.id}: ${job.state}${stored > 0 ? `, ${formatSize(stored)} new` : ''}`));
   if (job.error !== undefined) output.warning(job.error.message);
-  return job.state === 'succeeded' ? exitCodes.done : job.state === 'incomplete' ? exitCodes.incomplete : exitCodes.failed;
+  return exitCodeOf(job);
+}
+
+/** That of its command, where it is one of the documented: not so of one that was killed. */
+function exitCodeOf({ state, exitCode }: Job): number {
+  if (state === 'succeeded') return exitCodes.done;
+  const known: readonly number[] = Object.values(exitCodes);
+  return exitCode !== undefined && exitCode !== exitCodes.done && known.includes(exitCode) ? exitCode : exitCodes.failed;
 }

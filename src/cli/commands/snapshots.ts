@@ -65,12 +65,18 @@ const columns = [
 
 /** What the daemon knows of the project's snapshots, newest first; the documents are the API's. */
 async function listOfDaemon(context: CommandContext<Options>): Promise<number> {
-  const { output, operands, global } = context;
+  const { output, operands, options, global } = context;
+  const others = (['all', 'project', 'host', 'tag', 'path', 'except'] as const).filter((name) => options[name] !== undefined);
+  if (others.length > 0)
+    throw new HoldfastError('usage', `a daemon's snapshots are not chosen by --${others[0]}`, {
+      remedy: 'name volumes, or leave out --server',
+    });
+  const volumes = [...operands, ...(options.volume ?? [])];
   const { daemonClient } = await import('../daemon-client.ts');
   const client = await daemonClient(context);
   const rows: string[][] = [];
   for await (const snapshot of client.all('listSnapshots', { query: { limit: 1000, repository: global.repository } })) {
-    if (operands.length > 0 && !operands.includes(snapshot.volume)) continue;
+    if (volumes.length > 0 && !volumes.includes(snapshot.volume)) continue;
     output.document(snapshot);
     const { id, timeMs, volume, class: snapshotClass, consistency, files, bytes, run } = snapshot;
     const time = new Date(timeMs).toISOString().replace(/\.\d+/, '');
