@@ -64,3 +64,13 @@ test('labels that say nothing are remarked upon', () => {
   assert.equal(remarks.length, 4);
   assert.equal(volumes.get('data')?.sizeBytes, undefined);
 });
+
+test("names of labels are anybody's", () => {
+  const odd = ['__proto__', 'constructor', 'toString', 'hasOwnProperty'];
+  const { remarks, taken } = complete(volumeOf('data', Object.fromEntries(odd.map((name) => [`holdfast.${name}`, 'x']))));
+  assert.deepEqual(taken, []);
+  assert.deepEqual(
+    remarks,
+    odd.map((name) => `volume data: there is no label holdfast.${name} (volume shop_data)`),
+  );
+});

@@ -118,7 +118,7 @@ function withLabels(
     if (key === 'enabled' && value === 'true') continue;
     // The plan of a cut takes it from the label, where the file leaves it to that.
     if (key === 'cut' && volume.cut === 'auto') continue;
-    const part = readers[key]?.(value, volume);
+    const part = readerOf(key)?.(value, volume);
     if (part === undefined) remarks.push(`volume ${volume.name}: ${complaint(key, from)}`);
     else if (!stated.has(key)) {
       completed = { ...completed, ...part };
@@ -131,12 +131,14 @@ function withLabels(
 }
 
 const complaint = (key: string, from: string): string =>
-  readers[key] === undefined && key !== 'enabled'
+  readerOf(key) === undefined && key !== 'enabled'
     ? `there is no label holdfast.${key} (${from})`
     : `the label holdfast.${key} (${from}) has a value that is none for it`;
 
+type Reader = (value: string, volume: VolumeConfiguration) => Partial<VolumeConfiguration> | undefined;
+
 /** What each label makes of a volume; undefined for a value that is none. */
-const readers: Readonly<Record<string, (value: string, volume: VolumeConfiguration) => Partial<VolumeConfiguration> | undefined>> = {
+const readers: Readonly<Record<string, Reader>> = {
   criticality: (value) => (criticalities.includes(value) ? { criticality: value as VolumeConfiguration['criticality'] } : undefined),
   sensitive: (value) => (/^(true|false)$/.test(value) ? { sensitive: value === 'true' } : undefined),
   app: (value) => (value === 'auto' ? { app: undefined } : apps.includes(value) ? { app: value as KnownApp } : undefined),
@@ -144,6 +146,9 @@ const readers: Readonly<Record<string, (value: string, volume: VolumeConfigurati
   size: (value) => (parseSize(value) === undefined ? undefined : { sizeBytes: parseSize(value) }),
   exclude: (value, volume) => ({ exclude: [...volume.exclude, ...patterns(value).filter((pattern) => !volume.exclude.includes(pattern))] }),
 };
+
+/** Names of labels are anybody's: `holdfast.__proto__` has none. */
+const readerOf = (key: string): Reader | undefined => (Object.hasOwn(readers, key) ? readers[key] : undefined);
 
 const patterns = (value: string): string[] =>
   value
