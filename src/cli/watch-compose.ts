@@ -1,9 +1,11 @@
-import { access } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import type { Configuration } from '../control/configuration/configuration.ts';
 import type { Daemon } from '../control/daemon.ts';
-import { composeFileNames } from '../control/discovery/compose-files.ts';
+import { composeFileNames, hasComposeFile, overrideFileNames } from '../control/discovery/compose-files.ts';
 import { type Uncovered, uncoveredFact, uncoveredVolumes } from '../control/discovery/uncovered.ts';
 import { HoldfastError } from '../model/errors.ts';
+import { fileSignature } from './file-signature.ts';
 import { displayText } from './output/text.ts';
 import { repeatedly } from './repeatedly.ts';
 
@@ -21,41 +23,44 @@ export type ComposeWatch = {
  * Looks into the compose file beside holdfast.yaml, and keeps for status and alerts which volumes it has and no backup holds; until the abort.
  * A file that cannot be read, as one that is just being written, changes nothing.
  */
-export function watchCompose({ daemon, environment, onChange, onFailure }: ComposeWatch, signal: AbortSignal): Promise<void> {
-  const look = async () => {
-    const now = await lookAt(daemon, environment);
-    const before = daemon.facts.get<Uncovered>(uncoveredFact) ?? { file: '', volumes: [] };
-    if (now === undefined || JSON.stringify(now.volumes) === JSON.stringify(before.volumes)) return;
+export const watchCompose = (watch: ComposeWatch, signal: AbortSignal): Promise<void> =>
+  repeatedly(composeLook(watch), lookEveryMs, signal, watch.onFailure);
+
+/** One look; it costs little while nothing has changed. */
+export function composeLook({ daemon, environment, onChange }: Omit<ComposeWatch, 'onFailure'>): () => Promise<void> {
+  let seen: { configuration: Configuration; files: string } | undefined;
+  return async () => {
+    const configuration = daemon.configuration();
+    const files = await signatureOf(configuration.directory);
+    if (seen?.configuration === configuration && seen.files === files) return;
+    const now = await lookAt(configuration, environment);
+    if (now === undefined) return;
+    seen = { configuration, files };
+    const before = daemon.facts.get<Uncovered>(uncoveredFact) ?? none;
+    if (isDeepStrictEqual(now, before)) return;
     daemon.facts.set(uncoveredFact, now);
     const more = now.volumes.filter((name) => !before.volumes.includes(name));
     if (more.length > 0)
       onChange(displayText(`${now.file} has volumes that holdfast.yaml does not name, and no backup holds them: ${more.join(', ')}`));
   };
-  return repeatedly(look, lookEveryMs, signal, onFailure);
 }
 
-async function lookAt(daemon: Pick<Daemon, 'configuration'>, environment: NodeJS.ProcessEnv): Promise<Uncovered | undefined> {
-  const configuration = daemon.configuration();
+const none: Uncovered = { file: '', volumes: [] };
+
+/** Of all that says which volumes there are. */
+const signatureOf = async (folder: string): Promise<string> =>
+  (await Promise.all([...composeFileNames, ...overrideFileNames, '.env'].map((name) => fileSignature(join(folder, name))))).join('\n');
+
+async function lookAt(configuration: Configuration, environment: NodeJS.ProcessEnv): Promise<Uncovered | undefined> {
   try {
     // With it comes the parser of YAML, which most daemons need not hold.
-    if (!(await mayBeCompose(configuration.directory, environment))) return { file: '', volumes: [] };
+    if (!(await hasComposeFile(configuration.directory))) return none;
     const { discoverCompose } = await import('../control/discovery/compose.ts');
     const found = await discoverCompose(configuration.directory, environment);
-    if (found === undefined) return { file: '', volumes: [] };
+    if (found === undefined) return none;
     return { file: basename(found.files[0] ?? ''), volumes: uncoveredVolumes(found, configuration) };
   } catch (error) {
     if (error instanceof HoldfastError) return undefined;
     throw error;
   }
-}
-
-/** Whether there is a compose file, or what could name one. */
-async function mayBeCompose(folder: string, environment: NodeJS.ProcessEnv): Promise<boolean> {
-  if (environment.COMPOSE_FILE !== undefined) return true;
-  const isMissing = (name: string) =>
-    access(join(folder, name)).then(
-      () => false,
-      ({ code }: NodeJS.ErrnoException) => code === 'ENOENT',
-    );
-  return !(await Promise.all([...composeFileNames, '.env'].map(isMissing))).every(Boolean);
 }

@@ -1,10 +1,10 @@
-import { stat } from 'node:fs/promises';
 import type { Configuration } from '../control/configuration/configuration.ts';
 import { writeCopyInEffect } from '../control/configuration/copy-in-effect.ts';
 import { readConfiguration } from '../control/configuration/load.ts';
 import type { Daemon } from '../control/daemon.ts';
 import { HoldfastError } from '../model/errors.ts';
 import type { CommandContext } from './command.ts';
+import { fileSignature } from './file-signature.ts';
 
 const lookEveryMs = 3_000;
 
@@ -15,7 +15,7 @@ const lookEveryMs = 3_000;
  */
 export function watchConfiguration(daemon: Daemon, copy: string | undefined, onReload: CommandContext['onReload']): () => Promise<void> {
   const { file } = daemon.configuration();
-  let seen = signature(file);
+  let seen = fileSignature(file);
   let last: Promise<void> = Promise.resolve();
   let isOver = false;
   const reload = () => {
@@ -33,7 +33,7 @@ export function watchConfiguration(daemon: Daemon, copy: string | undefined, onR
     });
   };
   const timer = setInterval(async () => {
-    const [before, now] = [await seen, await signature(file)];
+    const [before, now] = [await seen, await fileSignature(file)];
     if (now === before) return;
     seen = Promise.resolve(now);
     reload();
@@ -58,9 +58,3 @@ function sameProject(next: Configuration, before: Configuration): Configuration 
 
 const messageOf = (error: unknown): string =>
   error instanceof HoldfastError ? `${error.message} (${error.remedy})` : error instanceof Error ? error.message : String(error);
-
-/** What changes when a file is written or replaced; of one that is not there: nothing. */
-async function signature(file: string): Promise<string> {
-  const { ino, size, mtimeNs } = (await stat(file, { bigint: true }).catch(() => undefined)) ?? {};
-  return `${ino} ${size} ${mtimeNs}`;
-}

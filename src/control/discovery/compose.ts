@@ -5,11 +5,9 @@ import { HoldfastError } from '../../model/errors.ts';
 import type { KnownApp } from '../configuration/configuration.ts';
 import { mistakesError } from '../configuration/mistakes.ts';
 import { parseSource } from '../configuration/yaml-document.ts';
-import { composeFileNames } from './compose-files.ts';
+import { composeFileNames, overrideFileNames } from './compose-files.ts';
 import { composeProjectName, type DiscoveredProject, type DiscoveredVolume, type NotCovered } from './discovered.ts';
 import { interpolate } from './interpolation.ts';
-
-const overrideNames = ['compose.override.yml', 'compose.override.yaml', 'docker-compose.override.yml', 'docker-compose.override.yaml'];
 
 const enabledLabel = 'holdfast.enabled';
 /** Those of hooks are of containers. */
@@ -34,7 +32,7 @@ export async function discoverCompose(directory: string, environment: Variables 
   const folder = resolve(directory);
   const main = await firstFile(folder, composeFileNames);
   if (main === undefined) return undefined;
-  const override = await firstFile(folder, overrideNames);
+  const override = await firstFile(folder, overrideFileNames);
   const files = override === undefined ? [main] : [main, override];
   const dotEnv = await readOptional(resolve(folder, '.env'));
   const variables = { ...(dotEnv === undefined ? {} : parseEnv(dotEnv)), ...environment };
