@@ -53,6 +53,15 @@ test('of a long log, the beginning and the end stay, in order, with a mark betwe
   state.close();
 });
 
+test('long lines do not wait in memory', () => {
+  const { state, log, written } = aLog();
+  log.add('first');
+  for (let i = 0; i < 40; i++) log.add('x'.repeat(100_000));
+  assert.equal(written(), 1 + 3);
+  log.flush();
+  state.close();
+});
+
 test('long lines count by their size', () => {
   const { state, log, lines } = aLog();
   const long = 'x'.repeat(100_000);

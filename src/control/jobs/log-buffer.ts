@@ -4,6 +4,8 @@ export type LogBuffer = { add(line: string): void; flush(): void };
 
 const everyMs = 250;
 const mostLines = 500;
+/** UTF-16 units. */
+const mostWaiting = 1024 * 1024;
 
 /** How much of a log is kept, from its beginning and from its end. `bytes` are UTF-16 units. */
 export const kept = { lines: 5_000, bytes: 2 * 1024 * 1024 } as const;
@@ -20,6 +22,7 @@ export function createLogBuffer(
   onWritten: () => void,
 ): LogBuffer {
   let lines: { atMs: number; line: string }[] = [];
+  let waiting = 0;
   let timer: NodeJS.Timeout | undefined;
   let first = true;
   const head = { lines: 0, bytes: 0 };
@@ -59,6 +62,7 @@ export function createLogBuffer(
     if (lines.length === 0) return;
     const written = lines;
     lines = [];
+    waiting = 0;
     const last = jobs.log(job, written.flatMap(place));
     if (last !== undefined) trim(last);
     onWritten();
@@ -66,7 +70,8 @@ export function createLogBuffer(
   return {
     add(line) {
       lines.push({ atMs: now(), line });
-      if (first || lines.length >= mostLines) flush();
+      waiting += line.length;
+      if (first || lines.length >= mostLines || waiting >= mostWaiting) flush();
       else timer ??= setTimeout(flush, everyMs);
       first = false;
     },

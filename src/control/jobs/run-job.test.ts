@@ -37,11 +37,19 @@ test('lines of JSON are given as they are, everything else as a message, and exi
 });
 
 test('a line without an end does not fill the memory, and what is cut is no JSON', async () => {
-  const { lines } = await runScripts([`printf '{"a":"'; head -c 3000000 /dev/zero | tr '\\0' x; echo '"}'; echo '{"b":1}'`]);
+  const { lines } = await runScripts([`printf '{"a":"'; head -c 6000000 /dev/zero | tr '\\0' x; echo '"}'; echo '{"b":1}'`]);
   assert.equal(lines.length, 2);
   assert.ok((lines[0] as string).length < 20_000);
   assert.match(JSON.parse(lines[0] as string).message, /^\{"a":"xxx/);
   assert.equal(lines[1], '{"b":1}');
+});
+
+test('a finding that affects ten thousand snapshots and long paths comes through', async () => {
+  const { lines } = await runScripts([`printf '{"event":"finding","affects":"'; head -c 3000000 /dev/zero | tr '\\0' x; echo '"}'`]);
+  assert.deepEqual(
+    lines.map((line) => [line.length > 3_000_000, JSON.parse(line).event]),
+    [[true, 'finding']],
+  );
 });
 
 test('what only looks like JSON is a message', async () => {

@@ -21,8 +21,11 @@ export type Watch = {
 
 /** How long a command has to end soundly after it was asked to, before it is killed: restarts of containers take their time. */
 const graceMs = 180_000;
-/** Longer ones are cut: a log must not grow without bounds. */
-const longestLine = 256 * 1024;
+/**
+ * Longer ones are cut: a log must not grow without bounds. UTF-16 units. What a check finds must fit, and comes with up to 1,000 paths and all
+ * snapshots that it affects.
+ */
+const longestLine = 4 * 1024 * 1024;
 const longestMessage = 16 * 1024;
 
 /**
