@@ -3,8 +3,8 @@ import type { Operation } from './contract/operations.ts';
 
 /** What a request holds, checked against the contract. */
 
-/** More than any request of the contract needs. */
-const mostBodyBytes = 64 * 1024;
+/** More than any request of the contract needs: the longest names a thousand volumes. */
+const mostBodyBytes = 256 * 1024;
 
 type Issue = { path: PropertyKey[]; message: string; code?: string; keys?: string[] };
 type Schema = { safeParse(value: unknown): { success: boolean; data?: unknown; error?: { issues: Issue[] } } };

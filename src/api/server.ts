@@ -9,7 +9,7 @@ import { type Listen, parseListen } from '../control/configuration/listen.ts';
 import type { ControlPlane } from '../control/control-plane.ts';
 import { HoldfastError } from '../model/errors.ts';
 import { type Bindings, createApp, type Extra } from './app.ts';
-import { openApiDatabase } from './auth/database.ts';
+import { openOrReplaceApiDatabase } from './auth/database.ts';
 import { createRateLimit } from './auth/limits.ts';
 import type { Way } from './auth/origin.ts';
 import { createTokens } from './auth/tokens.ts';
@@ -65,7 +65,8 @@ export async function startServer(plane: ControlPlane, options: ServerOptions): 
       remedy: 'set daemon.tls, or daemon.behindProxy when a reverse proxy does TLS',
     });
 
-  const database = openApiDatabase(apiDatabaseFile(folder));
+  const { database, replaced } = openOrReplaceApiDatabase(apiDatabaseFile(folder), now());
+  if (replaced !== undefined) onProblem(`the tokens of the API were damaged, and none holds: make new ones; the old file is ${replaced}`);
   const stopping = new AbortController();
   const feed = createEventFeed(plane, now);
   const app = createApp({
@@ -173,7 +174,8 @@ async function removeDeadSocket(path: string): Promise<void> {
   if (!found?.isSocket()) return;
   const alive = await new Promise<boolean>((resolve) => {
     const probe = connect({ path });
-    probe.once('connect', () => resolve(true)).once('error', () => resolve(false));
+    // One that is too busy to take another, or takes another kind, is alive.
+    probe.once('connect', () => resolve(true)).once('error', ({ code }: NodeJS.ErrnoException) => resolve(code !== 'ECONNREFUSED'));
     probe.unref();
     probe.once('connect', () => probe.destroy());
   });

@@ -99,6 +99,28 @@ test('of a follower who reads nothing and goes away, nothing is left', { timeout
   while (following > 0) await immediate();
 });
 
+test('a reader who has waited too long is told so, whether for his turn or for the answer', async (t) => {
+  const deadlines: AbortController[] = [];
+  t.mock.method(AbortSignal, 'timeout', () => {
+    const controller = new AbortController();
+    deadlines.push(controller);
+    return controller.signal;
+  });
+  const read: ControlPlane['read'] = async function* (_words, signal) {
+    yield Buffer.from('{"path":"one"}\n');
+    await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }));
+  };
+  const { ask, problems } = await startTestServer(t, { read });
+  const asked = [0, 1].map(() => ask(`${basePath}/snapshots/${snapshotId('a')}/files`));
+  while (deadlines.length < 2) await immediate();
+  for (const controller of deadlines) controller.abort(new DOMException('too long', 'TimeoutError'));
+  for (const { status: answered, body } of await Promise.all(asked)) {
+    assert.equal(answered, 504);
+    assert.equal((body as { code: string }).code, 'deadline');
+  }
+  assert.deepEqual(problems, []);
+});
+
 test('who may follow events is not told what others did', async (t) => {
   const { port, tokens, plane } = await startTestServer(t, { execute: async () => 0 });
   const response = await new Promise<IncomingMessage>((resolve, reject) => {

@@ -46,7 +46,13 @@ test('every role may do what it is for, and nothing else', async (t) => {
   const alert = raisedAlert('volume database rpo');
   (plane.alerts as AlertTable).put([alert]);
   const job = plane.start({ kind: 'usage' }, 'test').id;
-  const values: Record<string, string> = { volume: 'database', snapshot: snapshotId('a'), later: snapshotId('b'), job, alert: encodeURIComponent(alert.id) };
+  const values: Record<string, string> = {
+    volume: 'database',
+    snapshot: snapshotId('a'),
+    later: snapshotId('b'),
+    job,
+    alert: encodeURIComponent(alert.id),
+  };
   for (const id of operationIds) {
     const operation: Operation = operations[id];
     const path = basePath + operation.path.replaceAll(/\{(\w+)\}/g, (_, name: string) => values[name] as string);

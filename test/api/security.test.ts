@@ -1,8 +1,9 @@
 /** What the API refuses, tried. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setImmediate as immediate } from 'node:timers/promises';
@@ -105,12 +106,72 @@ test('the socket is for its user alone, and needs no token', async (t) => {
   assert.equal(existsSync(join(folder, 'address')), false);
 });
 
+test('damaged tokens are put aside and told of: nobody gets in by them, and the daemon begins all the same', async (t) => {
+  const { plane, folder, stop } = await startTestServer(t);
+  await stop();
+  for (const damage of ['no database at all'.repeat(1_000), 'pages']) {
+    const file = apiDatabaseFile(folder);
+    if (damage !== 'pages') writeFileSync(file, damage);
+    else {
+      const bytes = readFileSync(file);
+      assert.ok(bytes.length >= 3 * 4_096);
+      writeFileSync(file, bytes.fill(0xff, 4_096));
+    }
+    const problems: string[] = [];
+    const server = await startServer(plane, { folder, onProblem: (message) => problems.push(message) });
+    await server.stop();
+    assert.equal(problems.length, 1);
+    const kept = /the old file is (.*)$/.exec(problems[0] ?? '')?.[1] ?? '';
+    assert.equal(existsSync(kept), true);
+    const database = openApiDatabase(file);
+    assert.deepEqual(createTokens(database).list(), []);
+    database.close();
+  }
+});
+
+test('a socket that somebody has is not taken away, also when he is too busy to answer', { timeout: 30_000 }, async (t) => {
+  const { plane, folder } = await startTestServer(t);
+  const path = join(folder, 'busy.sock');
+  const busy = spawn(process.execPath, [
+    '-e',
+    `require('node:net').createServer().listen({ path: ${JSON.stringify(path)}, backlog: 1 }, () => {
+      require('node:fs').writeSync(1, 'listens');
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+    });`,
+  ]);
+  t.after(() => busy.kill('SIGKILL'));
+  await once(busy.stdout, 'data');
+  const waiting: Socket[] = [];
+  t.after(() => {
+    for (const socket of waiting) socket.destroy();
+  });
+  // Until nobody else may wait for him.
+  for (let code: string | undefined; code === undefined; ) {
+    const socket = connect({ path });
+    waiting.push(socket);
+    code = await new Promise((resolve) =>
+      socket.once('connect', () => resolve(undefined)).once('error', (error: NodeJS.ErrnoException) => resolve(error.code)),
+    );
+  }
+  const configuration = plane.configuration();
+  const daemon = { ...configuration.daemon, listen: path };
+  const other = join(folder, 'other');
+  mkdirSync(other);
+  await assert.rejects(
+    startServer({ ...plane, configuration: () => ({ ...configuration, daemon }) }, { folder: other, onProblem: () => undefined }),
+    { code: 'configuration' },
+  );
+  assert.equal(existsSync(path), true);
+});
+
 test('bodies that are too large, no UTF-8, no JSON or not of the schema are refused', async (t) => {
   const { ask, plane } = await startTestServer(t, { execute: async () => 0 });
   const jobs = `${basePath}/jobs`;
   const json = { 'Content-Type': 'application/json' };
+  const longestNames = Array.from({ length: 1_000 }, (_, i) => String(i).padEnd(200, 'x'));
   const tried: [asking: Parameters<typeof ask>[1], status: number][] = [
-    [post(`{"spec":{"kind":"usage"},"x":"${'y'.repeat(70_000)}"}`), 413],
+    [post(`{"spec":{"kind":"usage"},"x":"${'y'.repeat(270_000)}"}`), 413],
+    [post({ spec: { kind: 'backup', repository: 'local', volumes: longestNames } }), 404],
     [{ method: 'POST', headers: { ...json, 'Transfer-Encoding': 'chunked', 'Content-Length': '' }, body: undefined }, 400],
     [{ method: 'POST', headers: json, body: Buffer.from([0x22, 0xff, 0xfe, 0x22]) }, 400],
     [post('{"spec":'), 400],

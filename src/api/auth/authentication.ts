@@ -13,8 +13,8 @@ export type Authenticate = (
 const holdsForMs = 2_000;
 
 /**
- * Finds out who asks by the token. After wrong ones, those of an address are looked at no more for longer and longer. A right one always passes:
- * of 256 random bits none can be guessed, and addresses are shared, by all users of this host for one, who could lock each other out.
+ * Finds out who asks by the token. After wrong ones, an address is told to wait for longer and longer. A right one always passes: of 256 random
+ * bits none can be guessed, and addresses are shared, by all users of this host for one, who could lock each other out.
  * @returns a function that throws `not-authenticated` and `too-many-requests`.
  */
 export function createAuthentication(tokens: Tokens, auditLog: Pick<AuditLog, 'add'>, now: () => number): Authenticate {
@@ -35,7 +35,8 @@ export function createAuthentication(tokens: Tokens, auditLog: Pick<AuditLog, 'a
     let lookedMs = now();
     let held = true;
     const holds = () => {
-      if (held && now() - lookedMs >= holdsForMs) {
+      // Also where the clock was put back.
+      if (held && Math.abs(now() - lookedMs) >= holdsForMs) {
         held = tokens.find(secret, now())?.role === role;
         lookedMs = now();
       }

@@ -1,35 +1,63 @@
+import { existsSync, renameSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
+import { isDamage } from '../../control/state/state.ts';
 
 /**
  * The API's own memory, beside the state of the control plane, which is a cache that may be thrown away: tokens are not. Only who may write the
- * daemon's folder can open it.
+ * daemon's folder can open it. @throws what SQLite says, also when the file is damaged.
  */
 export function openApiDatabase(file: string): DatabaseSync {
   const previous = process.umask(0o077);
+  let database: DatabaseSync | undefined;
   try {
-    const database = new DatabaseSync(file, { timeout: 5_000 });
-    database.exec(`
-      PRAGMA journal_mode = WAL;
-      PRAGMA synchronous = FULL;
-      CREATE TABLE IF NOT EXISTS tokens (
-        name TEXT PRIMARY KEY,
-        hash BLOB NOT NULL,
-        role TEXT NOT NULL,
-        created_ms INTEGER NOT NULL,
-        expires_ms INTEGER
-      ) STRICT;
-      CREATE TABLE IF NOT EXISTS idempotency (
-        who TEXT NOT NULL,
-        key TEXT NOT NULL,
-        request BLOB NOT NULL,
-        at_ms INTEGER NOT NULL,
-        job TEXT,
-        answer TEXT,
-        PRIMARY KEY (who, key)
-      ) STRICT, WITHOUT ROWID;
-    `);
+    database = new DatabaseSync(file, { timeout: 5_000 });
+    makeTables(database);
     return database;
+  } catch (error) {
+    database?.close();
+    throw error;
   } finally {
     process.umask(previous);
   }
+}
+
+/**
+ * The same for a daemon, which is not to stand still for it: a damaged file is put aside as `NAME.damaged-TIME`, `replaced`, and a new one made,
+ * in which no token holds.
+ */
+export function openOrReplaceApiDatabase(file: string, nowMs: number): { database: DatabaseSync; replaced: string | undefined } {
+  try {
+    return { database: openApiDatabase(file), replaced: undefined };
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    const replaced = `${file}.damaged-${new Date(nowMs).toISOString().replace(/[:.]/g, '-')}`;
+    for (const suffix of ['', '-wal', '-shm']) if (existsSync(file + suffix)) renameSync(file + suffix, replaced + suffix);
+    return { database: openApiDatabase(file), replaced };
+  }
+}
+
+function makeTables(database: DatabaseSync): void {
+  database.exec(`
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = FULL;
+    CREATE TABLE IF NOT EXISTS tokens (
+      name TEXT PRIMARY KEY,
+      hash BLOB NOT NULL,
+      role TEXT NOT NULL,
+      created_ms INTEGER NOT NULL,
+      expires_ms INTEGER
+    ) STRICT;
+    CREATE TABLE IF NOT EXISTS idempotency (
+      who TEXT NOT NULL,
+      key TEXT NOT NULL,
+      request BLOB NOT NULL,
+      at_ms INTEGER NOT NULL,
+      job TEXT,
+      answer TEXT,
+      PRIMARY KEY (who, key)
+    ) STRICT, WITHOUT ROWID;
+  `);
+  const { quick_check: verdict } = database.prepare('PRAGMA quick_check(1)').get() as { quick_check: string };
+  // SQLITE_CORRUPT of https://www.sqlite.org/rescode.html.
+  if (verdict !== 'ok') throw Object.assign(new Error(verdict), { errcode: 11 });
 }

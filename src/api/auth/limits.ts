@@ -44,7 +44,8 @@ const forgottenMs = 3_600_000;
 export function createLockOut(): LockOut {
   const failures = new Map<string, { count: number; untilMs: number; atMs: number }>();
   return {
-    waitMs: (address, nowMs) => Math.max(0, (failures.get(address)?.untilMs ?? 0) - nowMs),
+    // Never longer than there is to wait at all: the clock may have been put back.
+    waitMs: (address, nowMs) => Math.min(longestMs, Math.max(0, (failures.get(address)?.untilMs ?? 0) - nowMs)),
     failed(address, nowMs) {
       const before = failures.get(address);
       const count = before === undefined || nowMs - before.atMs > forgottenMs ? 1 : before.count + 1;

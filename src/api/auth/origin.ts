@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { isIPv6, SocketAddress } from 'node:net';
 import { HoldfastError } from '../../model/errors.ts';
 
 /** By which way a request came. */
@@ -33,13 +34,23 @@ function hostName(host: string | undefined): string | undefined {
 const hostOf = (origin: string): string | undefined => (URL.canParse(origin) ? new URL(origin).host : undefined);
 
 /**
- * The address that limits are counted by: of a proxy, the last one that it names (those before are what the client says). Of IPv6 the network:
- * one host has 2^64 of them.
+ * The address that limits are counted by: of a proxy, the last one that it names (those before are what the client says), without the port that
+ * some add. Of IPv6 the network (/64): one host has 2^64 addresses.
  */
 export function addressOf(request: IncomingMessage, { local, behindProxy }: Way): string {
   if (local) return 'socket';
   const forwarded = behindProxy ? request.headers['x-forwarded-for'] : undefined;
   const last = [forwarded].flat().at(-1)?.split(',').at(-1)?.trim();
-  const address = (last || request.socket.remoteAddress || 'unknown').slice(0, 64).replace(/^::ffff:/, '');
-  return address.includes(':') ? `${address.split(':').slice(0, 4).join(':')}::/64` : address;
+  return networkOf((last || request.socket.remoteAddress || 'unknown').slice(0, 64));
+}
+
+function networkOf(said: string): string {
+  const text = said.replace(/^::ffff:(?=[\d.]+$)/i, '').replace(/%.*/, '');
+  const parsed = SocketAddress.parse(isIPv6(text) ? `[${text}]` : text);
+  // Some proxies name what is no address.
+  if (parsed === undefined) return said;
+  if (parsed.family === 'ipv4') return parsed.address;
+  const [left = [], right = []] = parsed.address.split('::').map((half) => half.split(':').filter((group) => group !== ''));
+  const groups = [...left, ...new Array<string>(8 - left.length - right.length).fill('0'), ...right];
+  return `${groups.slice(0, 4).join(':')}::/64`;
 }

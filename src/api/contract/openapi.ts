@@ -72,7 +72,8 @@ function operationObject(operationId: string, operation: Operation, reference: (
     : [];
   if (answer.kind === 'events')
     headers.push({ name: 'Last-Event-ID', in: 'header', schema: { type: 'string', minLength: 1, maxLength: 200, pattern: '^[!-~]+$' } });
-  const statuses = [...new Set([...everywhere, ...errors].map(statusOf))].sort();
+  const withBody = body === undefined ? [] : (['request-too-large'] as const);
+  const statuses = [...new Set([...everywhere, ...withBody, ...errors].map(statusOf))].sort();
   const problems = statuses.map((status) => [
     status,
     { description: 'What went wrong', content: { 'application/problem+json': { schema: problemReference } } },

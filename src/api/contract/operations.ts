@@ -174,7 +174,7 @@ export const operations = {
       query: z.strictObject({ ...page, ...inRepository, path: snapshotPath }),
     },
     json(resource.pageOf(resource.entry)),
-    { errors: reading },
+    { errors: [...reading, 'deadline'] },
   ),
   downloadFile: operation(
     'get',
@@ -198,7 +198,7 @@ export const operations = {
       query: z.strictObject({ ...page, ...inRepository, path: snapshotPath }),
     },
     json(resource.pageOf(resource.difference)),
-    { errors: [...reading, 'usage'] },
+    { errors: [...reading, 'usage', 'deadline'] },
   ),
   startJob: operation(
     'post',

@@ -59,7 +59,7 @@ export const listRestorePoints: JsonHandler<'listRestorePoints'> = ({ plane }, {
     : { items };
 };
 
-/** Longer ones are of no use to who waits for a page. */
+/** Who waits for a page waits no longer, its turn included. */
 const readingMs = 10 * 60_000;
 
 export const listFiles: JsonHandler<'listFiles'> = async (served, { parameters, query, signal, caller }) => {
@@ -78,16 +78,18 @@ export const diffSnapshots: JsonHandler<'diffSnapshots'> = async (served, { para
   return readPage<AnswerOf<'diffSnapshots'>['items'][number]>(served, words, { limit, cursor, signal, who: caller.name });
 };
 
-/** A page of the lines that a command writes; a snapshot never changes, so that counting them is a cursor. */
+/** A page of the lines that a command writes; a snapshot never changes, so that counting them is a cursor. @throws `deadline`. */
 async function readPage<Item extends { path: string }>(
   { plane, readers }: Served,
   words: readonly string[],
   { limit, cursor, signal, who }: { limit: number; cursor: string | undefined; signal: AbortSignal; who: string },
 ): Promise<Page<Item>> {
   const from = numberCursor(cursor) ?? 0;
-  const either = AbortSignal.any([signal, AbortSignal.timeout(readingMs)]);
-  const endTurn = await readers.take(who, either);
+  const tooLong = AbortSignal.timeout(readingMs);
+  const either = AbortSignal.any([signal, tooLong]);
+  let endTurn = () => {};
   try {
+    endTurn = await readers.take(who, either);
     const items: Item[] = [];
     let place = 0;
     for await (const line of linesOf(plane.read(words, either))) {
@@ -98,6 +100,12 @@ async function readPage<Item extends { path: string }>(
       if (place++ >= from) items.push(item as Item);
     }
     return { items };
+  } catch (cause) {
+    if (!tooLong.aborted || signal.aborted) throw cause;
+    throw new HoldfastError('deadline', `reading the snapshot took longer than ${readingMs / 60_000} minutes`, {
+      cause,
+      remedy: 'ask for a smaller part of it, or run the same command where the daemon runs',
+    });
   } finally {
     endTurn();
   }
