@@ -1,14 +1,11 @@
-import type { Configuration } from '../../control/configuration/configuration.ts';
-import type { Job } from '../../control/jobs/job.ts';
+import { planOf, upcoming } from '../../control/daemon-plan.ts';
 import type { Condition, Reason, RepositoryAssessment, VolumeAssessment } from '../../control/objectives/assessment.ts';
 import { formatAge } from '../../control/objectives/rpo.ts';
-import { instantsOf } from '../../control/scheduling/instants.ts';
-import { tasksOf } from '../../control/scheduling/tasks.ts';
 import { exitCodes } from '../../model/errors.ts';
 import { formatSize } from '../../model/quantities.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { askDaemon, judgeProject } from '../daemon-knowledge.ts';
-import type { Known } from '../judge-by-state.ts';
+import type { Known, OpenJob } from '../judge-by-state.ts';
 import { displayText, type Style } from '../output/text.ts';
 import { requireDaemonProject } from '../project.ts';
 
@@ -39,14 +36,14 @@ type Answer = { known: Known; next: Next[] };
 async function askHere(context: CommandContext<Options>): Promise<Answer> {
   const configuration = await requireDaemonProject(context);
   const known = await judgeProject(context, configuration);
-  return { known, next: known.daemon ? upcoming(configuration, known.assessment.atMs) : [] };
+  return { known, next: known.daemon ? nextOf(upcoming(planOf(configuration), known.assessment.atMs)) : [] };
 }
 
 async function askServer(context: CommandContext<Options>): Promise<Answer> {
   const { daemonClient } = await import('../daemon-client.ts');
   const client = await daemonClient(context);
-  const [known, { upcoming: all }] = await Promise.all([askDaemon(client), client.call('getProject')]);
-  return { known, next: all.map(({ task, dueMs }) => ({ task, dueMs })).sort((a, b) => a.dueMs - b.dueMs) };
+  const [known, project] = await Promise.all([askDaemon(client), client.call('getProject')]);
+  return { known, next: nextOf(project.upcoming) };
 }
 
 const exitCodeOf = (condition: Condition): number =>
@@ -54,14 +51,8 @@ const exitCodeOf = (condition: Condition): number =>
 
 type Next = { task: string; dueMs: number };
 
-function upcoming(configuration: Configuration, nowMs: number): Next[] {
-  return tasksOf(configuration)
-    .flatMap((task) => {
-      const dueMs = instantsOf(task.at).after(nowMs);
-      return dueMs === undefined ? [] : [{ task: task.name, dueMs }];
-    })
-    .sort((a, b) => a.dueMs - b.dueMs);
-}
+/** Without what it will do. */
+const nextOf = (all: readonly Next[]): Next[] => all.map(({ task, dueMs }) => ({ task, dueMs }));
 
 /** So many volumes and repositories that need somebody, jobs and instants are shown without `--all`. */
 const shownTroubles = 20;
@@ -141,13 +132,14 @@ function goodRepository({ snapshots, seenAtMs, lastCheck }: RepositoryAssessment
   return `${snapshots} ${snapshots === 1 ? 'snapshot' : 'snapshots'}, ${seen}${lastCheck === undefined ? '' : `, checked ${formatAge(atMs - lastCheck.atMs)} ago`}`;
 }
 
-function describe({ spec, schedule }: Job): string {
+function describe({ spec, schedule }: OpenJob): string {
   const where = 'repository' in spec ? ` of ${spec.repository}` : spec.kind === 'copy' ? ` from ${spec.from} to ${spec.to}` : '';
   return displayText(`${spec.kind}${where}${schedule === undefined ? '' : ` (${schedule})`}`);
 }
 
-function howLong({ state, startedMs, notBeforeMs, attempt, error }: Job, atMs: number): string {
+function howLong({ state, startedMs, notBeforeMs, heldUntilMs, attempt, error }: OpenJob, atMs: number): string {
   if (startedMs !== undefined) return `, for ${formatAge(atMs - startedMs)}`;
+  if (heldUntilMs !== undefined) return `, held back by quiet hours for ${formatAge(heldUntilMs - atMs)}`;
   if (state !== 'queued' || notBeforeMs <= atMs) return '';
   const why = error === undefined ? '' : `: attempt ${attempt - 1} failed: ${error.message}`;
   return `, in ${formatAge(notBeforeMs - atMs)}${why}`;
