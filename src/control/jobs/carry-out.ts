@@ -90,10 +90,19 @@ function judge(job: Job, exitCode: number, { account: told, why }: Underway, sto
     const late = new HoldfastError('deadline', `the job took longer than its deadline allows, and was ended`);
     return { ...ended, state: 'failed', error: errorDocument(late) };
   }
+  const found = findingsOf(ended);
+  // It has come to its end, and is known at once: to read everything again would tell the same.
+  if (found !== undefined && ended.error === undefined) return { ...ended, state: 'failed', error: found };
   const error = ended.error ?? errorOf(failure, exitCode);
   if (job.attempt < job.attempts && !lasting.includes(exitCode))
     return { ...queuedAgain(job, 1), notBeforeMs: nowMs + waitBefore(job.attempt + 1), error };
   return { ...ended, state: 'failed', error };
+}
+
+function findingsOf({ spec, result }: Job): ErrorDocument | undefined {
+  if (spec.kind !== 'check' || result?.findings === undefined) return undefined;
+  const found = Object.entries(result.findings).map(([kind, times]) => `${kind} (${times})`);
+  return errorDocument(new HoldfastError('damaged', `the repository ${spec.repository} is damaged: ${found.join(', ')}`));
 }
 
 function errorOf(failure: unknown, exitCode: number): ErrorDocument {
