@@ -115,6 +115,35 @@ test('a failed job is tried again with longer and longer waits, and then has fai
   }
 });
 
+test('what a check has found is known at once, and not looked for again; one that could not be done is done again', async (t) => {
+  const check: JobSpec = { kind: 'check', repository: 'local', part: 1, parts: 1 };
+  const finding = '{"event":"finding","finding":{"severity":"error","kind":"pack-damaged","message":"x","affects":[]}}';
+  const broken = '{"event":"error","error":{"code":"storage","message":"it does not answer","remedy":"wait"}}';
+  for (const [lines, state, code] of [
+    [[finding, finding], 'failed', 'damaged'],
+    [[finding, broken], 'queued', 'storage'],
+  ] as const) {
+    const plan = { tasks: [{ ...hourly, specAt: () => check }], rules: { jobs: 1, mayBegin: () => true } };
+    const work = aRunner(
+      t,
+      async (_, watch) => {
+        lines.forEach(watch.onLine);
+        return 1;
+      },
+      { plan: () => plan },
+    );
+    await work.pass(1_000);
+    const [job] = work.all();
+    assert.deepEqual([job?.state, job?.error?.code], [state, code]);
+    if (state === 'failed')
+      assert.deepEqual(
+        [job?.result?.findings, job?.error?.message],
+        [{ 'pack-damaged': 2 }, 'the repository local is damaged: pack-damaged (2)'],
+      );
+    await work.stop();
+  }
+});
+
 test('whatever work does, it ends as a failure of its job: it throws at once, later, or nothing sensible', async (t) => {
   const ways: Work[] = [
     () => {
