@@ -88,6 +88,13 @@ test('work that had been done counts, by its log or by the snapshots of a whole 
   assert.equal((await settled([begun], [made('one'), made('two', 'r', { unreadable: 1 })])).state, 'incomplete');
 });
 
+test('what an attempt before failed of is not said of one that was done', async () => {
+  const error = { code: 'storage', message: 'it did not answer', remedy: 'wait' } as const;
+  assert.equal((await settled([begun, finished(0)], [], { error })).error, undefined);
+  assert.equal((await settled([begun], [made('one'), made('two')], { error })).error, undefined);
+  assert.deepEqual((await settled([begun], [], { error })).error, error, 'it is done again');
+});
+
 test('anything else is done again, and is no attempt: half a run, another class, what an attempt before said', async () => {
   for (const [lines, snapshots] of [
     [[], []],

@@ -131,6 +131,7 @@ const done = (job: Job, exitCode: 0 | 3, result: JobResult, endedMs: number): Jo
   process: undefined,
   result,
   exitCode,
+  error: undefined,
 });
 
 const unlessTooOften = (job: Job, endedMs: number): Job =>
