@@ -92,7 +92,7 @@ function judge(job: Job, exitCode: number, { account: told, why }: Underway, sto
   }
   const found = findingsOf(ended);
   // It has come to its end, and is known at once: to read everything again would tell the same.
-  if (found !== undefined && ended.error === undefined) return { ...ended, state: 'failed', error: found };
+  if (found !== undefined && exitCode === exitCodes.failed && ended.error === undefined) return { ...ended, state: 'failed', error: found };
   const error = ended.error ?? errorOf(failure, exitCode);
   if (job.attempt < job.attempts && !lasting.includes(exitCode))
     return { ...queuedAgain(job, 1), notBeforeMs: nowMs + waitBefore(job.attempt + 1), error };
