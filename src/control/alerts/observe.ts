@@ -11,7 +11,7 @@ export type ObserveInputs = {
   assessment: ProjectAssessment;
   configuration: Configuration;
   jobs: Pick<ControlPlane['jobs'], 'open'>;
-  /** The newest jobs of a schedule, or without a name those that have failed. */
+  /** The newest jobs of a schedule, or without a name those that somebody asked for and that have failed. */
   newest(schedule: string | undefined): readonly Job[];
   /** When the daemon began: what was due before is not its fault. */
   startedMs: number;
@@ -89,7 +89,7 @@ function ofJobs({ jobs, newest: newestOf, configuration, startedMs, nowMs }: Obs
     ];
   });
   const askedFor = newestOf(undefined)
-    .filter(({ schedule, endedMs = 0 }) => schedule === undefined && nowMs - endedMs < askedForMs)
+    .filter(({ endedMs = 0 }) => nowMs - endedMs < askedForMs)
     .map((job) => failedJob(job, `${job.spec.kind} ${job.id}`));
   return [...tasks, ...askedFor];
 }
