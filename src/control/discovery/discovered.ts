@@ -49,3 +49,16 @@ export function directoryProject(directory: string, volumes: { name: string; dir
     remarks: [],
   };
 }
+
+/** A name that the configuration accepts, as near to the text as can be. @param otherwise when nothing of it can stay. */
+export function validName(text: string, otherwise: string): string {
+  const name = text.replace(/[^a-zA-Z0-9_.-]/g, '-').replace(/^[^a-zA-Z0-9]+/, '');
+  return name === '' ? otherwise : name;
+}
+
+/** The name, with a number where it is taken. */
+export function freeName(name: string, taken: { has(name: string): boolean }): string {
+  let free = name;
+  for (let number = 2; taken.has(free); number += 1) free = `${name}-${number}`;
+  return free;
+}

@@ -4,7 +4,7 @@ import { HoldfastError } from '../../model/errors.ts';
 import { displayRaw, rawFromText } from '../../model/raw-bytes.ts';
 import { defaults } from '../configuration/defaults.ts';
 import { namePattern } from '../configuration/schema-parts.ts';
-import type { DiscoveredProject, DiscoveredVolume } from './discovered.ts';
+import { type DiscoveredProject, type DiscoveredVolume, freeName, validName } from './discovered.ts';
 
 /**
  * The text of a first `holdfast.yaml` for what was found, to be kept in the folder of the project. Every part is explained by a
@@ -68,9 +68,7 @@ function hasUsableSource(volume: DiscoveredVolume): boolean {
 function volumeTexts(volumes: DiscoveredVolume[]): string[] {
   const taken = new Set<string>();
   return volumes.map((volume) => {
-    const base = validName(volume.name, 'volume');
-    let name = base;
-    for (let number = 2; taken.has(name); number += 1) name = `${base}-${number}`;
+    const name = freeName(validName(volume.name, 'volume'), taken);
     taken.add(name);
     return volumeText(name, volume);
   });
@@ -120,12 +118,6 @@ function notCoveredComment(found: DiscoveredProject): string {
   const all = [...lines, ...found.remarks];
   if (all.length === 0) return '';
   return `# NOT covered:\n${all.map((line) => `# - ${comment(line)}`).join('\n')}\n`;
-}
-
-/** A name that the configuration accepts, as near to the text as can be. */
-function validName(text: string, otherwise: string): string {
-  const name = text.replace(/[^a-zA-Z0-9_.-]/g, '-').replace(/^[^a-zA-Z0-9]+/, '');
-  return name === '' ? otherwise : name;
 }
 
 /** The first place that no volume contains: a repository inside a volume would be lost with it. */

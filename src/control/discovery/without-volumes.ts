@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { HoldfastError } from '../../model/errors.ts';
-import type { DiscoveredProject } from './discovered.ts';
+import { type DiscoveredProject, freeName, validName } from './discovered.ts';
 
 /** What a project with no named volumes can do: bind mounts are named, with what keeps them safe. */
 export async function withoutVolumes({ directory, notCovered, remarks }: DiscoveredProject): Promise<HoldfastError> {
@@ -36,13 +36,7 @@ async function namedDirectories(sources: readonly string[], cwd: string): Promis
   for (const from of sources) {
     const isDirectory = (await stat(resolve(cwd, from)).catch(() => undefined))?.isDirectory();
     if (!isDirectory) continue;
-    const base =
-      basename(resolve(cwd, from))
-        .replace(/[^a-zA-Z0-9_.-]/g, '-')
-        .replace(/^[^a-zA-Z0-9]+/, '') || 'data';
-    let name = base;
-    for (let number = 2; named.has(name); number += 1) name = `${base}-${number}`;
-    named.set(name, from);
+    named.set(freeName(validName(basename(resolve(cwd, from)), 'data'), named), from);
   }
   return [...named].map(([name, from]) => ({ name, from }));
 }
