@@ -16,7 +16,7 @@ const mostEvents = 2_000;
 const mostBytes = 1024 * 1024;
 const progressEveryMs = 1_000;
 
-export function createEventFeed(plane: Pick<ControlPlane, 'subscribe'>, now: () => number): EventFeed {
+export function createEventFeed(plane: Pick<ControlPlane, 'subscribe' | 'heldUntilMs'>, now: () => number): EventFeed {
   /** Ids of another daemon's life say nothing here. */
   const life = randomBytes(4).toString('hex');
   const kept: { number: number; text: string }[] = [];
@@ -38,7 +38,7 @@ export function createEventFeed(plane: Pick<ControlPlane, 'subscribe'>, now: () 
 
   const unsubscribe = plane.subscribe((event) => {
     if (!isNews(event)) return;
-    const [name, document] = shown(event);
+    const [name, document] = shown(event, plane);
     last++;
     const text = frame({ id: `${life}-${last}`, event: name, data: document });
     kept.push({ number: last, text });
@@ -72,10 +72,10 @@ export function createEventFeed(plane: Pick<ControlPlane, 'subscribe'>, now: () 
 }
 
 /** As followers see it: small, as what is large has a resource of its own. */
-function shown(event: ControlEvent): [name: string, document: unknown] {
+function shown(event: ControlEvent, plane: Pick<ControlPlane, 'heldUntilMs'>): [name: string, document: unknown] {
   switch (event.event) {
     case 'job':
-      return ['job', jobResource(event.job, event.progress)];
+      return ['job', jobResource(event.job, event.progress, plane.heldUntilMs(event.job))];
     case 'assessment':
       return ['status', { condition: event.assessment.condition, atMs: event.assessment.atMs }];
     default:

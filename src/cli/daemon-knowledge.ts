@@ -1,12 +1,11 @@
 /** What is known of a project: by its daemon when one runs, else by looking into the repositories. */
 import type { ApiClient } from '../api/client.ts';
 import type { Configuration } from '../control/configuration/configuration.ts';
-import type { Job } from '../control/jobs/job.ts';
 import type { ProjectAssessment } from '../control/objectives/assessment.ts';
 import { HoldfastError } from '../model/errors.ts';
 import type { CommandContext } from './command.ts';
 import { daemonFolder, isTaken } from './daemon-place.ts';
-import type { Known } from './judge-by-state.ts';
+import type { Known, OpenJob } from './judge-by-state.ts';
 
 /** Judges the project as it is now. */
 export async function judgeProject(context: CommandContext<unknown>, configuration: Configuration): Promise<Known> {
@@ -41,7 +40,7 @@ async function askDaemonHere(folder: string, signal: AbortSignal): Promise<Known
 export async function askDaemon(client: ApiClient): Promise<Known> {
   const jobs = async (state: 'running' | 'queued') => {
     try {
-      return (await Array.fromAsync(client.all('listJobs', { query: { state } }))) as Job[];
+      return (await Array.fromAsync(client.all('listJobs', { query: { state } }))) as OpenJob[];
     } catch (error) {
       // Who may see the state may not always see the jobs.
       if (error instanceof HoldfastError && error.code === 'not-permitted') return [];

@@ -1,6 +1,7 @@
 /** What is thought of a project by what its daemon has written down, or, where none runs, by what its repositories hold. */
 import { join } from 'node:path';
 import type { Configuration } from '../control/configuration/configuration.ts';
+import { heldUntilMs } from '../control/daemon-plan.ts';
 import type { Job } from '../control/jobs/job.ts';
 import { type AssessmentInputs, assess } from '../control/objectives/assess.ts';
 import type { ProjectAssessment } from '../control/objectives/assessment.ts';
@@ -17,8 +18,11 @@ export type Known = {
   /** Whether a daemon runs, which knows it. */
   daemon: boolean;
   /** Queued and running. */
-  open: Job[];
+  open: OpenJob[];
 };
+
+/** A job, and until when quiet hours keep it from beginning. */
+export type OpenJob = Job & { heldUntilMs?: number | undefined };
 
 type Sources = Omit<AssessmentInputs, 'configuration' | 'nowMs' | 'scheduled'>;
 
@@ -51,7 +55,9 @@ async function judge(
   const sources = daemon && told !== undefined ? told : { ...(told ?? nothing), ...(await seen(context, configuration)) };
   const nowMs = systemClock.now().getTime();
   const assessment = assess({ configuration, nowMs, scheduled: daemon, ...sources });
-  return { assessment, daemon, open: daemon ? sources.jobs.open() : [] };
+  const { quietHours } = configuration.daemon;
+  const open = daemon ? sources.jobs.open().map((job) => ({ ...job, heldUntilMs: heldUntilMs(job, quietHours, nowMs) })) : [];
+  return { assessment, daemon, open };
 }
 
 /** Opens repositories, and brings along all that this takes. */

@@ -6,18 +6,22 @@ import { writeCopyInEffect } from '../control/configuration/copy-in-effect.ts';
 import { belongsToOther } from '../control/configuration/find.ts';
 import { readConfiguration } from '../control/configuration/load.ts';
 import { createDaemon, type Daemon } from '../control/daemon.ts';
+import { labelledFact, withLabelled } from '../control/discovery/labelled.ts';
 import type { Log, Severity } from '../control/logging/log.ts';
 import { tellEvents } from '../control/logging/tell-events.ts';
 import { metricsOf, renderMetrics } from '../control/metrics/metrics.ts';
 import { startNotifications } from '../control/notify/start-notifications.ts';
+import { createFacts } from '../control/state/log-tables.ts';
 import { openState } from '../control/state/state.ts';
 import { exitCodes, HoldfastError } from '../model/errors.ts';
 import type { CommandContext } from './command.ts';
 import { daemonLog } from './daemon-log.ts';
 import { copyInEffect, daemonFolder, takePlace } from './daemon-place.ts';
 import { daemonProgram, optionsWithoutEffect } from './daemon-program.ts';
+import { socketOfEngine } from './engine-endpoint.ts';
 import { freeListen } from './free-listen.ts';
-import { formatCount } from './output/units.ts';
+import { keepLabelled } from './keep-labelled.ts';
+import { formatCount, formatLocalTime } from './output/units.ts';
 import { findProjectFile } from './project.ts';
 import { runBeside } from './run-beside.ts';
 import { systemClock } from './system-clock.ts';
@@ -25,6 +29,7 @@ import { packageVersion } from './version.ts';
 import { watchCompose } from './watch-compose.ts';
 import { watchConfiguration } from './watch-configuration.ts';
 import { watchCuts } from './watch-cuts.ts';
+import { watchLabels } from './watch-labels.ts';
 
 /** Runs the daemon of the project at hand until the signal aborts, and returns the exit code. @throws `daemon-running`, `configuration`. */
 export async function runDaemon(context: CommandContext): Promise<number> {
@@ -67,7 +72,7 @@ async function serve(
   const onFailure = tellFailures(log, () => systemClock.now().getTime());
   const daemon = createDaemon({
     version: packageVersion(),
-    configuration,
+    configuration: withLabelled(configuration, createFacts(state).get(labelledFact)),
     state,
     folder,
     clock: systemClock,
@@ -83,7 +88,8 @@ async function serve(
     environment: context.environment,
     complain: (error) => say(log, messageOf(error), 'error'),
   });
-  const unwatch = watchConfiguration(daemon, copy, context.onReload);
+  const keeper = keepLabelled(daemon, configuration);
+  const unwatch = watchConfiguration({ ...daemon, configure: keeper.configure }, copy, context.onReload);
   let server: RunningServer | undefined;
   try {
     const extras = [{ path: '/metrics', answer: () => renderMetrics(daemon) }];
@@ -99,7 +105,11 @@ async function serve(
     const watch = { daemon, environment: context.environment, onChange: (message: string) => say(log, message, 'warn'), onFailure };
     await runBeside(
       (signal) => daemon.run(signal, () => tellNext(log, daemon)),
-      [(signal) => watchCompose(watch, signal), (signal) => watchCuts({ ...context, signal }, onFailure)],
+      [
+        (signal) => watchCompose(watch, signal),
+        (signal) => watchLabels({ ...watch, keeper, findEngine: () => socketOfEngine(context) }, signal),
+        (signal) => watchCuts({ ...context, signal }, onFailure),
+      ],
       context.signal,
     );
     say(log, 'stopped; what was running begins again with the next start');
@@ -128,7 +138,7 @@ function tellStart(log: Log, daemon: Daemon): void {
 /** What comes next. */
 function tellNext(log: Log, daemon: Daemon): void {
   const backups = daemon.upcoming().filter(({ spec }) => spec.kind === 'backup');
-  for (const { task, dueMs } of backups.slice(0, mostTold)) say(log, `${task}: the next backup is due ${localTime(dueMs)}`);
+  for (const { task, dueMs } of backups.slice(0, mostTold)) say(log, `${task}: the next backup is due ${formatLocalTime(dueMs)}`);
   if (backups.length === 0) say(log, 'holdfast.yaml has no schedule of backups: none is made by itself', 'warn');
 }
 
@@ -138,14 +148,6 @@ const say = (log: Log, body: string, severity: Severity = 'info') => log({ sever
 /** One line, with what to do about it. */
 const messageOf = (error: unknown): string =>
   error instanceof HoldfastError ? `${error.message} (${error.remedy})` : error instanceof Error ? error.message : String(error);
-
-/** As the clock on the wall shows it: `2026-01-31 02:30`. */
-function localTime(ms: number): string {
-  const at = new Date(ms);
-  const two = (value: number) => String(value).padStart(2, '0');
-  // Without Intl, whose data would stay in the daemon's memory.
-  return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}`;
-}
 
 const againMs = 3_600_000;
 

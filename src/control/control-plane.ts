@@ -32,6 +32,8 @@ export type ControlPlane = {
   start(spec: JobSpec, startedBy: string, priority?: number): Job;
   /** Undefined when there is no such job. */
   cancel(job: string): Job | undefined;
+  /** Until when quiet hours keep a job that waits from beginning; undefined when they do not. */
+  heldUntilMs(job: Job): number | undefined;
   /** What comes next. */
   upcoming(): { task: string; spec: JobSpec; dueMs: number }[];
   evidence: Pick<EvidenceTable, 'list' | 'counts'> & EvidencePages;

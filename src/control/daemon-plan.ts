@@ -1,10 +1,10 @@
 /** What a configuration asks of the daemon. */
 import { HoldfastError } from '../model/errors.ts';
-import type { Configuration } from './configuration/configuration.ts';
+import type { Configuration, QuietHours } from './configuration/configuration.ts';
 import { defaults } from './configuration/defaults.ts';
 import { type Job, type JobSpec, repositoriesOf } from './jobs/job.ts';
 import type { RunnerPlan } from './jobs/job-runner.ts';
-import { quietAt } from './scheduling/quiet-hours.ts';
+import { quietAt, quietUntilMs } from './scheduling/quiet-hours.ts';
 import { instantsOfTask, tasksOf } from './scheduling/tasks.ts';
 
 /** Before all that comes by itself. */
@@ -12,13 +12,21 @@ export const urgent = 8;
 
 export function planOf(configuration: Configuration): RunnerPlan {
   const { quietHours, jobs } = configuration.daemon;
-  const mayBegin = (job: Job, nowMs: number): boolean => {
-    // What somebody asked for is not kept waiting.
-    if (job.schedule === undefined) return true;
-    const quiet = quietAt(quietHours, nowMs);
-    return quiet === undefined || job.spec.kind === 'usage' || (quiet.backups && job.spec.kind === 'backup');
-  };
+  const mayBegin = (job: Job, nowMs: number): boolean => quietAt(hoursThatHold(job, quietHours), nowMs) === undefined;
   return { tasks: tasksOf(configuration), rules: { jobs, mayBegin } };
+}
+
+/** What somebody asked for is not kept waiting, nor what measures. */
+const hoursThatHold = ({ schedule, spec }: Pick<Job, 'schedule' | 'spec'>, hours: readonly QuietHours[]): readonly QuietHours[] =>
+  schedule === undefined || spec.kind === 'usage' ? [] : spec.kind === 'backup' ? hours.filter(({ backups }) => !backups) : hours;
+
+/** Until when quiet hours keep a job that waits from beginning, at the earliest time at which it would; undefined when they do not. */
+export function heldUntilMs(
+  job: Pick<Job, 'schedule' | 'spec' | 'state' | 'notBeforeMs'>,
+  hours: readonly QuietHours[],
+  nowMs: number,
+): number | undefined {
+  return job.state === 'queued' ? quietUntilMs(hoursThatHold(job, hours), Math.max(nowMs, job.notBeforeMs)) : undefined;
 }
 
 export function upcoming({ tasks }: RunnerPlan, nowMs: number): { task: string; spec: JobSpec; dueMs: number }[] {

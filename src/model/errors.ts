@@ -66,6 +66,10 @@ export const catalogue = {
     'look at `docker ps -a` and its log, and start it; the snapshots are as good as they say',
   ),
   'daemon-running': entry('a daemon of this project runs already', 'stop the other one first, or use it: `holdfast status`'),
+  'state-lost': entry(
+    "the daemon's state was removed or replaced while it worked",
+    'start it again, as systemd does by itself: it gathers what it knew from the repositories; old jobs, alerts and the audit log are gone',
+  ),
   deadline: entry('a job took longer than its deadline', 'look at its log for what took so long, or raise `deadline`'),
   'request-invalid': entry('a request to the API is not as it should be', 'see the message, and /api/v1/openapi.json'),
   'request-conflict': entry('an Idempotency-Key was used before, for another request', 'use a new key for each thing that is asked for'),

@@ -186,6 +186,8 @@ export const job = z.object({
       warnings: z.number(),
     }),
   ),
+  /** Of a job that waits: quiet hours keep it from beginning until then. */
+  heldUntilMs: z.optional(timeMs()),
   /** Of a job that runs. */
   progress: z.optional(progress),
 });

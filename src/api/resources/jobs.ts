@@ -1,3 +1,4 @@
+import type { ControlPlane } from '../../control/control-plane.ts';
 import type { Job, JobProgress } from '../../control/jobs/job.ts';
 import { isOver } from '../../control/jobs/job.ts';
 import { HoldfastError } from '../../model/errors.ts';
@@ -11,9 +12,16 @@ const shownError = (error: Job['error']): Job['error'] =>
   error?.code === 'internal' ? { ...error, message: error.message.split('\n', 1)[0] as string } : error;
 
 /** A job as the API shows it: without the process, which is this host's business. */
-export function jobResource({ process: _, error, ...job }: Job, progress: JobProgress | undefined): AnswerOf<'getJob'> {
-  return { ...job, error: shownError(error), progress };
+export function jobResource(
+  { process: _, error, ...job }: Job,
+  progress: JobProgress | undefined,
+  heldUntilMs: number | undefined,
+): AnswerOf<'getJob'> {
+  return { ...job, error: shownError(error), heldUntilMs, progress };
 }
+
+const asItStands = (job: Job, plane: Pick<ControlPlane, 'progress' | 'heldUntilMs'>): AnswerOf<'getJob'> =>
+  jobResource(job, plane.progress(job.id), plane.heldUntilMs(job));
 
 export const startJob: JsonHandler<'startJob'> = ({ plane, keys, changes, now }, { body: { spec, priority }, caller, idempotencyKey }) => {
   let started: Job | undefined;
@@ -26,19 +34,19 @@ export const startJob: JsonHandler<'startJob'> = ({ plane, keys, changes, now },
   // After the key knows its job: a log that cannot be written makes no start that is asked for again.
   if (started !== undefined)
     plane.auditLog.add({ atMs: now(), who: caller.name, what: 'job-start', document: { job: job.id, spec, priority: job.priority } });
-  return jobResource(job, undefined);
+  return asItStands(job, plane);
 };
 
 export const cancelJob: JsonHandler<'cancelJob'> = ({ plane, now }, { parameters, caller }) => {
   const before = jobOf(plane, parameters.job);
   const job = plane.cancel(before.id) ?? before;
   if (!isOver(before.state)) plane.auditLog.add({ atMs: now(), who: caller.name, what: 'job-cancel', document: { job: job.id } });
-  return jobResource(job, plane.progress(job.id));
+  return asItStands(job, plane);
 };
 
 export const getJob: JsonHandler<'getJob'> = ({ plane }, { parameters }) => {
   const job = jobOf(plane, parameters.job);
-  return jobResource(job, plane.progress(job.id));
+  return asItStands(job, plane);
 };
 
 export const listJobs: JsonHandler<'listJobs'> = ({ plane }, { query: { limit, cursor, ...filter } }) => {
@@ -47,7 +55,7 @@ export const listJobs: JsonHandler<'listJobs'> = ({ plane }, { query: { limit, c
     jobs,
     limit,
     ({ id }) => id,
-    (job) => jobResource(job, plane.progress(job.id)),
+    (job) => asItStands(job, plane),
   );
 };
 
@@ -118,7 +126,7 @@ export async function* followJob(
         }
         full = lines.length === linesAtOnce;
       }
-      const text = frame({ event: isOver(job.state) ? 'end' : 'job', data: jobResource(job, plane.progress(id)) });
+      const text = frame({ event: isOver(job.state) ? 'end' : 'job', data: asItStands(job, plane) });
       if (text !== shown) yield text;
       shown = text;
       if (isOver(job.state)) return;

@@ -7,6 +7,7 @@ import { formatDuration, formatSize } from '../../model/quantities.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { daemonClient } from '../daemon-client.ts';
 import { displayText } from '../output/text.ts';
+import { formatLocalTime } from '../output/units.ts';
 import { wakefulClock } from '../wakeful-clock.ts';
 
 type Options = {
@@ -90,7 +91,7 @@ async function list({ output, options }: Context, client: ApiClient): Promise<nu
   return exitCodes.done;
 }
 
-function rowOf({ id, spec, state, startedMs, endedMs, startedBy, schedule, error }: Job): string[] {
+function rowOf({ id, spec, state, startedMs, endedMs, heldUntilMs, startedBy, schedule, error }: Job): string[] {
   const took = startedMs === undefined || endedMs === undefined ? '-' : formatDuration(endedMs - startedMs);
   return [
     displayText(id),
@@ -98,7 +99,7 @@ function rowOf({ id, spec, state, startedMs, endedMs, startedBy, schedule, error
     displayText(state),
     took,
     displayText(schedule ?? startedBy),
-    displayText(error?.message.split('\n', 1)[0] ?? ''),
+    displayText(heldUntilMs === undefined ? (error?.message.split('\n', 1)[0] ?? '') : `quiet hours until ${formatLocalTime(heldUntilMs)}`),
   ];
 }
 

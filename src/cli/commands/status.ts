@@ -7,6 +7,7 @@ import type { Command, CommandContext } from '../command.ts';
 import { askDaemon, judgeProject } from '../daemon-knowledge.ts';
 import type { Known, OpenJob } from '../judge-by-state.ts';
 import { displayText, type Style } from '../output/text.ts';
+import { formatLocalTime } from '../output/units.ts';
 import { requireDaemonProject } from '../project.ts';
 
 type Options = { all?: boolean };
@@ -139,7 +140,7 @@ function describe({ spec, schedule }: OpenJob): string {
 
 function howLong({ state, startedMs, notBeforeMs, heldUntilMs, attempt, error }: OpenJob, atMs: number): string {
   if (startedMs !== undefined) return `, for ${formatAge(atMs - startedMs)}`;
-  if (heldUntilMs !== undefined) return `, held back by quiet hours for ${formatAge(heldUntilMs - atMs)}`;
+  if (heldUntilMs !== undefined) return `, held back by quiet hours until ${formatLocalTime(heldUntilMs)}`;
   if (state !== 'queued' || notBeforeMs <= atMs) return '';
   const why = error === undefined ? '' : `: attempt ${attempt - 1} failed: ${error.message}`;
   return `, in ${formatAge(notBeforeMs - atMs)}${why}`;

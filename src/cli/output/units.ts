@@ -33,3 +33,12 @@ export function formatAge(time: Date, now: Date): string {
   const amount = formatCount(Math.floor(distance / unit[1]), unit[0]);
   return seconds > 0 ? `${amount} ago` : `in ${amount}`;
 }
+
+/** As the clock on the wall shows it: `2026-01-31 02:30`, with `seconds` `2026-01-31 02:30:05`. */
+export function formatLocalTime(ms: number, seconds = false): string {
+  const at = new Date(ms);
+  const two = (value: number) => String(value).padStart(2, '0');
+  // Without Intl, whose data would stay in the daemon's memory.
+  const minute = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}`;
+  return seconds ? `${minute}:${two(at.getSeconds())}` : minute;
+}

@@ -9,6 +9,9 @@ export type EvidenceKeeper = {
   /** Looks into a repository, once at a time, and says whether it could. A failure is a fact like any other, and not thrown. */
   refresh(repository: string): Promise<boolean>;
   refreshAll(): Promise<void>;
+  /** Whether it was ever tried to look into it, whatever came of it: before, nothing is known of what is due. */
+  wasLookedAt(repository: string): boolean;
+  wereAllLookedAt(): boolean;
   /** Those that were never looked into, and sooner than the others those that could not be: whoever has mended one wants to see it. Says whether there were any. */
   refreshUnseen(): Promise<boolean>;
   /** What a repository that was looked into just now holds of runs since an instant; undefined when it cannot be. Of one that is not there, nothing. */
@@ -25,11 +28,15 @@ export type EvidenceKeeperOptions = {
   configuration(): Configuration;
   now(): number;
   onChange(repository: string, change: { added: number; removed: number }): void;
+  /** It was looked into, or it was tried. */
+  onLooked?(repository: string, couldLook: boolean): void;
+  /** Looks are given up at its abort. */
+  stopping?(): AbortSignal | undefined;
   /** The state cannot be written. */
   onFailure(error: unknown): void;
 };
 
-/** Processes at a time. */
+/** Processes at a time, side by side: a repository that does not answer takes a minute to give up. */
 const mostLooks = 4;
 const soonestMs = 60_000;
 
@@ -40,27 +47,36 @@ export function createEvidenceKeeper({
   configuration,
   now,
   onChange,
+  onLooked,
+  stopping,
   onFailure,
 }: EvidenceKeeperOptions): EvidenceKeeper {
   const look = async (repository: string): Promise<boolean> => {
+    const signal = stopping?.();
+    if (signal?.aborted) return false;
     try {
-      const change = await refreshEvidence(evidence, repository, configuration().project, list);
+      const change = await refreshEvidence(evidence, repository, configuration().project, (name, known) => list(name, known, signal));
       facts.set(`seen ${repository}`, { atMs: now() });
       facts.remove(`unseen ${repository}`);
+      onLooked?.(repository, true);
       if (change.added + change.removed > 0) onChange(repository, change);
       return true;
     } catch (error) {
+      // Nothing is known of it then.
+      if (signal?.aborted) return false;
       try {
         const sinceMs = facts.get<Unseen>(`unseen ${repository}`)?.sinceMs ?? now();
         facts.set(`unseen ${repository}`, unseenOf(error, now(), sinceMs));
       } catch (unwritten) {
         onFailure(unwritten);
       }
+      onLooked?.(repository, false);
       onChange(repository, { added: 0, removed: 0 });
       return false;
     }
   };
 
+  const inTurn = createTurns(mostLooks);
   /** By repository, what is looked at now, and what comes after it: a look that has begun may have missed what somebody asks for. */
   const underWay = new Map<string, { now: Promise<boolean>; next: Promise<boolean> | undefined }>();
   const refresh = (repository: string): Promise<boolean> => {
@@ -69,21 +85,19 @@ export function createEvidenceKeeper({
       busy.next ??= busy.now.then(() => refresh(repository));
       return busy.next;
     }
-    const looking = look(repository).finally(() => underWay.delete(repository));
+    const looking = inTurn(() => look(repository)).finally(() => underWay.delete(repository));
     underWay.set(repository, { now: looking, next: undefined });
     return looking;
   };
 
   const names = () => configuration().repositories.map(({ name }) => name);
 
-  /** Side by side: one that does not answer takes a minute to give up. */
   const refreshThese = async (repositories: string[]) => {
-    const rest = [...repositories];
-    const take = async () => {
-      for (let name = rest.shift(); name !== undefined; name = rest.shift()) await refresh(name);
-    };
-    await Promise.all(Array.from({ length: mostLooks }, take));
+    await Promise.all(repositories.map(refresh));
   };
+
+  const wasLookedAt = (repository: string): boolean =>
+    facts.get(`seen ${repository}`) !== undefined || facts.get(`unseen ${repository}`) !== undefined;
 
   /** After a minute, and less and less often while it lasts. */
   const wantsLook = (repository: string): boolean => {
@@ -96,6 +110,8 @@ export function createEvidenceKeeper({
   return {
     refresh,
     refreshAll: () => refreshThese(names()),
+    wasLookedAt,
+    wereAllLookedAt: () => names().every(wasLookedAt),
     async refreshUnseen() {
       const wanted = names().filter((name) => !underWay.has(name) && wantsLook(name));
       await refreshThese(wanted);
@@ -111,5 +127,22 @@ export function createEvidenceKeeper({
       const counts = (one: SnapshotEvidence) => one.repository === repository && one.class === 'scheduled' && one.timeMs <= now();
       return Math.min(...volumes.map((volume) => evidence.list(volume).findLast(counts)?.timeMs ?? Number.NEGATIVE_INFINITY));
     },
+  };
+}
+
+/** At most so many at a time, the others in the order in which they came. */
+function createTurns(most: number): <Result>(work: () => Promise<Result>) => Promise<Result> {
+  let busy = 0;
+  const waiting: (() => void)[] = [];
+  return async (work) => {
+    if (busy < most) busy++;
+    else await new Promise<void>((resolve) => waiting.push(resolve));
+    try {
+      return await work();
+    } finally {
+      const next = waiting.shift();
+      if (next === undefined) busy--;
+      else next();
+    }
   };
 }

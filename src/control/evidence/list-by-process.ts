@@ -11,12 +11,11 @@ const longestLine = 16 * 1024 * 1024;
 
 /** Lists by `holdfast snapshots`. @param folder for a file of ids that is there while it runs. */
 export function listByProcess(program: Program, folder: string): ListSnapshots {
-  return async function* (repository, known) {
+  return async function* (repository, known, signal = new AbortController().signal) {
     const file = join(folder, `known-${randomBytes(6).toString('hex')}`);
     await writeFile(file, known.join('\n'), { mode: 0o600 });
     try {
       const words = ['snapshots', '--json', '--all', '--repository', repository, '--except', file];
-      const { signal } = new AbortController();
       yield* boundedLines(readByProcess(program, words, signal), longestLine);
     } finally {
       await rm(file, { force: true });

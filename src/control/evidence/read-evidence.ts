@@ -24,7 +24,7 @@ export type SnapshotLine = {
 type PresentLine = { present: string[] };
 
 /** Reads a repository's snapshots: runs `snapshots --json --all --except -` with ids on its standard input, and gives its lines. */
-export type ListSnapshots = (repository: string, known: readonly string[]) => AsyncIterable<string>;
+export type ListSnapshots = (repository: string, known: readonly string[], signal?: AbortSignal) => AsyncIterable<string>;
 
 /** A backup says a hundredth of that. Who can write to the repository could fill the daemon's memory with what he says. */
 const longestEvidence = 64 * 1024;

@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto';
 import type { Clock } from '../../model/clock.ts';
 import { type ErrorDocument, errorDocument, exitCodes, HoldfastError } from '../../model/errors.ts';
 import type { JobTable } from '../state/job-table.ts';
-import type { Job, JobState } from './job.ts';
+import type { Job, JobResult, JobState } from './job.ts';
 import { account, isProgress, type JobAccount } from './job-events.ts';
 import { createLogBuffer } from './log-buffer.ts';
 import type { Watch } from './run-job.ts';
@@ -19,8 +19,8 @@ export type CarryOutOptions = {
   /** Takes secrets out of a line. */
   redact(line: string): string;
   save(job: Job): void;
-  /** Told when a job has ended for good, and when it is queued again and has made snapshots. */
-  onEnded(job: Job): Promise<void>;
+  /** Told when an attempt has ended, whatever comes next, and of what it did. Nothing that this does is part of the job. */
+  onEnded(job: Job, result: JobResult): void;
   /** Told of its progress. */
   onChange(job: Job): void;
   /** A new line in a job's log. */
@@ -65,8 +65,7 @@ export async function carryOut(job: Job, entry: Underway, options: CarryOutOptio
   log.flush();
   const ended = judge(current, exitCode, entry, stopping.aborted, failure, now());
   save(ended);
-  // Some volumes may have their snapshots although others have none.
-  if (ended.state !== 'queued' || entry.account.result.snapshots.length > 0) await options.onEnded(ended);
+  options.onEnded(ended, entry.account.result);
 }
 
 /** Timers take no more than 2^31 - 1 ms. */

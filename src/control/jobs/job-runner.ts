@@ -3,16 +3,18 @@ import type { Effort } from '../configuration/configuration.ts';
 import { createScheduler, type Past } from '../scheduling/scheduler.ts';
 import type { Task } from '../scheduling/tasks.ts';
 import { type CarryOutOptions, carryOut, type Underway } from './carry-out.ts';
-import type { Job, JobProgress, JobSpec } from './job.ts';
+import type { Job, JobProgress, JobResult, JobSpec } from './job.ts';
 import { emptyAccount } from './job-events.ts';
 import { chooseJobs, type QueueRules } from './queue.ts';
 
 /** What may change while the runner runs: a new configuration takes effect at the next look. */
 export type RunnerPlan = { tasks: readonly Task[]; rules: QueueRules };
 
-export type JobRunnerOptions = Omit<CarryOutOptions, 'now' | 'save'> & {
+export type JobRunnerOptions = Omit<CarryOutOptions, 'now' | 'save' | 'onEnded'> & {
   plan(): RunnerPlan;
   past: Pick<Past, 'doneUntilMs'>;
+  /** Told when an attempt has ended, whatever comes next, and of what it did. No job waits for that; the runner ends after it. */
+  onEnded(job: Job, result: JobResult): Promise<void>;
   /** What should not have failed: it concerns no job. */
   onFailure(error: unknown): void;
 };
@@ -38,6 +40,8 @@ type Running = Underway & { done: Promise<void> };
 export function createJobRunner(options: JobRunnerOptions): JobRunner {
   const { jobs, clock, plan, onChange } = options;
   const running = new Map<string, Running>();
+  /** What is done after attempts. */
+  const afterwards = new Set<Promise<void>>();
   let wakeUp = () => {};
   let lookedMs = Number.NEGATIVE_INFINITY;
   let looked = { tasks: plan().tasks, scheduler: createScheduler(plan().tasks) };
@@ -47,6 +51,14 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
     jobs.update(job);
     onChange(job);
   };
+
+  function onEnded(job: Job, result: JobResult): void {
+    const work = options
+      .onEnded(job, result)
+      .catch(options.onFailure)
+      .finally(() => afterwards.delete(work));
+    afterwards.add(work);
+  }
 
   function makeDueJobs(nowMs: number): void {
     const { tasks } = plan();
@@ -90,7 +102,7 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
       const entry: Running = { controller: new AbortController(), account: emptyAccount(), why: undefined, done: Promise.resolve() };
       running.set(job.id, entry);
       save(begun);
-      entry.done = carryOut(begun, entry, { ...options, now, save }, stopping)
+      entry.done = carryOut(begun, entry, { ...options, now, save, onEnded }, stopping)
         .catch(options.onFailure)
         .finally(() => {
           running.delete(job.id);
@@ -123,6 +135,7 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
         await sleep(signal);
       }
       await Promise.allSettled([...running.values()].map(({ done }) => done));
+      await Promise.allSettled(afterwards);
     },
     start(request) {
       const nowMs = now();

@@ -61,7 +61,9 @@ async function takenBack(lines: readonly object[], more: Partial<Job> = {}) {
       assert.equal(sinceMs, 1_000);
       return snapshots;
     };
-    return await settleJobs({ jobs, clock, snapshotsSince, allVolumes: () => ['one', 'two'], signal });
+    const told: Job[] = [];
+    await settleJobs({ jobs, clock, snapshotsSince, allVolumes: () => ['one', 'two'], signal }, (job) => told.push(job));
+    return told;
   };
   return { state, jobs, job: job as Job, settle };
 }
@@ -145,7 +147,8 @@ test('what was cancelled while its repository was asked stays cancelled', async 
     return [];
   };
   const { signal } = new AbortController();
-  assert.deepEqual(await settleJobs({ jobs, clock: createFakeClock(9_000), snapshotsSince, allVolumes: () => ['one'], signal }), []);
+  const clock = createFakeClock(9_000);
+  await settleJobs({ jobs, clock, snapshotsSince, allVolumes: () => ['one'], signal }, () => assert.fail('it is not settled'));
   assert.equal(jobs.get('j')?.state, 'cancelled');
   state.close();
 });

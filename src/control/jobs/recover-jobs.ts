@@ -2,7 +2,7 @@ import type { Clock } from '../../model/clock.ts';
 import type { SnapshotEvidence } from '../state/evidence-table.ts';
 import { allLines, type JobTable } from '../state/job-table.ts';
 import { queuedAgain } from './carry-out.ts';
-import type { Job, JobResult, JobSpec } from './job.ts';
+import { type Job, type JobResult, type JobSpec, repositoriesOf } from './job.ts';
 import { account, emptyAccount } from './job-events.ts';
 import { isAlive, type ProcessIdentity } from './process-identity.ts';
 
@@ -29,7 +29,7 @@ export type Recovery = {
  * Takes back the jobs that were running when the control plane died, before anything else runs. What lives of them is ended: nobody reads its
  * words any more. A job that had done its work by its log counts as done. Any other is queued again, and does not count as an attempt, since
  * it did not fail; but not for ever. A backup may have been done all the same: it is marked as unsettled, and does not begin until
- * \`settleJobs\` has looked.
+ * `settleJobs` has looked.
  */
 export async function recoverJobs({ jobs, clock, signal }: Pick<Recovery, 'jobs' | 'clock' | 'signal'>): Promise<Job[]> {
   const left = jobs.open().filter(({ state }) => state === 'running');
@@ -44,21 +44,24 @@ export async function recoverJobs({ jobs, clock, signal }: Pick<Recovery, 'jobs'
 
 /**
  * Looks for the snapshots of backups whose end nobody knows: one that had made them counts as done, any other may begin again. Those of a
- * repository that cannot be asked stay as they are. Returns what is settled now.
+ * repository that cannot be asked stay as they are, and keep those of others from nothing. `onSettled` is told of each as soon as it is settled.
  */
-export async function settleJobs(recovery: Recovery): Promise<Job[]> {
+export async function settleJobs(recovery: Recovery, onSettled: (job: Job) => void): Promise<void> {
   const { jobs, signal } = recovery;
-  const settled: Job[] = [];
-  for (const { id } of jobs.open().filter(({ unsettled }) => unsettled !== undefined)) {
-    const job = jobs.get(id);
-    if (signal.aborted) break;
-    const now = job && (await settle(job, recovery));
-    // Meanwhile somebody may have cancelled it.
-    if (now === undefined || jobs.get(id)?.state !== 'queued') continue;
-    jobs.update(now);
-    settled.push(now);
-  }
-  return settled;
+  const left = jobs.open().filter(({ unsettled }) => unsettled !== undefined);
+  const settleThese = async (ids: readonly string[]) => {
+    for (const id of ids) {
+      const job = jobs.get(id);
+      if (signal.aborted) return;
+      const now = job && (await settle(job, recovery));
+      // Meanwhile somebody may have cancelled it.
+      if (now === undefined || jobs.get(id)?.state !== 'queued') continue;
+      jobs.update(now);
+      onSettled(now);
+    }
+  };
+  const byRepository = Map.groupBy(left, ({ spec }) => repositoriesOf(spec)[0]?.name);
+  await Promise.all([...byRepository.values()].map((ofOne) => settleThese(ofOne.map(({ id }) => id))));
 }
 
 async function endProcess(identity: ProcessIdentity, clock: Clock, signal: AbortSignal): Promise<void> {
@@ -100,7 +103,7 @@ export async function settleLeft(recovery: Recovery, onSettled: (job: Job) => vo
   const { jobs, clock, signal } = recovery;
   while (!signal.aborted && jobs.open().some(({ unsettled }) => unsettled !== undefined)) {
     try {
-      for (const job of await settleJobs(recovery)) onSettled(job);
+      await settleJobs(recovery, onSettled);
     } catch (error) {
       onFailure(error);
     }

@@ -3,6 +3,7 @@ import type { RepositoryAssessment } from './assessment.ts';
 import { worst } from './assessment.ts';
 import { type Damage, errorsOf } from './damage.ts';
 import type { JobHistory } from './job-history.ts';
+import { type Trouble, tellTrouble } from './trouble.ts';
 import { tellUnseen, type Unseen } from './unseen.ts';
 
 export type RepositoryInputs = {
@@ -14,6 +15,8 @@ export type RepositoryInputs = {
   seenAtMs: number | undefined;
   /** Since its snapshots could not be listed. */
   unseen: Omit<Unseen, 'sinceMs'> | undefined;
+  /** What the last job that failed said of it. */
+  trouble: Trouble | undefined;
   /** A check is late when the last one was before. */
   checkDueMs: number | undefined;
   /** Copies into it that are late when the last one was before. */
@@ -39,8 +42,17 @@ export function assessRepository(inputs: RepositoryInputs): RepositoryAssessment
   };
 }
 
-function reachReasons({ unseen, seenAtMs, nowMs, repository }: RepositoryInputs): RepositoryAssessment['reasons'] {
-  if (unseen === undefined) return [];
+function reachReasons({ unseen, trouble, seenAtMs, nowMs, repository }: RepositoryInputs): RepositoryAssessment['reasons'] {
+  if (unseen === undefined)
+    return trouble === undefined
+      ? []
+      : [
+          {
+            kind: trouble.code === 'storage-full' ? 'repository-full' : 'repository-unreachable',
+            condition: nowMs - trouble.sinceMs > outageMs ? 'broken' : 'at-risk',
+            ...tellTrouble(repository, trouble, nowMs),
+          },
+        ];
   const sinceMs = nowMs - (seenAtMs ?? Number.NEGATIVE_INFINITY);
   return [
     {

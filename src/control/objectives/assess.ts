@@ -5,12 +5,15 @@ import type { Instants } from '../scheduling/instants.ts';
 import { instantsOfTask, type Task, tasksOf } from '../scheduling/tasks.ts';
 import type { EvidenceTable, SnapshotEvidence } from '../state/evidence-table.ts';
 import type { Facts, UsageTable } from '../state/log-tables.ts';
+import type { StateFailure } from '../state/state-health.ts';
 import { assessRepository, type RepositoryInputs } from './assess-repository.ts';
 import { assessVolume, emptyVolumeMemory, type VolumeInputs, type VolumeMemory } from './assess-volume.ts';
-import { type ProjectAssessment, worst } from './assessment.ts';
+import { type ProjectAssessment, type Reason, worst } from './assessment.ts';
 import { type Damage, damageOf, standing } from './damage.ts';
 import { createHistoryReader, type JobHistory, type JobSource } from './job-history.ts';
 import { type Kept, kept } from './kept.ts';
+import { formatAge } from './rpo.ts';
+import { troubleFact } from './trouble.ts';
 
 /** All that an assessment is made of. */
 export type AssessmentInputs = {
@@ -21,8 +24,10 @@ export type AssessmentInputs = {
   evidence: Pick<EvidenceTable, 'list'>;
   jobs: JobSource;
   usage: Pick<UsageTable, 'newest'>;
-  /** `uncovered volumes`; `task NAME`: `{ atMs }`, since when it is known; `seen REPOSITORY`: `{ atMs }`, `unseen REPOSITORY`: `{ atMs, message }`, of the last time that its snapshots were, or could not be, listed. */
+  /** `uncovered volumes`; `task NAME`: `{ atMs }`, since when it is known; `seen REPOSITORY`: `{ atMs }`, `unseen REPOSITORY`: `{ atMs, message }`, of the last time that its snapshots were, or could not be, listed; `trouble REPOSITORY` (trouble.ts). */
   facts: Pick<Facts, 'get'>;
+  /** That the daemon cannot write down what it does. */
+  stateFailure?: StateFailure | undefined;
   /** Whether the schedules of the configuration are carried out; by default, they are. Without that, nothing is due, and nothing late. */
   scheduled?: boolean;
 };
@@ -53,7 +58,7 @@ export function createAssessing(): (inputs: AssessmentInputs) => Assessing {
     if (memory === undefined || memory.configuration !== configuration || memory.jobs !== jobs) memory = emptyMemory(configuration, jobs);
     const known = read(inputs, memory);
     const repositories = configuration.repositories.map(({ name }) => assessRepository(repositoryInputs(name, inputs, known)));
-    const reasons = [...undelivered(configuration, facts).map(({ reason }) => reason), ...uncoveredReasons(facts)];
+    const reasons = [...undelivered(configuration, facts).map(({ reason }) => reason), ...uncoveredReasons(facts), ...stateReasons(inputs)];
     const volumes: ProjectAssessment['volumes'] = [];
     for (const one of known.volumes) {
       volumes.push(assessVolume(one, memoryOf(one.volume.name, known.memory)));
@@ -62,6 +67,19 @@ export function createAssessing(): (inputs: AssessmentInputs) => Assessing {
     const condition = worst([...volumes, ...repositories, ...reasons].map((one) => one.condition));
     return { project: configuration.project, atMs: inputs.nowMs, condition, volumes, repositories, reasons };
   };
+}
+
+function stateReasons({ stateFailure, nowMs }: AssessmentInputs): Reason[] {
+  if (stateFailure === undefined) return [];
+  const since = formatAge(Math.max(0, nowMs - stateFailure.sinceMs));
+  return [
+    {
+      kind: 'daemon',
+      condition: 'at-risk',
+      message: `the daemon cannot write its state since ${since}: ${stateFailure.message}; jobs go on`,
+      remedy: 'make room on the disk of its state folder (/var/lib/holdfast, or HOLDFAST_STATE_DIR): what waits in memory is written then',
+    },
+  ];
 }
 
 /** What an assessment leaves for the next one of the same configuration. */
@@ -167,6 +185,7 @@ function repositoryInputs(name: string, inputs: AssessmentInputs, { history, dam
     damage: damage.get(name),
     seenAtMs: facts.get<{ atMs: number }>(`seen ${name}`)?.atMs,
     unseen: facts.get(`unseen ${name}`),
+    trouble: facts.get(troubleFact(name)),
     checkDueMs: lateSince(timetable.checks.get(name), inputs),
     copies: timetable.copies.flatMap(({ from, to, timed }) => {
       const dueMs = to === name ? lateSince(timed, inputs) : undefined;

@@ -25,6 +25,7 @@ export const reasonKinds = [
   'drill-failed',
   'drill-late',
   'repository-unreachable',
+  'repository-full',
   'copy-late',
   'not-covered',
   'daemon',

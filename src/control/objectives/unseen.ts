@@ -23,7 +23,8 @@ export function tellUnseen(
 /** Others say no more than that it is to be tried again: the command shows all that is known. */
 const telling = new Set(['wrong-password', 'password-missing', 'storage-denied']);
 
-function remedyOf(repository: string, code: string | undefined, remedy: string | undefined, wasThere: boolean): string {
+/** @param wasThere whether its snapshots were ever listed. */
+export function remedyOf(repository: string, code: string | undefined, remedy: string | undefined, wasThere: boolean): string {
   // A new one on an empty mount point would hide the old one, and what is lost with it.
   if (code === 'no-repository')
     return wasThere

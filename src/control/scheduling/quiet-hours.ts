@@ -8,6 +8,29 @@ export function quietAt(hours: readonly QuietHours[], ms: number): QuietHours | 
   return hours.find((quiet) => isQuiet(quiet, ms));
 }
 
+/** Of quiet hours that follow one another, the most that are looked at: those of a fortnight. */
+const mostFollowing = 14;
+const minuteMs = 60_000;
+
+/** When it is quiet no more, to the minute; undefined when it is not quiet. Where hours leave no time between them, after a fortnight of them. */
+export function quietUntilMs(hours: readonly QuietHours[], ms: number): number | undefined {
+  let untilMs: number | undefined;
+  for (let i = 0; i < mostFollowing; i++) {
+    const quiet = quietAt(hours, untilMs ?? ms);
+    if (quiet === undefined) break;
+    untilMs = endOf(quiet, untilMs ?? ms);
+  }
+  return untilMs;
+}
+
+function endOf({ toMinute, timeZone }: QuietHours, ms: number): number {
+  const left = (of: number) => (toMinute - localTime(of, timeZone).minute + minutesPerDay) % minutesPerDay;
+  const endMs = (Math.floor(ms / minuteMs) + (left(ms) || minutesPerDay)) * minuteMs;
+  // Clocks may have been put forward or back meanwhile.
+  const off = left(endMs);
+  return endMs + (off > minutesPerDay / 2 ? off - minutesPerDay : off) * minuteMs;
+}
+
 function isQuiet({ fromMinute, toMinute, days, timeZone }: QuietHours, ms: number): boolean {
   const { day, minute } = localTime(ms, timeZone);
   if (fromMinute < toMinute) return days.includes(day) && minute >= fromMinute && minute < toMinute;

@@ -47,7 +47,8 @@ export type EvidenceTable = {
 type Row = { document: string };
 const evidenceOf = (row: unknown): SnapshotEvidence => JSON.parse((row as Row).document) as SnapshotEvidence;
 
-export function createEvidenceTable({ database, transaction }: State): EvidenceTable {
+/** @param onFailure told when the state cannot take something (a full disk): it counts all the same, and is written with what comes next. */
+export function createEvidenceTable({ database, transaction }: State, onFailure?: (error: unknown) => void): EvidenceTable {
   const insert = database.prepare(`INSERT OR REPLACE INTO snapshots VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6 ->> '$.run')`);
   const remove = database.prepare('DELETE FROM snapshots WHERE repository = ? AND id = ?');
   const all = database.prepare('SELECT document FROM snapshots ORDER BY time_ms, id');
@@ -59,18 +60,34 @@ export function createEvidenceTable({ database, transaction }: State): EvidenceT
     });
     return read;
   };
+  /** What the state has not taken yet, in its order. */
+  let unwritten: (() => void)[] = [];
+  const write = (work: () => void) => {
+    // Read before it is written: what the state does not take is nowhere else.
+    if (onFailure !== undefined) held();
+    try {
+      transaction(() => {
+        for (const one of unwritten) one();
+        work();
+      });
+      unwritten = [];
+    } catch (error) {
+      if (onFailure === undefined) throw error;
+      unwritten.push(work);
+      onFailure(error);
+    }
+  };
   return {
-    // What is held changes when the state has changed: the state may not take it.
     add(made) {
       const documents = made.map((one) => JSON.stringify(one));
-      transaction(() => {
+      write(() => {
         for (const [i, one] of made.entries())
           insert.run(one.repository, one.id, one.project, one.volume, one.timeMs, documents[i] as string);
       });
       read?.add(documents.map((document) => evidenceOf({ document })));
     },
     remove(repository, ids) {
-      transaction(() => {
+      write(() => {
         for (const id of ids) remove.run(repository, id);
       });
       read?.remove(repository, ids);

@@ -19,10 +19,12 @@ export function readState(path: string): State | undefined {
   }
   const opened = database;
   return {
+    path,
     database: opened,
     replaced: undefined,
     transaction: (work) => work(),
     bytes: () => bytesOf(opened),
+    isInPlace: () => true,
     close: () => opened.close(),
   };
 }
