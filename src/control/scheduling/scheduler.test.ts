@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import type { Configuration, When } from '../configuration/configuration.ts';
 import type { Job } from '../jobs/job.ts';
+import { instantsOf } from './instants.ts';
 import { createScheduler, type Past } from './scheduler.ts';
-import { partOf, type Task } from './tasks.ts';
+import { partOf, type Task, tasksOf } from './tasks.ts';
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
@@ -103,7 +105,7 @@ test('over the time in which all is to be read, every part comes exactly once, w
       fc.integer({ min: 0, max: 20_000 }),
       fc.integer({ min: 0, max: dayMs - 1 }),
       (days, start, offset) => {
-        const parts = Array.from({ length: days }, (_, day) => partOf((start + day) * dayMs + offset, days * dayMs));
+        const parts = Array.from({ length: days }, (_, day) => partOf((start + day) * dayMs + offset, days * dayMs, dayMs));
         assert.deepEqual(
           parts.map(({ part }) => part).sort((a, b) => a - b),
           Array.from({ length: days }, (_, part) => part + 1),
@@ -112,5 +114,36 @@ test('over the time in which all is to be read, every part comes exactly once, w
       },
     ),
   );
-  assert.deepEqual(partOf(5 * dayMs, hourMs), { part: 1, parts: 1 });
+  assert.deepEqual(partOf(5 * dayMs, hourMs, dayMs), { part: 1, parts: 1 });
+});
+
+test('however rarely or oddly checks come, all is read in the time that was asked for', () => {
+  const crons = ['42 5 * * *', '0 5 * * 0', '0 5 * * mon-fri', '0 5 1,15 * *', '0 */6 * * *'];
+  const ways: When['at'][] = [
+    ...crons.map((cron) => ({ kind: 'cron', cron, timeZone: 'UTC' }) as const),
+    { kind: 'every', everyMs: 36 * hourMs },
+  ];
+  for (const at of ways) {
+    for (const days of [14, 28, 30, 60]) {
+      const check = { at, jitterMs: 0, priority: 5, deadlineMs: 1, attempts: 1, rereadMs: days * dayMs };
+      const configuration = { schedules: [], repositories: [{ name: 'local', maintenance: true }], maintenance: { check } };
+      const [task] = tasksOf(configuration as unknown as Configuration);
+      const instants = instantsOf(at);
+      const read = new Set<unknown>();
+      let parts: unknown;
+      // Spans are counted from 1970: one may be cut at either end.
+      const [fromMs, mostSpans] = [20_000 * dayMs, 2 * 17];
+      for (
+        let dueMs = instants.after(fromMs) as number;
+        dueMs < fromMs + (days + mostSpans) * dayMs;
+        dueMs = instants.after(dueMs) as number
+      ) {
+        const spec = task?.specAt(dueMs);
+        if (spec?.kind !== 'check') throw new assert.AssertionError({ message: 'no check' });
+        read.add(spec.part);
+        parts = spec.parts;
+      }
+      assert.equal(read.size, parts, `${JSON.stringify(at)} in ${days} days`);
+    }
+  }
 });

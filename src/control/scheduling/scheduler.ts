@@ -24,14 +24,11 @@ export type Scheduler = {
   due(nowMs: number, open: readonly Job[], past: Past): Due[];
   /** When to look again; undefined: never. */
   nextMs(nowMs: number): number | undefined;
-  /** The next instant of each task. */
-  upcoming(nowMs: number): { task: Task; dueMs: number | undefined }[];
 };
 
 /** `random` returns a whole number below its argument. */
 export function createScheduler(tasks: readonly Task[], random: (below: number) => number = randomInt): Scheduler {
   const timed = tasks.map((task) => ({ task, instants: instantsOfTask(task) }));
-  const upcoming: Scheduler['upcoming'] = (nowMs) => timed.map(({ task, instants }) => ({ task, dueMs: instants.after(nowMs) }));
   return {
     due(nowMs, open, past) {
       const busy = new Set(open.map(({ schedule }) => schedule));
@@ -46,9 +43,8 @@ export function createScheduler(tasks: readonly Task[], random: (below: number) 
       });
     },
     nextMs(nowMs) {
-      const instants = upcoming(nowMs).flatMap(({ dueMs }) => (dueMs === undefined ? [] : [dueMs]));
-      return instants.length === 0 ? undefined : Math.min(...instants);
+      const next = timed.flatMap(({ instants }) => instants.after(nowMs) ?? []);
+      return next.length === 0 ? undefined : Math.min(...next);
     },
-    upcoming,
   };
 }

@@ -1,4 +1,5 @@
 import type { Configuration, Effort, When } from '../configuration/configuration.ts';
+import { longestGapMs } from '../discovery/cron-gap.ts';
 import type { JobSpec } from '../jobs/job.ts';
 import { type Instants, instantsOf, remembering } from './instants.ts';
 
@@ -64,17 +65,24 @@ function upkeepOf(repository: string, { forget, check }: Configuration['maintena
           {
             ...check,
             name: `check ${repository}`,
-            specAt: (dueMs: number): JobSpec => ({ kind: 'check', repository, ...partOf(dueMs, check.rereadMs) }),
+            specAt: (dueMs: number): JobSpec => ({ kind: 'check', repository, ...partOf(dueMs, check.rereadMs, spanOf(check)) }),
           },
         ]),
   ];
 }
 
+/** In every such time a check comes, in milliseconds: whole days. */
+function spanOf({ at }: When): number {
+  const longestMs = at.kind === 'every' ? at.everyMs : longestGapMs(at.cron);
+  return Math.max(1, Math.ceil(longestMs / dayMs)) * dayMs;
+}
+
 /**
- * Which part of all packs is read at an instant. Parts are days of the time in which all is to be read, so that they come round
- * whatever happened to single checks, and whoever forgot what was done before.
+ * Which part of all packs is read at an instant. Parts are spans of the time in which all is to be read, so that they come round
+ * whatever happened to single checks, and whoever forgot what was done before. All checks of a span read the same part.
+ * @param spanMs no more than that lies between two checks.
  */
-export function partOf(dueMs: number, rereadMs: number): { part: number; parts: number } {
-  const parts = Math.max(1, Math.round(rereadMs / dayMs));
-  return { part: (Math.floor(dueMs / dayMs) % parts) + 1, parts };
+export function partOf(dueMs: number, rereadMs: number, spanMs: number): { part: number; parts: number } {
+  const parts = Math.max(1, Math.floor(rereadMs / spanMs));
+  return { part: (Math.floor(dueMs / spanMs) % parts) + 1, parts };
 }
