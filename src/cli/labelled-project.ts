@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Configuration } from '../control/configuration/configuration.ts';
 import { hasComposeFile } from '../control/discovery/compose-files.ts';
+import { mayHaveLabels } from '../control/discovery/labelled.ts';
 import type { Labelled } from '../control/discovery/labels.ts';
 import { HoldfastError } from '../model/errors.ts';
 import type { Inventory, PlatformVolume } from '../platform/platform.ts';
@@ -18,6 +19,8 @@ export type LabelledProject = Labelled & {
   file: string | undefined;
   /** Hooks of labels that cannot be run, a sentence each. */
   mistakes: string[];
+  /** Whether an Engine has told what labels there are; undefined where nothing of the project is an Engine's. */
+  answered: boolean | undefined;
 };
 
 /**
@@ -82,12 +85,15 @@ const isDisabled = ({ labels, users }: PlatformVolume): boolean =>
  * nothing: who opens its volumes will say so.
  */
 export async function completeProject(configuration: Configuration, platforms: Platforms): Promise<LabelledProject> {
-  const text = await readFile(configuration.file, 'utf8').catch(() => undefined);
+  // The file itself may have been changed since.
+  const text = await readFile(configuration.copy ?? configuration.file, 'utf8').catch(() => undefined);
   const file = text === undefined ? undefined : configuration.file;
-  const inventory = configuration.volumes.some(({ source: { kind } }) => kind === 'by-name' || kind === 'docker')
-    ? await inventoryOf(platforms)
-    : undefined;
-  if (inventory === undefined) return { configuration, disabled: new Set(), taken: [], conflicts: [], remarks: [], mistakes: [], file };
+  const asked = mayHaveLabels(configuration);
+  const inventory = asked ? await inventoryOf(platforms) : undefined;
+  if (inventory === undefined) {
+    const nothing = { disabled: new Set<string>(), taken: [], conflicts: [], remarks: [], mistakes: [] };
+    return { configuration, ...nothing, file, answered: asked ? false : undefined };
+  }
   const [{ completeByLabels }, { addHooks, hooksOfLabels }] = await Promise.all([
     import('../control/discovery/labels.ts'),
     import('../control/hooks/labels.ts'),
@@ -101,6 +107,7 @@ export async function completeProject(configuration: Configuration, platforms: P
     remarks: [...labelled.remarks, ...remarks],
     mistakes,
     file,
+    answered: true,
   };
 }
 

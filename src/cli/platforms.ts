@@ -1,6 +1,6 @@
 /** Which platform a volume is on: a plain directory, a Docker Engine that is here, or the place where Docker's volumes usually are. */
 import { existsSync } from 'node:fs';
-import { homedir, hostname, release } from 'node:os';
+import { hostname, release } from 'node:os';
 import type { Configuration } from '../control/configuration/configuration.ts';
 import { HoldfastError } from '../model/errors.ts';
 import { createDirectoryPlatform } from '../platform/directory/directory.ts';
@@ -51,19 +51,12 @@ export function createPlatforms(context: Context, configuration: Pick<Configurat
 
 const missing = (error: unknown): boolean => error instanceof HoldfastError && error.code === 'volume-missing';
 
-async function connect({ environment, global }: Context): Promise<{ platform: DockerPlatform; engine: DockerEngine } | undefined> {
-  const { findEndpoint, isEndpointGiven } = await import('../platform/docker/endpoint.ts');
-  const uid = process.getuid?.();
-  const wanted = {
-    environment,
-    home: environment.HOME || homedir(),
-    uid,
-    ...(global.dockerHost === undefined ? {} : { host: global.dockerHost }),
-  };
+async function connect(context: Context): Promise<{ platform: DockerPlatform; engine: DockerEngine } | undefined> {
+  const { engineEndpoint, isEngineGiven } = await import('./engine-endpoint.ts');
   try {
-    const endpoint = await findEndpoint(wanted);
+    const endpoint = await engineEndpoint(context);
     // The client of the Engine takes longer to load than a small backup: not where there is none.
-    if (endpoint.kind === 'unix' && !isEndpointGiven(wanted) && !existsSync(endpoint.socket)) return undefined;
+    if (endpoint.kind === 'unix' && !isEngineGiven(context) && !existsSync(endpoint.socket)) return undefined;
     const [{ createDockerEngine }, { createDockerPlatform }] = await Promise.all([
       import('../platform/docker/engine.ts'),
       import('../platform/docker/docker.ts'),
@@ -74,7 +67,7 @@ async function connect({ environment, global }: Context): Promise<{ platform: Do
     return { platform, engine };
   } catch (error) {
     // A host without an Engine, or whose Engine is down: its volumes may be where they usually are.
-    if (error instanceof HoldfastError && error.code === 'engine-unreachable' && !isEndpointGiven(wanted)) return undefined;
+    if (error instanceof HoldfastError && error.code === 'engine-unreachable' && !isEngineGiven(context)) return undefined;
     throw error;
   }
 }

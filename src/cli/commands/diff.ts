@@ -9,13 +9,14 @@ import { type BlobId, shortId } from '../../model/ids.ts';
 import type { TreeNode } from '../../model/node.ts';
 import { formatSize } from '../../model/quantities.ts';
 import { displayRaw, type RawString } from '../../model/raw-bytes.ts';
-import { createDirectoryPlatform } from '../../platform/directory/directory.ts';
 import { type BrowseOptions, type Browsing, browse, configureBrowsing } from '../browsing.ts';
 import type { Command, CommandContext } from '../command.ts';
+import { completeProject } from '../labelled-project.ts';
 import { findNamedSnapshot, joinPaths, type NamedSnapshot, type NamingContext, relativePath } from '../named-snapshot.ts';
 import { pathMembers } from '../output/listing.ts';
 import { displayText, type Style } from '../output/text.ts';
 import { formatCount } from '../output/units.ts';
+import { createPlatforms } from '../platforms.ts';
 import { selectVolumes } from '../project.ts';
 import { systemClock } from '../system-clock.ts';
 
@@ -133,10 +134,11 @@ async function compareLive(context: CommandContext<Options>, browsing: Browsing)
 
 /** The volume of the snapshot, the one that was named, or a directory; and where in it the comparison starts. */
 async function locate(
-  { options, cwd }: CommandContext<Options>,
+  context: CommandContext<Options>,
   { configuration }: Browsing,
   from: NamedSnapshot,
 ): Promise<{ volume: LiveVolumeOptions; path: RawString }> {
+  const { options, cwd } = context;
   const named = typeof options.live === 'string' ? options.live : undefined;
   if (named !== undefined && (configuration === undefined || named.includes('/'))) {
     const directory = resolve(cwd, named);
@@ -146,11 +148,17 @@ async function locate(
   if (configuration === undefined) {
     throw new HoldfastError('usage', 'without a holdfast.yaml, --live needs a directory', { remedy: 'write --live DIRECTORY' });
   }
-  const [volume] = await selectVolumes(configuration, [named ?? from.volume]);
-  const { name, source, exclude, excludeIfPresent, excludeCaches, oneFileSystem } = volume as VolumeConfiguration;
-  const { directory } = await createDirectoryPlatform().locate({ name, project: configuration.project, source });
-  const excludes = { ignorePatterns: exclude };
-  return { volume: { volume: name, directory, excludes, excludeIfPresent, excludeCaches, oneFileSystem }, path: from.path };
+  const platforms = createPlatforms(context, configuration);
+  try {
+    const project = (await completeProject(configuration, platforms)).configuration;
+    const [volume] = await selectVolumes(project, [named ?? from.volume]);
+    const { name, source, exclude, excludeIfPresent, excludeCaches, oneFileSystem } = volume as VolumeConfiguration;
+    const { directory } = await platforms.locate({ name, project: configuration.project, source });
+    const excludes = { ignorePatterns: exclude };
+    return { volume: { volume: name, directory, excludes, excludeIfPresent, excludeCaches, oneFileSystem }, path: from.path };
+  } finally {
+    platforms.close();
+  }
 }
 
 function show({ output }: CommandContext<Options>, { path, change, before, after }: Difference): void {

@@ -16,6 +16,7 @@ import type { BlobIndex } from '../../repository/blob-index.ts';
 import { loadIndex } from '../../repository/load-index.ts';
 import { listSnapshots } from '../../repository/snapshots.ts';
 import type { Command, CommandContext } from '../command.ts';
+import { completedConfiguration } from '../labelled-project.ts';
 import { configureLanes, type LaneOptions, parseLanes } from '../lane-options.ts';
 import { displayText } from '../output/text.ts';
 import { requireProject } from '../project.ts';
@@ -61,7 +62,7 @@ export const command: Command<Options> = {
     const settings = parseOptions(context.options);
     const { operands, options } = context;
     if (operands.filter((operand) => operand === '-').length > 1) throw new HoldfastError('usage', 'standard input can be read once');
-    const configuration = await requireProject(context);
+    const configuration = await completedConfiguration(context, await requireProject(context));
     return withWarmLanes('backup', settings.lanes, (warm) =>
       withRepository(context, configuration, options.dryRun ? 'none' : 'shared', (session) =>
         importAll(context, session, configuration, settings, warm),

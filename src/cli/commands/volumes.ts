@@ -2,20 +2,23 @@ import { statfs } from 'node:fs/promises';
 import { setTimeout } from 'node:timers/promises';
 import type { Configuration, VolumeConfiguration } from '../../control/configuration/configuration.ts';
 import { daysUntilFull, growthPerDay, type Measurement } from '../../control/discovery/growth.ts';
+import { labelledOf, namesDeclaredBy } from '../../control/discovery/labelled.ts';
 import { snapshotsOfProject } from '../../control/restore-points.ts';
 import { exitCodes, HoldfastError } from '../../model/errors.ts';
 import { formatDuration, formatSize, parseDuration } from '../../model/quantities.ts';
 import { listSnapshots, snapshotTimeMs } from '../../repository/snapshots.ts';
 import type { Command, CommandContext } from '../command.ts';
+import { completeProject } from '../labelled-project.ts';
 import { measureDirectory } from '../measure-directory.ts';
 import { displayText } from '../output/text.ts';
 import { formatAge } from '../output/units.ts';
+import { createPlatforms } from '../platforms.ts';
 import { requireProject } from '../project.ts';
 import { type FoundVolume, findProjectVolumes, type ProjectVolumes } from '../project-volumes.ts';
 import { type Session, withRepository } from '../session.ts';
 import { systemClock } from '../system-clock.ts';
 
-type Options = { watch?: boolean | string; measure?: boolean };
+type Options = { watch?: boolean | string; measure?: boolean; declared?: boolean };
 
 type LastSnapshot = { id: string; timeMs: number; files: number; bytes: number; consistency: string };
 type History = { last: LastSnapshot; sizes: Measurement[] };
@@ -51,7 +54,8 @@ export const command: Command<Options> = {
   configure(commander) {
     commander
       .option('-w, --watch [interval]', 'show it again and again, every 10s or so often')
-      .option('--measure', 'walk through all volumes instead of believing their last snapshots');
+      .option('--measure', 'walk through all volumes instead of believing their last snapshots')
+      .option('--declared', 'only show what holdfast.yaml and labels declare; opens no repository');
     commander.addHelpText(
       'after',
       '\nA volume is late when its last snapshot is older than its recovery point objective (RPO). GROWTH is by the day, over the snapshots of the\nlast 30 days; FULL IN is when it reaches its declared SIZE, or its file system has no room.',
@@ -61,6 +65,12 @@ export const command: Command<Options> = {
   async run(context) {
     const configuration = await requireProject(context);
     const everyMs = parseWatch(context.options);
+    if (context.options.declared) {
+      if (everyMs !== undefined || context.options.measure)
+        throw new HoldfastError('usage', '--declared shows no state of volumes: it goes with neither --watch nor --measure');
+      await showDeclared(context, configuration);
+      return exitCodes.done;
+    }
     return withRepository(context, configuration, 'none', async (session) => {
       await show(context, configuration, session);
       while (everyMs !== undefined && !context.signal.aborted) {
@@ -80,6 +90,36 @@ function parseWatch({ watch }: Options): number | undefined {
   throw new HoldfastError('usage', `--watch takes a duration of a second or more, not ${JSON.stringify(watch)}`, {
     remedy: 'for example: --watch 30s',
   });
+}
+
+async function showDeclared(context: CommandContext<Options>, written: Configuration): Promise<void> {
+  const { output } = context;
+  const platforms = createPlatforms(context, written);
+  try {
+    const { configuration, taken, conflicts, remarks, mistakes, answered } = await completeProject(written, platforms);
+    const { project, volumes } = configuration;
+    const byLabels = new Set(namesDeclaredBy(labelledOf(written.volumes, volumes)));
+    // What this is for a program: all settings of each volume, as they are in effect.
+    output.document({ project, engine: answered, volumes, labelled: [...byLabels], labels: taken });
+    for (const sentence of [...conflicts, ...remarks, ...mistakes]) output.warning(displayText(sentence));
+    if (answered === false) output.warning('no Docker Engine answers: labels are not known');
+    const from = (name: string) =>
+      [
+        ...(byLabels.has(name) ? [] : ['holdfast.yaml']),
+        ...new Set(taken.flatMap(({ volume, from: where }) => (volume === name ? `label of ${where}` : []))),
+      ].join(', ');
+    output.table(
+      [title('VOLUME'), title('CRITICALITY'), title('SIZE', 'right'), title('DECLARED BY')],
+      volumes.map(({ name, criticality, sizeBytes }) => [
+        displayText(name),
+        criticality,
+        sizeBytes === undefined ? nothing : formatSize(sizeBytes),
+        displayText(from(name)) || 'label',
+      ]),
+    );
+  } finally {
+    platforms.close();
+  }
 }
 
 /** In a cell of which nothing is known. */

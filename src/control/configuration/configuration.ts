@@ -5,6 +5,8 @@ import type { BrakeSettings } from '../../engine/maintenance/snapshot-evidence.t
 export type Configuration = {
   /** Absolute path of the file. */
   file: string;
+  /** The copy in effect of it that was read instead; absolute. */
+  copy?: string;
   /** The folder of the file, against which relative paths were resolved. */
   directory: string;
   project: string;

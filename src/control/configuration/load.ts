@@ -22,11 +22,15 @@ export async function readConfiguration(path: string): Promise<{ configuration: 
   const read = resolve(path);
   const text = await readText(read);
   const file = originalOf(text) ?? read;
+  const configuration = await configurationOf(text, file);
+  return { configuration: file === read ? configuration : { ...configuration, copy: read }, text };
+}
+
+async function configurationOf(text: string, file: string): Promise<Configuration> {
   const value = readPlainYaml(text);
-  if (value !== undefined && judge({ value, ...nowhere }, file).length === 0)
-    return { configuration: resolveConfiguration(value as ConfigurationFile, file), text };
+  if (value !== undefined && judge({ value, ...nowhere }, file).length === 0) return resolveConfiguration(value as ConfigurationFile, file);
   const { parseConfiguration } = await import('./parse.ts');
-  return { configuration: parseConfiguration(text, file), text };
+  return parseConfiguration(text, file);
 }
 
 /** Where mistakes stand is for the parser to say, which finds the same ones. */
