@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { join } from 'node:path';
+import { isLoopback } from '../control/configuration/listen.ts';
 import { catalogue, type ErrorCode, HoldfastError } from '../model/errors.ts';
 import {
   type AnswerOf,
@@ -147,10 +148,9 @@ function targetOf(address: string, token: string | undefined): Target {
       remedy: 'give it in --server or HOLDFAST_SERVER; the token goes into HOLDFAST_TOKEN',
     });
   const secure = url.protocol === 'https:';
-  const here = url.hostname === 'localhost' || url.hostname === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(url.hostname);
-  if (!secure && !here && token !== undefined)
-    throw new HoldfastError('usage', `the token would travel in the clear to ${url.host}`, { remedy: 'use an https:// address' });
   const hostname = url.hostname.replace(/^\[|\]$/g, '');
+  if (!secure && !isLoopback(hostname) && token !== undefined)
+    throw new HoldfastError('usage', `the token would travel in the clear to ${url.host}`, { remedy: 'use an https:// address' });
   return { secure, options: { hostname, port: url.port }, prefix: url.pathname.replace(/\/+$/, ''), shown: url.origin };
 }
 

@@ -8,5 +8,8 @@ export function parseListen(text: string): Listen | undefined {
   const host = bracketed ?? plain;
   const port = Number(portText);
   if (host === undefined || port > 65_535) return undefined;
-  return { kind: 'address', host, port, loopback: host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host) };
+  return { kind: 'address', host, port, loopback: isLoopback(host) };
 }
+
+/** Whether a name or address, without brackets, is this host's own, which nothing on the way can read. */
+export const isLoopback = (host: string): boolean => /^(?:localhost|::1|127(?:\.\d{1,3}){3})$/i.test(host);

@@ -5,6 +5,13 @@ import { nearest } from './nearest.ts';
 /** Something wrong in a configuration file, and where: `offset` counts characters from the start of the text. */
 export type Mistake = { offset: number; text: string };
 
+export type Mapping = Record<string, unknown>;
+
+export const isMapping = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** An empty one where a value is none, which the schema tells of. */
+export const mapping = (value: unknown): Mapping => (isMapping(value) ? (value as Mapping) : {});
+
 /** One error `configuration` that lists all mistakes, in the order of the file, as `FILE:LINE:COLUMN: what`. */
 export function mistakesError(
   file: string,

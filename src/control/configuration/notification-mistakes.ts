@@ -1,13 +1,8 @@
 import type { NotificationKind } from './configuration.ts';
-import type { Mistake } from './mistakes.ts';
-import { quoted, suggestion } from './mistakes.ts';
+import { isLoopback } from './listen.ts';
+import { type Mapping, type Mistake, mapping, quoted, suggestion } from './mistakes.ts';
 import { placeholdersOf, renderSample, templateFields } from './notification-template.ts';
 import type { LocatedValue, Path } from './yaml-document.ts';
-
-type Mapping = Record<string, unknown>;
-
-const mapping = (value: unknown): Mapping =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Mapping) : {};
 
 /** Keys of single kinds: those that are needed, of several one, and those that may be there. */
 const keysOf: Readonly<Record<NotificationKind, { needed: readonly (readonly string[])[]; further: readonly string[] }>> = {
@@ -73,8 +68,6 @@ function ofNotification(document: LocatedValue, path: Path, given: Mapping, volu
   }
   return mistakes;
 }
-
-const isLoopback = (host: string): boolean => /^(?:localhost|::1|127(?:\.\d{1,3}){3})$/.test(host);
 
 const misplaced = (kind: string, key: string): string =>
   key === 'url'

@@ -2,18 +2,13 @@ import { basename, dirname } from 'node:path';
 import { countRules, spanRules } from '../../engine/maintenance/retention.ts';
 import { defaults } from './defaults.ts';
 import { parseListen } from './listen.ts';
-import { type Mistake, quoted, suggestion } from './mistakes.ts';
+import { isMapping, type Mapping, type Mistake, mapping, quoted, suggestion } from './mistakes.ts';
 import { notificationMistakes } from './notification-mistakes.ts';
 import { remoteSchemes, repositoryPlace, resolvePath } from './repository-url.ts';
 import { nameExpectation, namePattern, weekdays } from './schema-parts.ts';
 import type { LocatedValue, Path } from './yaml-document.ts';
 
-type Mapping = Record<string, unknown>;
-
-const mapping = (value: unknown): Mapping =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Mapping) : {};
 const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
-const isMapping = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /**
  * What is wrong between the keys: names that name nothing, choices made twice or not at all, places that contradict each

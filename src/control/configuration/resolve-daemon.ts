@@ -1,4 +1,4 @@
-import { parseDuration, parseSize } from '../../model/quantities.ts';
+import { bytesOf, milliseconds } from './accepted.ts';
 import type { DaemonConfiguration, Effort, MaintenanceConfiguration, QuietHours, ScheduleConfiguration, When } from './configuration.ts';
 import { defaults } from './defaults.ts';
 import { resolvePath } from './repository-url.ts';
@@ -12,11 +12,6 @@ type MaintenanceInFile = NonNullable<ConfigurationFile['maintenance']>;
 type DaemonInFile = NonNullable<ConfigurationFile['daemon']>;
 type WhenInFile = Pick<ScheduleInFile, 'cron' | 'every' | 'timeZone' | 'jitter'>;
 type EffortInFile = Pick<ScheduleInFile, 'priority' | 'deadline' | 'attempts'>;
-
-/** Of a duration that the schema has accepted. */
-const milliseconds = (text: string): number => parseDuration(text) as number;
-/** Of a size that the schema has accepted. */
-const bytesOf = (size: string | number | undefined): number | undefined => (typeof size === 'string' ? parseSize(size) : size);
 
 export function resolveWhen(given: WhenInFile, otherwise: { cron?: string; every?: string } = {}): When {
   const { cron, every } = given.cron === undefined && given.every === undefined ? otherwise : given;

@@ -1,4 +1,4 @@
-import { parseDuration } from '../../model/quantities.ts';
+import { milliseconds } from './accepted.ts';
 import type { Destination, NotificationConfiguration, SecretSource, UrlSource } from './configuration.ts';
 import { defaults } from './defaults.ts';
 import { resolvePath } from './repository-url.ts';
@@ -7,9 +7,6 @@ import type { ConfigurationFile } from './schema.ts';
 
 type NotificationInFile = NonNullable<ConfigurationFile['notifications']>[string];
 type SecretInFile = NonNullable<NotificationInFile['urlFrom']>;
-
-/** Of a duration that the schema has accepted. */
-const milliseconds = (text: string): number => parseDuration(text) as number;
 
 /** A section of `notifications`, with units and defaults. The file must have passed all checks. */
 export function resolveNotification(name: string, given: NotificationInFile, directory: string): NotificationConfiguration {

@@ -1,8 +1,8 @@
 import { basename, dirname } from 'node:path';
 import { type CountRule, countRules, type SpanRule, spanRules } from '../../engine/maintenance/retention.ts';
 import type { BrakeSettings } from '../../engine/maintenance/snapshot-evidence.ts';
-import { parseDuration, parseSize } from '../../model/quantities.ts';
 import { parseSpan, type Span } from '../../model/span.ts';
+import { bytesOf, milliseconds } from './accepted.ts';
 import type {
   Configuration,
   DrillConfiguration,
@@ -51,9 +51,6 @@ export function resolveConfiguration(parsed: ConfigurationFile, file: string): C
     daemon: resolveDaemon(parsed.daemon ?? {}, directory),
   };
 }
-
-/** Of a duration that the schema has accepted. */
-const milliseconds = (text: string): number => parseDuration(text) as number;
 
 type Project = ConfigurationFile & { directory: string; shared: Pick<Configuration, 'retention' | 'objectives'> };
 
@@ -105,9 +102,6 @@ function resolveRepository(name: string, repository: RepositoryInFile, directory
     cache: repository.cache ?? defaults.repository.cache,
   };
 }
-
-/** Of a size that the schema has accepted. */
-const bytesOf = (size: string | number | undefined): number | undefined => (typeof size === 'string' ? parseSize(size) : size);
 
 /** Kinds of storage take all their settings as text. */
 function resolveOptions({ options = {}, connections }: RepositoryInFile): Record<string, string> {

@@ -37,6 +37,7 @@ export async function sendEmail(
   const timer = setTimeout(() => end(`it took longer than ${timeoutMs / 1_000} s`), timeoutMs);
   const onAbort = () => end('interrupted');
   signal.addEventListener('abort', onAbort);
+  if (signal.aborted) onAbort();
   try {
     const sent = await Promise.race([transport.sendMail(mailOf(destination, message)), ended.promise]);
     const rejected = sent.rejected.map((address) => oneLine(String(address)));

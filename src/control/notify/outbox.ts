@@ -1,11 +1,9 @@
-import { randomInt } from 'node:crypto';
-import { HoldfastError } from '../../model/errors.ts';
 import type { Configuration, NotificationConfiguration } from '../configuration/configuration.ts';
 import { quietAt } from '../scheduling/quiet-hours.ts';
 import type { Facts } from '../state/log-tables.ts';
 import type { OutboxTable } from '../state/outbox-table.ts';
-import { cut, type Message, messageOf, type News } from './message.ts';
-import { type DeliveryRecord, deliveryFact } from './undelivered.ts';
+import { type Message, messageOf, type News } from './message.ts';
+import { type DeliveryRecord, deliveryFact, failed, failureOf, untried } from './undelivered.ts';
 
 /** Sends what waits: grouped, at a bounded rate, again and again with longer waits, to all at the same time. */
 export type Sender = {
@@ -44,8 +42,6 @@ const quietLookMs = 60_000;
 /** Where it cannot be remembered that something was sent, it would be sent for ever. */
 const holdMs = hourMs;
 
-const untried: DeliveryRecord = { sentMs: [], failures: 0, failingSinceMs: undefined, lastError: undefined, nextMs: 0, dropped: 0 };
-
 export const createSender = (options: SenderOptions): Sender => {
   const { outbox, facts, configuration, now, signal } = options;
   const underWay = new Map<string, Promise<void>>();
@@ -80,7 +76,7 @@ export const createSender = (options: SenderOptions): Sender => {
     const id = `${configuration().project}-${name}-${rows[0]?.number}-${rows.at(-1)?.number}`;
     const { dropped } = recordOf(name);
     const message = messageOf(configuration().project, news, { id, atMs: now(), dropped });
-    const failure = await options.deliver(notification, message).then(() => undefined, asFailure);
+    const failure = await options.deliver(notification, message).then(() => undefined, failureOf);
     // The state may be closed by now; it is sent again after the next start.
     if (signal.aborted) return;
     const record = recordOf(name);
@@ -89,7 +85,7 @@ export const createSender = (options: SenderOptions): Sender => {
       outbox.remove(rows.map(({ number }) => number));
       const sentMs = [...record.sentMs.filter((atMs) => atMs > nowMs - hourMs && atMs <= nowMs), nowMs];
       save(name, { ...untried, sentMs, dropped: record.dropped - dropped });
-    } else save(name, failed(record, failure, nowMs));
+    } else save(name, failed(record, failure.error, nowMs));
   }
 
   return {
@@ -123,18 +119,3 @@ export const createSender = (options: SenderOptions): Sender => {
     },
   };
 };
-
-const asFailure = (error: unknown): HoldfastError =>
-  error instanceof HoldfastError ? error : new HoldfastError('internal', error instanceof Error ? error.message : String(error));
-
-/** 1, 2, 4 and so on to 60 minutes, and up to a fifth more; longer when the other side asks for it. */
-export function failed(record: DeliveryRecord, { message, retryAfterMs = 0 }: HoldfastError, nowMs: number): DeliveryRecord {
-  const waitMs = Math.min(60, 2 ** record.failures) * (60_000 + randomInt(12_000));
-  return {
-    ...record,
-    failures: record.failures + 1,
-    failingSinceMs: record.failingSinceMs ?? nowMs,
-    lastError: cut(message, 300),
-    nextMs: nowMs + Math.max(waitMs, retryAfterMs),
-  };
-}

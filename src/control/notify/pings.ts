@@ -1,13 +1,11 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../../model/clock.ts';
-import { HoldfastError } from '../../model/errors.ts';
 import type { Configuration, NotificationConfiguration } from '../configuration/configuration.ts';
 import { isOver, type Job } from '../jobs/job.ts';
 import type { Facts } from '../state/log-tables.ts';
 import type { Ping } from './deliver.ts';
 import { cut, oneLine } from './message.ts';
-import { failed } from './outbox.ts';
-import { type DeliveryRecord, deliveryFact } from './undelivered.ts';
+import { type DeliveryRecord, deliveryFact, type Failure, failed, failureOf, untried } from './undelivered.ts';
 
 export type PingerOptions = {
   facts: Facts;
@@ -47,7 +45,7 @@ export function createPinger({ facts, configuration, clock, ping, complain, sign
 
   async function send(notification: NotificationConfiguration, what: Ping, waits: readonly number[]): Promise<void> {
     for (const waitMs of [...waits, undefined]) {
-      const failure = await ping(notification, what).then(() => undefined, asFailure);
+      const failure = await ping(notification, what).then(() => undefined, failureOf);
       if (signal.aborted) return;
       record(notification.name, failure);
       if (failure === undefined || waitMs === undefined) return;
@@ -56,11 +54,10 @@ export function createPinger({ facts, configuration, clock, ping, complain, sign
     }
   }
 
-  function record(name: string, failure: HoldfastError | undefined): void {
+  function record(name: string, failure: Failure | undefined): void {
     const before = facts.get<DeliveryRecord>(deliveryFact(name));
-    const none: DeliveryRecord = { sentMs: [], failures: 0, failingSinceMs: undefined, lastError: undefined, nextMs: 0, dropped: 0 };
-    if (failure !== undefined) facts.set(deliveryFact(name), failed(before ?? none, failure, now()));
-    else if (before !== undefined && before.failures > 0) facts.set(deliveryFact(name), none);
+    if (failure !== undefined) facts.set(deliveryFact(name), failed(before ?? untried, failure.error, now()));
+    else if (before !== undefined && before.failures > 0) facts.set(deliveryFact(name), untried);
   }
 
   function begin(notification: NotificationConfiguration, what: Ping, waits: readonly number[], after?: Promise<unknown>): Promise<void> {
@@ -110,9 +107,6 @@ export function createPinger({ facts, configuration, clock, ping, complain, sign
     },
   };
 }
-
-const asFailure = (error: unknown): HoldfastError =>
-  error instanceof HoldfastError ? error : new HoldfastError('internal', error instanceof Error ? error.message : String(error));
 
 /** Runs of one job are found by a UUID, made of its id. */
 function pingOf({ id, state, exitCode, error, spec }: Job): Ping {
