@@ -47,6 +47,9 @@ export type Cut = {
   finish(): Promise<CutResult>;
 };
 
+/** Node's timers take no more: what is longer would be no time at all. */
+const longestTimerMs = 2 ** 31 - 1;
+
 type Halted = { halt: Halt; sinceMs: number; untilMs: number | undefined };
 
 export function createCut(options: CutOptions): Cut {
@@ -99,11 +102,14 @@ export function createCut(options: CutOptions): Cut {
     await scaler.look(plan.halts.flat());
     await writeJournal(options.stateFolder, { ...options.journal, groups: plan.halts.map(entriesOf) });
     await refuseOthers(options);
-    timer = setTimeout(() => {
-      broken = true;
-      failures.push(tooLong(options.maxDowntimeMs));
-      void bringBack();
-    }, options.maxDowntimeMs);
+    timer = setTimeout(
+      () => {
+        broken = true;
+        failures.push(tooLong(options.maxDowntimeMs));
+        void bringBack();
+      },
+      Math.min(options.maxDowntimeMs, longestTimerMs),
+    );
     signal.addEventListener('abort', onAbort);
     const startedMs = nowMs();
     await Promise.all(options.applications.map((application) => application.hold()));
