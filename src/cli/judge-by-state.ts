@@ -2,6 +2,14 @@
 import { join } from 'node:path';
 import type { Configuration } from '../control/configuration/configuration.ts';
 import { heldUntilMs } from '../control/daemon-plan.ts';
+import {
+  type LabelledVolumes,
+  labelledFact,
+  mayHaveLabels,
+  namesDeclaredBy,
+  silentEngine,
+  withLabelled,
+} from '../control/discovery/labelled.ts';
 import type { Job } from '../control/jobs/job.ts';
 import { type AssessmentInputs, assess } from '../control/objectives/assess.ts';
 import type { ProjectAssessment } from '../control/objectives/assessment.ts';
@@ -11,6 +19,7 @@ import { createFacts, createUsageTable } from '../control/state/log-tables.ts';
 import { readState } from '../control/state/read-state.ts';
 import { isDamage, type State } from '../control/state/state.ts';
 import type { CommandContext } from './command.ts';
+import { displayText } from './output/text.ts';
 import { systemClock } from './system-clock.ts';
 
 export type Known = {
@@ -45,12 +54,8 @@ export async function judgeByState(
   }
 }
 
-async function judge(
-  context: CommandContext<unknown>,
-  configuration: Configuration,
-  state: State | undefined,
-  daemon: boolean,
-): Promise<Known> {
+async function judge(context: CommandContext<unknown>, written: Configuration, state: State | undefined, daemon: boolean): Promise<Known> {
+  const configuration = await withLabels(context, written, state, daemon);
   const told = state && sourcesOf(state);
   const sources = daemon && told !== undefined ? told : { ...(told ?? nothing), ...(await seen(context, configuration)) };
   const nowMs = systemClock.now().getTime();
@@ -58,6 +63,28 @@ async function judge(
   const { quietHours } = configuration.daemon;
   const open = daemon ? sources.jobs.open().map((job) => ({ ...job, heldUntilMs: heldUntilMs(job, quietHours, nowMs) })) : [];
   return { assessment, daemon, open };
+}
+
+/** As the Engine's labels complete it; where a daemon runs, or no Engine answers, as those did that the daemon has known last. */
+async function withLabels(
+  context: CommandContext<unknown>,
+  written: Configuration,
+  state: State | undefined,
+  daemon: boolean,
+): Promise<Configuration> {
+  const known = state && createFacts(state).get<LabelledVolumes>(labelledFact);
+  if (daemon || !mayHaveLabels(written)) return withLabelled(written, known);
+  const [{ createPlatforms }, { completeProject }] = await Promise.all([import('./platforms.ts'), import('./labelled-project.ts')]);
+  const platforms = createPlatforms(context, written);
+  try {
+    const { configuration, answered } = await completeProject(written, platforms);
+    if (answered) return configuration;
+  } finally {
+    platforms.close();
+  }
+  const names = namesDeclaredBy(known);
+  if (names.length > 0) context.output.warning(displayText(silentEngine(names)));
+  return withLabelled(written, known);
 }
 
 /** Opens repositories, and brings along all that this takes. */

@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import type { Daemon } from '../control/daemon.ts';
-import { labelledOf, mayHaveLabels, namesDeclaredBy } from '../control/discovery/labelled.ts';
+import { labelledOf, mayHaveLabels, namesDeclaredBy, silentEngine } from '../control/discovery/labelled.ts';
 import { projectOf } from '../platform/docker/compose-labels.ts';
 import { type EngineEvent, watchEngine } from '../platform/docker/engine-events.ts';
 import { helperLabel } from '../platform/docker/helper-label.ts';
@@ -110,8 +110,7 @@ function createLook({ daemon, keeper, onChange }: LabelWatch, again: () => void)
 
   const silent = () => {
     const names = namesDeclaredBy(keeper.known());
-    if (!isSilent && names.length > 0)
-      onChange(displayText(`no Docker Engine answers: volumes that only labels declare stay as they were last known: ${names.join(', ')}`));
+    if (!isSilent && names.length > 0) onChange(displayText(silentEngine(names)));
     isSilent = true;
   };
 

@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { daemonFolder, takePlace } from '../../src/cli/daemon-place.ts';
 import { run } from '../../src/cli/run.ts';
+import type { VolumeConfiguration } from '../../src/control/configuration/configuration.ts';
 import { loadConfiguration } from '../../src/control/configuration/load.ts';
+import { labelledFact, labelledOf } from '../../src/control/discovery/labelled.ts';
 import { createEvidenceTable } from '../../src/control/state/evidence-table.ts';
 import { createJobTable } from '../../src/control/state/job-table.ts';
 import { createFacts } from '../../src/control/state/log-tables.ts';
@@ -108,6 +110,39 @@ test('where a daemon runs, what it knows is told, without a look into the reposi
   assert.match(stdout, /in \w+: schedule hourly/);
   assert.match(stdout, /^queued: check of local, in \d+m: attempt 1 failed: no entry$/m);
   assert.doesNotMatch(stderr, /no daemon/);
+});
+
+test('volumes that only labels declare are judged as a daemon has known them last, where no Engine answers', async (t) => {
+  const { folder, environment, holdfast } = await project(t);
+  const dockerHost = `unix://${join(folder, 'engine.sock')}`;
+  writeFileSync(join(folder, 'holdfast.yaml'), 'project: shop\nvolumes: { data: , other: }\n');
+  const { volumes, ...configuration } = await loadConfiguration(join(folder, 'holdfast.yaml'));
+  const state = openState(join(daemonFolder(configuration, environment), 'state.sqlite'));
+  const [data] = volumes as [VolumeConfiguration];
+  createFacts(state).set(
+    labelledFact,
+    labelledOf(volumes, [
+      { ...data, criticality: 'low' },
+      { ...data, name: 'more' },
+    ]),
+  );
+  state.close();
+  for (const daemon of [false, true]) {
+    if (daemon) t.after(takePlace(daemonFolder(configuration, environment)));
+    const { exit, stdout, stderr } = await holdfast('--docker-host', dockerHost, 'status', '--json');
+    assert.equal(exit, exitCodes.failed, stderr);
+    const judged = JSON.parse(stdout).volumes.map(({ volume, criticality }: { volume: string; criticality: string }) => [
+      volume,
+      criticality,
+    ]);
+    const expected = [
+      ['data', 'low'],
+      ['other', 'critical'],
+      ['more', 'critical'],
+    ];
+    assert.deepEqual(judged, expected);
+    assert.equal(/volumes that only labels declare stay as they were last known: more/.test(stderr), !daemon, stderr);
+  }
 });
 
 test('a daemon that answers is asked what it thinks; one that does not is no reason to say nothing', async (t) => {

@@ -46,6 +46,10 @@ export function withLabelled(configuration: Configuration, known: LabelledVolume
 export const namesDeclaredBy = (known: LabelledVolumes | undefined): string[] =>
   (known ?? []).flatMap(({ volume, written }) => (written === undefined ? volume.name : []));
 
+/** What is told of them where no Engine answers. */
+export const silentEngine = (names: readonly string[]): string =>
+  `no Docker Engine answers: volumes that only labels declare stay as they were last known: ${names.join(', ')}`;
+
 /** Whether an Engine's labels can complete a project: one of directories alone has nothing to do with any. */
 export const mayHaveLabels = ({ volumes }: Pick<Configuration, 'volumes'>): boolean =>
   volumes.some(({ source: { kind } }) => kind === 'by-name' || kind === 'docker');
