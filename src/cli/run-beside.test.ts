@@ -11,14 +11,28 @@ test('what fails ends those beside it, and itself', { timeout: 60_000 }, async (
     inner = signal;
     throw new Error('no more');
   };
-  await assert.rejects(runBeside(work, [beside, beside], new AbortController().signal), /no more/);
+  await assert.rejects(runBeside(work, [beside, beside], new AbortController().signal, assert.ifError), /no more/);
   // What it has begun itself hears of it.
   assert.equal(inner?.aborted, true);
 });
 
 test('an abort ends all', { timeout: 60_000 }, async () => {
   const controller = new AbortController();
-  const running = runBeside(beside, [beside], controller.signal);
+  const running = runBeside(beside, [beside], controller.signal, assert.ifError);
   controller.abort();
   await running;
+});
+
+test('one of the others that fails is told of, and the rest goes on', { timeout: 60_000 }, async () => {
+  const controller = new AbortController();
+  const told: unknown[] = [];
+  const failed = Promise.withResolvers<void>();
+  const running = runBeside(beside, [beside, () => Promise.reject(new Error('no eyes'))], controller.signal, (error) => {
+    told.push(error);
+    failed.resolve();
+  });
+  await failed.promise;
+  controller.abort();
+  await running;
+  assert.deepEqual(told, [new Error('no eyes')]);
 });

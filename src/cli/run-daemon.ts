@@ -111,6 +111,7 @@ async function serve(
         (signal) => watchCuts({ ...context, signal }, onFailure),
       ],
       context.signal,
+      onFailure,
     );
     say(log, 'stopped; what was running begins again with the next start');
   } finally {
