@@ -49,6 +49,7 @@ type VolumeRow = {
 };
 
 const leastWatchMs = 1000;
+const mostWatchMs = 86_400_000;
 
 export const command: Command<Options> = {
   configure(commander) {
@@ -86,8 +87,8 @@ export const command: Command<Options> = {
 function parseWatch({ watch }: Options): number | undefined {
   if (watch === undefined || watch === false) return undefined;
   const everyMs = watch === true ? 10_000 : parseDuration(watch);
-  if (everyMs !== undefined && everyMs >= leastWatchMs) return everyMs;
-  throw new HoldfastError('usage', `--watch takes a duration of a second or more, not ${JSON.stringify(watch)}`, {
+  if (everyMs !== undefined && everyMs >= leastWatchMs && everyMs <= mostWatchMs) return everyMs;
+  throw new HoldfastError('usage', `--watch takes a duration of a second to a day, not ${JSON.stringify(watch)}`, {
     remedy: 'for example: --watch 30s',
   });
 }
