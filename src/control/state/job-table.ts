@@ -15,7 +15,10 @@ export type JobTable = {
   open(): Job[];
   /** Newest first; `before` is the id of the last one of the page before. */
   list(filter: JobFilter, page: { limit: number; before?: string }): Job[];
-  /** Of a kind, newest first, as `list` has them: little to read where each job tells of a thousand volumes. */
+  /**
+   * Of a kind, newest first, as `list` has them: little to read where each job tells of a thousand volumes. Of each schedule so many, and of
+   * those that somebody asked for: what comes every quarter of an hour does not hide what comes once a day.
+   */
   states(kind: JobKind, limit: number): { id: string; state: JobState }[];
   /** The newest instant of a schedule, not after `nowMs`, that has a job: clocks that were wrong for a while leave jobs of the future. */
   lastDueMs(schedule: string, nowMs: number): number | undefined;
@@ -43,7 +46,8 @@ export function createJobTable({ database, transaction }: State): JobTable {
   const update = database.prepare('UPDATE jobs SET state = ?, ended_ms = ?, document = ? WHERE id = ?');
   const get = database.prepare('SELECT document FROM jobs WHERE id = ?');
   const open = database.prepare(`SELECT document FROM jobs WHERE state IN ('queued', 'running') ORDER BY id`);
-  const states = database.prepare('SELECT id, state FROM jobs WHERE kind = ? ORDER BY id DESC LIMIT ?');
+  const schedules = database.prepare('SELECT DISTINCT schedule FROM jobs WHERE kind = ?');
+  const states = database.prepare('SELECT id, state FROM jobs WHERE kind = ? AND schedule IS ? ORDER BY id DESC LIMIT ?');
   const lastDue = database.prepare('SELECT max(due_ms) AS due FROM jobs WHERE schedule = ? AND due_ms <= ?');
   const ended = database.prepare('SELECT document, state FROM jobs WHERE kind = ? ORDER BY queued_ms DESC, id DESC');
   const lastNumber = database.prepare('SELECT max(number) AS number FROM job_log WHERE job = ?');
@@ -53,7 +57,7 @@ export function createJobTable({ database, transaction }: State): JobTable {
   const removeLogs = database.prepare(`DELETE FROM job_log WHERE job IN (SELECT id FROM jobs WHERE state = 'succeeded' AND ended_ms < ?)`);
   const remove = database.prepare(`DELETE FROM jobs WHERE ended_ms < ? AND id NOT IN (
     SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY kind ORDER BY queued_ms DESC) AS place FROM jobs) WHERE place <= ?)
-    AND (schedule IS NULL OR due_ms < (SELECT max(due_ms) FROM jobs AS others WHERE others.schedule = jobs.schedule))`);
+    AND (due_ms IS NULL OR due_ms < (SELECT max(due_ms) FROM jobs AS others WHERE others.schedule = jobs.schedule))`);
   return {
     add: (job) =>
       insert.run(
@@ -73,7 +77,11 @@ export function createJobTable({ database, transaction }: State): JobTable {
     },
     open: () => open.all().map(jobOf),
     list: (filter, page) => list(database, filter, page),
-    states: (kind, limit) => (states.all(kind, limit) as { id: string; state: JobState }[]).map(({ id, state }) => ({ id, state })),
+    states: (kind, limit) =>
+      (schedules.all(kind) as { schedule: string | null }[])
+        .flatMap(({ schedule }) => states.all(kind, schedule, limit) as { id: string; state: JobState }[])
+        .map(({ id, state }) => ({ id, state }))
+        .sort((a, b) => (a.id < b.id ? 1 : -1)),
     lastDueMs: (schedule, nowMs) => (lastDue.get(schedule, nowMs) as { due: number | null }).due ?? undefined,
     lastEnded(kind, states, matches = () => true) {
       for (const row of ended.iterate(kind)) {
