@@ -19,13 +19,13 @@ export type Drill = NonNullable<JobResult['drilled']>[number] & { atMs: number }
 
 export type JobSource = Pick<JobTable, 'open' | 'states' | 'get' | 'lastEnded'>;
 
-/** So many of each kind are looked at. */
+/** So many of each kind and schedule are looked at. */
 const lasts = {
   /** Enough for a trend; each may tell of a thousand volumes. */
-  backup: 24,
+  backup: 12,
   drill: 12,
-  /** All parts of what is read in a month, and the repositories beside it. */
-  check: 100,
+  /** All parts of what is read in a month, hour by hour: what each part's last check found counts. */
+  check: 750,
   copy: 24,
 } as const;
 type Kind = keyof typeof lasts;

@@ -120,6 +120,23 @@ test('jobs are listed newest first, by page and by what is asked for', () => {
   });
 });
 
+test('what comes often does not hide the last of what is rare, or was asked for', () => {
+  withFolder((path) => {
+    const state = openState(path);
+    const jobs = createJobTable(state);
+    const add = (id: string, schedule?: string) =>
+      jobs.add(job(id, { schedule, dueMs: schedule && Number(id), state: 'succeeded' } as never));
+    add('100', 'daily');
+    add('101');
+    for (let id = 102; id < 200; id++) add(String(id), 'hourly');
+    assert.deepEqual(
+      jobs.states('usage', 2).map(({ id }) => id),
+      ['199', '198', '101', '100'],
+    );
+    state.close();
+  });
+});
+
 test('room that old jobs leave is given back', () => {
   withFolder((path) => {
     const state = openState(path);

@@ -95,6 +95,7 @@ const migrations: readonly string[] = [
   CREATE INDEX snapshots_run ON snapshots (run, repository, time_ms);
   CREATE INDEX snapshots_id ON snapshots (id);
   `,
+  `CREATE INDEX jobs_of_schedule ON jobs (kind, schedule, id);`,
 ];
 
 /** The version of a state that has all of them. */
