@@ -2,7 +2,7 @@ import * as z from 'zod/mini';
 import { notificationEvents, notificationKinds } from './configuration.ts';
 import { clock } from './daemon-schema.ts';
 import { defaults } from './defaults.ts';
-import { cron, duration, key, mapping, required, text, texts, timeZone, weekdays } from './schema-parts.ts';
+import { cron, duration, key, mapping, required, text, texts, timeout, timeZone, weekdays } from './schema-parts.ts';
 
 /** Who is told, and how. Which keys go with which kind is for notification-mistakes.ts to say. */
 
@@ -45,7 +45,7 @@ export const notification = z.strictObject(
     ),
     digest: key(cron(), { description: 'When a digest is sent, if `on` has it.', default: defaults.notification.digest }),
     timeZone: key(timeZone(), { description: "Of `digest`: IANA name; the machine's own when left out." }),
-    timeout: key(duration(), { description: 'How long an attempt may take.', default: defaults.notification.timeout }),
+    timeout: key(timeout(), { description: 'How long an attempt may take.', default: defaults.notification.timeout }),
     url: key(text('a URL'), { description: 'Where to; without user, password or query, which are secrets.' }),
     urlFrom: key(secret(), { description: 'Where the URL is found.' }),
     tokenFrom: key(secret(), { description: 'Where the token is found.' }),

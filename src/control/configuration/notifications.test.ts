@@ -52,6 +52,8 @@ test('secrets are refused, and never repeated', () => {
 
 test('what does not go together is told', () => {
   assert.match(mistakeOf('  a: { kind: webhok, url: "https://h" }'), /did you mean `webhook`/);
+  assert.match(mistakeOf('  a: { kind: command, run: [true], timeout: 30d }'), /expected a duration of at most a day/);
+  assert.equal(load('  a: { kind: command, run: ["true"], timeout: 24h }')[0]?.timeoutMs, 86_400_000);
   assert.match(mistakeOf('  a: { kind: webhook }'), /`webhook` needs `url` or `urlFrom`/);
   assert.match(mistakeOf('  a: { kind: webhook, url: "https://h", topic: x }'), /`topic` is not for `webhook`/);
   assert.match(mistakeOf('  a: { kind: webhook, url: "ftp://h" }'), /begins with `https:/);

@@ -37,6 +37,18 @@ export const duration = () =>
     z.refine((value) => (parseDuration(value) ?? 0) > 0, `${durationExpectation}, more than nothing`),
   );
 
+const dayMs = 86_400_000;
+const timeoutExpectation = 'a duration of at most a day, such as `15s`, `5m`';
+/** What is waited for with a timer: those of Node that are longer than 24 days are over at once. */
+export const timeout = () =>
+  z.string({ error: timeoutExpectation }).check(
+    z.regex(durationPattern, { error: timeoutExpectation, abort: true }),
+    z.refine((value) => {
+      const durationMs = parseDuration(value) ?? 0;
+      return durationMs > 0 && durationMs <= dayMs;
+    }, timeoutExpectation),
+  );
+
 const sizeExpectation = 'a size such as `500M`, `50Gi`';
 export const size = () =>
   z.union(

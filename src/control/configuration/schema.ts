@@ -3,7 +3,7 @@ import { knownApps } from './configuration.ts';
 import { daemon, drills, maintenance, schedule } from './daemon-schema.ts';
 import { defaults } from './defaults.ts';
 import { notification } from './notifications-schema.ts';
-import { duration, key, mapping, name, named, rate, required, size, span, text, texts, truth } from './schema-parts.ts';
+import { duration, key, mapping, name, named, rate, required, size, span, text, texts, timeout, truth } from './schema-parts.ts';
 
 /**
  * The shape of `holdfast.yaml`, as written. It only judges; units, paths and defaults are resolved afterwards. The `error` of
@@ -186,7 +186,7 @@ const hooks = () =>
           description: 'The service or container to run it in; on this host without.',
         }),
         user: key(text('a user'), { description: 'As whom, in a container.' }),
-        timeout: key(duration(), { description: 'It fails when it takes longer.', default: defaults.hookTimeout }),
+        timeout: key(timeout(), { description: 'It fails when it takes longer.', default: defaults.hookTimeout }),
       },
       mapping('`run`, and `in`, `user`, `timeout`'),
     ),
