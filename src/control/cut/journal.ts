@@ -2,13 +2,14 @@
  * What a run has halted, on disk before it does so: whatever ends the run, the next one finds it and brings everything back. One file a run, in
  * a folder of this user's own; its entries say what to do, so that nobody else may write it.
  */
-import { constants, lstat, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { lstat, mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BeaconPlace } from '../../format/lock-file.ts';
 import { HoldfastError } from '../../model/errors.ts';
 import { type Beacon, judgeBeacon, lightBeacon } from '../../repository/beacon.ts';
 import { judgeProcess, ownEvidence, type ProcessEvidence } from '../../repository/process-evidence.ts';
 import type { Hook } from '../configuration/configuration.ts';
+import { replaceFile } from '../restoring/journal-file.ts';
 
 /** A container that was paused or stopped, or a Swarm service that was scaled to 0 and had so many replicas. */
 export type JournalEntry =
@@ -67,15 +68,7 @@ export async function writeJournal(stateFolder: string, journal: Journal): Promi
     if (!beacons.has(path)) beacons.set(path, lightBeacon(folderOf(stateFolder)));
     const beacon = beacons.get(path)?.place;
     const file: JournalFile = { version: 1, ...journal, atMs: Date.now(), pid: process.pid, evidence: ownEvidence(), beacon };
-    const handle = await open(`${path}.new`, 'w', fileMode);
-    try {
-      await handle.writeFile(JSON.stringify(file));
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(`${path}.new`, path);
-    await syncFolder(folderOf(stateFolder));
+    await replaceFile(path, JSON.stringify(file), { mode: fileMode });
   } catch (cause) {
     const { message } = cause as Error;
     throw new HoldfastError('target-unwritable', `cannot write down what is about to be halted: ${message}`, {
@@ -83,15 +76,6 @@ export async function writeJournal(stateFolder: string, journal: Journal): Promi
       cause,
       remedy: 'nothing was halted; make room there, or name another folder with HOLDFAST_STATE_DIR',
     });
-  }
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }
 

@@ -5,6 +5,7 @@ import { isInMemory } from '../../platform/mounted-on-demand.ts';
 import type { Inventory, PlatformContainer, PlatformVolume } from '../../platform/platform.ts';
 import type { NewVolume } from '../../platform/volume-keeper.ts';
 import { haltGroups } from '../cut/order.ts';
+import { serviceIdOf } from '../cut/stoppable.ts';
 
 /** A volume that is to be restored into. */
 export type VolumeTarget = {
@@ -25,8 +26,6 @@ export type RestorePlan = {
   /** What people should know before: a sentence each. */
   notes: string[];
 };
-
-const swarmLabel = 'com.docker.swarm.service.id';
 
 /**
  * @throws `volume-in-use` for containers that cannot be stopped and started again: paused ones, and those of Swarm, which would start others;
@@ -61,8 +60,8 @@ export function planRestore({ volumes, containers }: Inventory, targets: readonl
 const isStopped = ({ state }: PlatformContainer) => state === 'exited' || state === 'created' || state === 'dead' || state === 'removing';
 
 function refuseUnstoppable(container: PlatformContainer, { volume }: VolumeTarget): void {
-  const { name, state, service, labels } = container;
-  if (labels[swarmLabel] !== undefined) {
+  const { name, state, service } = container;
+  if (serviceIdOf(container) !== undefined) {
     throw new HoldfastError('volume-in-use', `volume ${volume} is mounted by ${name}, which Swarm would start again while it is restored`, {
       volume,
       remedy: `scale the service to nothing first: docker service scale ${service ?? name}=0`,
