@@ -1,7 +1,7 @@
 /** Where the daemon of a project keeps its state, and that there is only one. */
 import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, globSync, lstatSync, mkdirSync, realpathSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { Configuration } from '../control/configuration/configuration.ts';
 import { HoldfastError } from '../model/errors.ts';
 import { holdLock, isLocked } from './kernel-lock.ts';
@@ -11,12 +11,15 @@ import { stateFolder } from './state-folder.ts';
 const patienceMs = 500;
 const lockOf = (folder: string): string => join(folder, 'running');
 
-/** A folder of the state folder: by project, and by the place of its `holdfast.yaml`, which must be there. */
+/** A folder of the state folder: by project, and by the place of its `holdfast.yaml`, or where that would be. */
 export function daemonFolder({ project, file }: Pick<Configuration, 'project' | 'file'>, environment: NodeJS.ProcessEnv): string {
   return join(stateFolder(environment), 'daemon', `${project}-${placeOf(file)}`);
 }
 
-const placeOf = (file: string): string => createHash('sha256').update(realpathSync(file)).digest('hex').slice(0, 12);
+const placeOf = (file: string): string => createHash('sha256').update(realPathOf(file)).digest('hex').slice(0, 12);
+
+/** Where labels alone describe a project, there is no file. */
+const realPathOf = (file: string): string => (existsSync(file) ? realpathSync(file) : join(realpathSync(dirname(file)), basename(file)));
 
 /** Where the daemon of a folder keeps the configuration by which it works: see copy-in-effect.ts. */
 export const copyInEffect = (folder: string): string => join(folder, 'holdfast.yaml');
