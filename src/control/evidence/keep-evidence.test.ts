@@ -2,18 +2,20 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { HoldfastError } from '../../model/errors.ts';
 import type { Configuration } from '../configuration/configuration.ts';
-import type { EvidenceTable } from '../state/evidence-table.ts';
+import { createEvidenceTable, type SnapshotEvidence } from '../state/evidence-table.ts';
 import type { Facts } from '../state/log-tables.ts';
+import { openState } from '../state/state.ts';
 import { createEvidenceKeeper } from './keep-evidence.ts';
 
 const minuteMs = 60_000;
 
 function keeperOf(repositories: string[], list: (repository: string) => AsyncIterable<string>) {
   const facts = new Map<string, unknown>();
+  const evidence = createEvidenceTable(openState(':memory:'));
   const looks: string[] = [];
   const time = { nowMs: 1_000_000_000 };
   const keeper = createEvidenceKeeper({
-    evidence: { ids: () => new Set(), update: () => ({ added: 0, removed: 0 }) } as unknown as EvidenceTable,
+    evidence,
     facts: {
       get: <Value>(name: string) => facts.get(name) as Value | undefined,
       set: (name: string, value: unknown) => void facts.set(name, value),
@@ -28,7 +30,7 @@ function keeperOf(repositories: string[], list: (repository: string) => AsyncIte
     onChange: () => undefined,
     onFailure: (error) => assert.fail(String(error)),
   });
-  return { keeper, facts, looks, time };
+  return { keeper, evidence, facts, looks, time };
 }
 
 async function* there() {
@@ -72,4 +74,23 @@ test('one repository that does not answer keeps no other from being looked into'
   answer.resolve();
   await all;
   assert.equal(facts.has('seen far'), true);
+});
+
+test('what a repository holds counts no more when it has left the configuration', async () => {
+  const repositories = ['local', 'far'];
+  const { keeper, evidence, facts } = keeperOf(repositories, async function* () {
+    yield '{"present":["a"]}';
+  });
+  for (const repository of repositories)
+    evidence.add([{ repository, id: 'a', project: 'shop', volume: 'data', run: 'r', timeMs: 1 } as SnapshotEvidence]);
+  await keeper.refreshAll();
+  assert.equal(evidence.list('data').length, 2);
+  repositories.pop();
+  assert.equal(await keeper.refreshUnseen(), true);
+  assert.deepEqual(
+    evidence.list('data').map(({ repository }) => repository),
+    ['local'],
+  );
+  assert.deepEqual([facts.has('seen local'), facts.has('seen far')], [true, false]);
+  assert.equal(await keeper.refreshUnseen(), false);
 });

@@ -3,16 +3,17 @@ import type { JobSpec } from '../jobs/job.ts';
 import { type Unseen, unseenOf } from '../objectives/unseen.ts';
 import type { EvidenceTable, SnapshotEvidence } from '../state/evidence-table.ts';
 import type { Facts } from '../state/log-tables.ts';
-import { type ListSnapshots, refreshEvidence } from './read-evidence.ts';
+import { type ListSnapshots, refreshEvidence, removeEvidence } from './read-evidence.ts';
 
 export type EvidenceKeeper = {
   /** Looks into a repository, once at a time, and says whether it could. A failure is a fact like any other, and not thrown. */
   refresh(repository: string): Promise<boolean>;
+  /** Also forgets what is known of those that are not in the configuration any more, as `refreshUnseen` does. */
   refreshAll(): Promise<void>;
   /** Whether it was ever tried to look into it, whatever came of it: before, nothing is known of what is due. */
   wasLookedAt(repository: string): boolean;
   wereAllLookedAt(): boolean;
-  /** Those that were never looked into, and sooner than the others those that could not be: whoever has mended one wants to see it. Says whether there were any. */
+  /** Those that were never looked into, and sooner than the others those that could not be: whoever has mended one wants to see it. Says whether anything may be known anew. */
   refreshUnseen(): Promise<boolean>;
   /** What a repository that was looked into just now holds of runs since an instant; undefined when it cannot be. Of one that is not there, nothing. */
   since(repository: string, sinceMs: number): Promise<SnapshotEvidence[] | undefined>;
@@ -92,6 +93,18 @@ export function createEvidenceKeeper({
 
   const names = () => configuration().repositories.map(({ name }) => name);
 
+  /** What repositories hold that are not in the configuration any more keeps nothing safe. Says whether there was any. */
+  const forgetOthers = async (): Promise<boolean> => {
+    const others = new Set(evidence.counts().map(({ repository }) => repository)).difference(new Set(names()));
+    for (const repository of others) {
+      const removed = await removeEvidence(evidence, repository);
+      facts.remove(`seen ${repository}`);
+      facts.remove(`unseen ${repository}`);
+      onChange(repository, { added: 0, removed });
+    }
+    return others.size > 0;
+  };
+
   const refreshThese = async (repositories: string[]) => {
     await Promise.all(repositories.map(refresh));
   };
@@ -109,13 +122,17 @@ export function createEvidenceKeeper({
 
   return {
     refresh,
-    refreshAll: () => refreshThese(names()),
+    async refreshAll() {
+      await forgetOthers();
+      await refreshThese(names());
+    },
     wasLookedAt,
     wereAllLookedAt: () => names().every(wasLookedAt),
     async refreshUnseen() {
+      const isLess = await forgetOthers();
       const wanted = names().filter((name) => !underWay.has(name) && wantsLook(name));
       await refreshThese(wanted);
-      return wanted.length > 0;
+      return isLess || wanted.length > 0;
     },
     async since(repository, sinceMs) {
       if (!names().includes(repository)) return [];

@@ -56,6 +56,11 @@ export async function refreshEvidence(
   return await update(table, repository, present, fresh);
 }
 
+/** Forgets all that is known of a repository; returns how many snapshots that were. */
+export async function removeEvidence(table: EvidenceTable, repository: string): Promise<number> {
+  return (await update(table, repository, new Set(), [])).removed;
+}
+
 /** So many are written at once: all else waits meanwhile. */
 const portion = 100;
 
