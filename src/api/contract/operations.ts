@@ -34,7 +34,7 @@ export const basePath = '/api/v1';
 const none = z.strictObject({});
 const json = <S extends z.ZodMiniType>(schema: S) => ({ kind: 'json' as const, status: 200 as const, schema });
 const bounded = (most: number, otherwise: number) => z._default(z.coerce.number().check(z.int(), z.gte(1), z.lte(most)), otherwise);
-const cursor = z.optional(z.string().check(z.maxLength(400), z.regex(/^[A-Za-z0-9_~.-]+$/)));
+const cursor = z.optional(z.string().check(z.maxLength(4_000), z.regex(/^[A-Za-z0-9_~.-]+$/)));
 const page = { limit: bounded(1000, 100), cursor };
 const named = z.string().check(z.minLength(1), z.maxLength(200), z.regex(/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/));
 /** What it is about, and when it was first seen. */

@@ -2,7 +2,7 @@ import { type Alert, silenceFact } from '../../control/alerts/alert.ts';
 import { HoldfastError } from '../../model/errors.ts';
 import type { AnswerOf } from '../contract/operations.ts';
 import { type JsonHandler, requirePace, type Served } from './handlers.ts';
-import { badCursor } from './paging.ts';
+import { badCursor, fromCursor, toCursor } from './paging.ts';
 
 export const listAlerts: JsonHandler<'listAlerts'> = ({ plane, now }, { query: { limit, cursor, state } }) => {
   const before = cursor === undefined ? undefined : alertOfCursor(plane, cursor);
@@ -10,7 +10,7 @@ export const listAlerts: JsonHandler<'listAlerts'> = ({ plane, now }, { query: {
   const found = plane.alerts.list(state === undefined ? {} : { open: state === 'raised' }, page);
   const items = found.slice(0, limit).map((alert) => alertResource(plane, alert, now()));
   const last = items.at(-1);
-  return { items, ...(found.length > limit && last !== undefined ? { next: cursorOf(last.id) } : {}) };
+  return { items, ...(found.length > limit && last !== undefined ? { next: toCursor(last.id) } : {}) };
 };
 
 export const getAlert: JsonHandler<'getAlert'> = ({ plane, now }, { parameters }) =>
@@ -41,11 +41,8 @@ function alertOf({ alerts }: Served['plane'], id: string): Alert {
   return alert;
 }
 
-/** Ids hold blanks, which a cursor must not. */
-const cursorOf = (id: string): string => Buffer.from(id).toString('base64url');
-
 function alertOfCursor({ alerts }: Served['plane'], cursor: string): string {
-  const id = Buffer.from(cursor, 'base64url').toString();
+  const id = fromCursor(cursor);
   if (alerts.get(id) === undefined) throw badCursor();
   return id;
 }

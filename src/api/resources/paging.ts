@@ -32,12 +32,16 @@ export type TimeCursor = { timeMs: number; key: string };
 
 export function timeCursor(cursor: string | undefined): TimeCursor | undefined {
   if (cursor === undefined) return undefined;
-  const [, timeMs, key] = /^(\d{1,15})\.(.+)$/.exec(cursor) ?? [];
+  const [, timeMs, key] = /^(-?\d{1,15})\.([\w-]+)$/.exec(cursor) ?? [];
   if (key === undefined) throw badCursor();
-  return { timeMs: Number(timeMs), key };
+  return { timeMs: Number(timeMs), key: fromCursor(key) };
 }
 
-export const timeCursorText = ({ timeMs, key }: TimeCursor): string => `${Math.max(0, timeMs)}.${key}`;
+export const timeCursorText = ({ timeMs, key }: TimeCursor): string => `${timeMs}.${toCursor(key)}`;
+
+/** Names of runs, and of what alerts are about, hold what a cursor must not. */
+export const toCursor = (key: string): string => Buffer.from(key).toString('base64url');
+export const fromCursor = (cursor: string): string => Buffer.from(cursor, 'base64url').toString();
 
 export const badCursor = () =>
   new HoldfastError('request-invalid', 'the cursor is none of this list', { remedy: 'use `next` of the page before' });
