@@ -12,6 +12,8 @@ export type DaemonTables = ReturnType<typeof tablesOf>;
 const keptJobs = 100;
 const usageInFullMs = 14 * 86_400_000;
 const logsInFullMs = 14 * 86_400_000;
+/** Pages at a time, of 4 KiB: all else waits meanwhile. */
+const mostFreed = 512;
 
 /** @param onFailure told of what the state cannot take. */
 export function tablesOf(state: State, emit: (event: ControlEvent) => void, onFailure: (error: unknown) => void) {
@@ -38,5 +40,6 @@ export function keepSmall({ state, jobs, auditLog, usage }: DaemonTables, histor
   jobs.removeLogs(nowMs - logsInFullMs);
   auditLog.removeOlder(nowMs - historyMs);
   usage.thin(nowMs - usageInFullMs);
-  state.database.exec('PRAGMA incremental_vacuum');
+  usage.removeOlder(nowMs - historyMs);
+  state.database.exec(`PRAGMA incremental_vacuum(${mostFreed})`);
 }

@@ -14,8 +14,10 @@ export type UsageTable = {
   /** Oldest first. */
   list(volume: string, sinceMs: number): UsageMeasurement[];
   newest(volume: string): UsageMeasurement | undefined;
-  /** Of measurements before, keeps the last of each day, so that years of history stay small. */
+  /** Of measurements before, keeps the last of each day. */
   thin(beforeMs: number): void;
+  /** Removes those that are older. */
+  removeOlder(thanMs: number): void;
 };
 
 export function createUsageTable({ database, transaction }: State): UsageTable {
@@ -23,6 +25,7 @@ export function createUsageTable({ database, transaction }: State): UsageTable {
   const select = database.prepare('SELECT * FROM usage WHERE volume = ? AND at_ms >= ? ORDER BY at_ms');
   const thin = database.prepare(`DELETE FROM usage WHERE at_ms < ?1 AND (volume, at_ms) NOT IN
     (SELECT volume, max(at_ms) FROM usage WHERE at_ms < ?1 GROUP BY volume, at_ms / 86400000)`);
+  const remove = database.prepare('DELETE FROM usage WHERE at_ms < ?');
   const last = database.prepare('SELECT * FROM usage WHERE volume = ? ORDER BY at_ms DESC LIMIT 1');
   type Row = { volume: string; at_ms: number; bytes: number; files: number | null; capacity_bytes: number | null };
   const measurementOf = ({ volume, at_ms: atMs, bytes, files, capacity_bytes: capacityBytes }: Row): UsageMeasurement => ({
@@ -52,6 +55,10 @@ export function createUsageTable({ database, transaction }: State): UsageTable {
     },
     // Of a volume that was not measured for long, the last stays.
     thin: (beforeMs) => void thin.run(beforeMs),
+    removeOlder(thanMs) {
+      remove.run(thanMs);
+      newest.clear();
+    },
   };
 }
 

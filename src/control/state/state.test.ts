@@ -257,6 +257,14 @@ test('usage keeps the last of each day, and the audit log its order', () => {
       usage.list('a', 0).map(({ atMs }) => atMs),
       [2, day + 2, 2 * day],
     );
+    assert.equal(usage.newest('a')?.atMs, 2 * day);
+    usage.removeOlder(day);
+    assert.deepEqual(
+      usage.list('a', 0).map(({ atMs }) => atMs),
+      [day + 2, 2 * day],
+    );
+    usage.removeOlder(3 * day);
+    assert.equal(usage.newest('a'), undefined);
     const log = createAuditLog(state);
     for (const what of ['one', 'two']) log.add({ atMs: 1, who: 'token', what, document: {} });
     assert.deepEqual(
