@@ -19,6 +19,7 @@ import { daemonLog } from './daemon-log.ts';
 import { copyInEffect, daemonFolder, takePlace } from './daemon-place.ts';
 import { daemonProgram, optionsWithoutEffect } from './daemon-program.ts';
 import { socketOfEngine } from './engine-endpoint.ts';
+import { fileSignature } from './file-signature.ts';
 import { freeListen } from './free-listen.ts';
 import { keepLabelled } from './keep-labelled.ts';
 import { formatCount, formatLocalTime } from './output/units.ts';
@@ -27,7 +28,7 @@ import { runBeside } from './run-beside.ts';
 import { systemClock } from './system-clock.ts';
 import { packageVersion } from './version.ts';
 import { watchCompose } from './watch-compose.ts';
-import { watchConfiguration } from './watch-configuration.ts';
+import { type InEffect, watchConfiguration } from './watch-configuration.ts';
 import { watchCuts } from './watch-cuts.ts';
 import { watchLabels } from './watch-labels.ts';
 
@@ -37,9 +38,10 @@ export async function runDaemon(context: CommandContext): Promise<number> {
   const folder = daemonFolder({ file, project }, context.environment);
   const leave = takePlace(folder);
   try {
+    const signature = await fileSignature(file);
     const { configuration, text } = await readConfiguration(file);
     const log = daemonLog(context, configuration);
-    await serve(context, configuration, folder, log, await keepCopy(log, folder, text, file));
+    await serve(context, configuration, folder, log, { signature, copy: await keepCopy(log, folder, text, file) });
   } finally {
     leave();
   }
@@ -58,14 +60,7 @@ async function keepCopy(log: Log, folder: string, text: string, file: string): P
   }
 }
 
-/** @param copy of the configuration, which jobs read. */
-async function serve(
-  context: CommandContext,
-  configuration: Configuration,
-  folder: string,
-  log: Log,
-  copy: string | undefined,
-): Promise<void> {
+async function serve(context: CommandContext, configuration: Configuration, folder: string, log: Log, inEffect: InEffect): Promise<void> {
   const state = openState(join(folder, 'state.sqlite'));
   if (state.replaced !== undefined)
     say(log, `the state was damaged; what is known is gathered anew, and the old file is ${state.replaced}`, 'warn');
@@ -76,7 +71,7 @@ async function serve(
     state,
     folder,
     clock: systemClock,
-    program: daemonProgram(context, copy ?? configuration.file, configuration.directory),
+    program: daemonProgram(context, inEffect.copy ?? configuration.file, configuration.directory),
     onFailure,
   });
   // Before the first job, so that it counts.
@@ -89,7 +84,7 @@ async function serve(
     complain: (error) => say(log, messageOf(error), 'error'),
   });
   const keeper = keepLabelled(daemon, configuration);
-  const unwatch = watchConfiguration({ ...daemon, configure: keeper.configure }, copy, context.onReload);
+  const unwatch = watchConfiguration({ ...daemon, configure: keeper.configure }, inEffect, context.onReload);
   let server: RunningServer | undefined;
   try {
     const extras = [{ path: '/metrics', answer: () => renderMetrics(daemon) }];

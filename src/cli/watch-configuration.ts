@@ -8,14 +8,24 @@ import { fileSignature } from './file-signature.ts';
 
 const lookEveryMs = 3_000;
 
+export type InEffect = {
+  /** Of its file, from before it was read: a change since then counts. */
+  signature: string;
+  /** What jobs read; a configuration counts when it is there. */
+  copy: string | undefined;
+};
+
 /**
  * Reads the configuration anew at SIGHUP, and when its file is another one than before. A bad one changes nothing, and is told of once.
  * Returns how to end that; then nothing is under way any more.
- * @param copy what jobs read; the configuration counts when it is there.
  */
-export function watchConfiguration(daemon: Daemon, copy: string | undefined, onReload: CommandContext['onReload']): () => Promise<void> {
+export function watchConfiguration(
+  daemon: Pick<Daemon, 'configuration' | 'configure' | 'refuse'>,
+  { signature, copy }: InEffect,
+  onReload: CommandContext['onReload'],
+): () => Promise<void> {
   const { file } = daemon.configuration();
-  let seen = fileSignature(file);
+  let seen = signature;
   let last: Promise<void> = Promise.resolve();
   let isOver = false;
   const reload = () => {
@@ -32,12 +42,14 @@ export function watchConfiguration(daemon: Daemon, copy: string | undefined, onR
       }
     });
   };
-  const timer = setInterval(async () => {
-    const [before, now] = [await seen, await fileSignature(file)];
-    if (now === before) return;
-    seen = Promise.resolve(now);
+  const look = async () => {
+    const now = await fileSignature(file);
+    if (now === seen) return;
+    seen = now;
     reload();
-  }, lookEveryMs);
+  };
+  void look();
+  const timer = setInterval(look, lookEveryMs);
   const ignore = onReload?.(reload);
   return async () => {
     isOver = true;
