@@ -59,6 +59,8 @@ export function createEventFeed(plane: Pick<ControlPlane, 'subscribe' | 'heldUnt
         if (position + 1 < first) {
           position = last;
           yield frame({ id: `${life}-${position}`, event: 'reset', data: {} });
+          // Others may have come, and gone from what is kept, while that was read.
+          continue;
         }
         const one = kept[position + 1 - first];
         if (one !== undefined) {
