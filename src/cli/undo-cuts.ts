@@ -3,6 +3,7 @@ import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { type FoundJournal, findJournals, type Journal } from '../control/cut/journal.ts';
+import { HoldfastError } from '../model/errors.ts';
 import { formatDuration } from '../model/quantities.ts';
 import type { Containers } from '../platform/containers.ts';
 import type { CommandContext } from './command.ts';
@@ -49,11 +50,18 @@ async function undo(left: FoundJournal, { environment, output, signal }: Command
       ),
     clock: wakefulClock,
     signal,
+  }).catch((error: unknown) => {
+    // Such as a disk that is full.
+    if (!(error instanceof HoldfastError)) throw error;
+    return { isBack: false, failures: [error] };
   });
   for (const failure of undone.failures) output.error(failure);
-  if (undone.containers.length === 0) return;
+  if (journal.groups.flat().length === 0) return;
+  const took = formatDuration(performance.now() - startedMs);
   output.warning(
-    `run ${journal.run} was killed; brought back what it had halted: ${namesOf(journal)} (${formatDuration(performance.now() - startedMs)})`,
+    undone.isBack
+      ? `run ${journal.run} was killed; brought back what it had halted: ${namesOf(journal)} (${took})`
+      : `run ${journal.run} was killed, and not all that it had halted is back; the next command tries again: ${namesOf(journal)}`,
   );
 }
 

@@ -92,6 +92,14 @@ export async function removeJournal(stateFolder: string, run: string): Promise<v
   }
 }
 
+/** The hooks of a run have been run, though not all that it halted is back. Harmless when there is no journal of it. @throws `target-unwritable`. */
+export async function forgetHooks(stateFolder: string, run: string): Promise<void> {
+  const path = pathOf(stateFolder, run);
+  const file = await readOwn(path);
+  if (file === undefined || file.hooks.onError.length + file.hooks.after.length === 0) return;
+  await replaceFile(path, JSON.stringify({ ...file, hooks: { onError: [], after: [] } } satisfies JournalFile), { mode: fileMode });
+}
+
 /** All journals there are: quick, when there are none. What isn't a journal of this user's own is left alone. */
 export async function findJournals(stateFolder: string): Promise<FoundJournal[]> {
   const folder = folderOf(stateFolder);

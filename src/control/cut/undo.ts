@@ -4,7 +4,7 @@ import { HoldfastError } from '../../model/errors.ts';
 import type { Containers } from '../../platform/containers.ts';
 import { runHooks } from '../hooks/hooks.ts';
 import { comeBack } from './come-back.ts';
-import { type FoundJournal, type Journal, removeJournal } from './journal.ts';
+import { type FoundJournal, forgetHooks, type Journal, removeJournal } from './journal.ts';
 import { findLateStops, startAfterLateStops } from './late-stops.ts';
 
 export type UndoOptions = {
@@ -18,12 +18,12 @@ export type UndoOptions = {
   signal: AbortSignal;
 };
 
-/** What was done about a journal: names of containers that are back, and what failed. */
-export type Undone = { run: string; project: string; containers: string[]; failures: HoldfastError[] };
+/** What was done about a journal: whether all that was halted is back, and what failed. */
+export type Undone = { isBack: boolean; failures: HoldfastError[] };
 
 /**
  * Starts and resumes containers in order, waits for their health, runs the hooks that were to come, and forgets the journal. When a container
- * doesn't run again the journal stays, for the next time. A container that was just being stopped is started when it has ended: that takes as
+ * doesn't run again the journal stays, for the next time, without the hooks: they are run once. A container that was just being stopped is started when it has ended: that takes as
  * long as it has to end.
  */
 export async function undoCut({ journal, atMs }: Pick<FoundJournal, 'journal' | 'atMs'>, options: UndoOptions): Promise<Undone> {
@@ -33,7 +33,7 @@ export async function undoCut({ journal, atMs }: Pick<FoundJournal, 'journal' | 
     if (needsEngine(journal)) containers = await options.connect(journal);
   } catch (error) {
     if (!(error instanceof HoldfastError)) throw error;
-    return { run, project, containers: [], failures: [error] };
+    return { isBack: false, failures: [error] };
   }
   try {
     const failures: HoldfastError[] = [];
@@ -53,12 +53,15 @@ export async function undoCut({ journal, atMs }: Pick<FoundJournal, 'journal' | 
       if (!settled) lost += 1;
       failures.push(...(await back.health));
     }
-    const inventory = await containers?.inventory().catch(() => undefined);
-    for (const hooks of [journal.hooks.onError, journal.hooks.after]) {
-      failures.push(...(await runHooks(hooks, { containers, inventory, project, signal: options.signal })));
+    if (!options.signal.aborted) {
+      const inventory = await containers?.inventory().catch(() => undefined);
+      for (const hooks of [journal.hooks.onError, journal.hooks.after]) {
+        failures.push(...(await runHooks(hooks, { containers, inventory, project, signal: options.signal })));
+      }
     }
-    if (lost === 0) await removeJournal(options.stateFolder, run);
-    return { run, project, containers: groups.flat().map(({ name }) => name), failures };
+    // After an abort, the next one runs the hooks: they may not have come to their end.
+    if (!options.signal.aborted) await (lost === 0 ? removeJournal : forgetHooks)(options.stateFolder, run);
+    return { isBack: lost === 0, failures };
   } finally {
     containers?.close();
   }
