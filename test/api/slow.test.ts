@@ -1,6 +1,6 @@
 /**
  * Clients that are slow, or say nothing, are let go, and keep nobody else from being served. With HOLDFAST_API_SLOW=1 by the daemon's own timeouts,
- * which takes 40 seconds; else by ones of a second.
+ * which takes 40 seconds; else by ones of one or two.
  */
 import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
@@ -10,7 +10,7 @@ import { basePath } from '../../src/api/contract/operations.ts';
 import { startTestServer, type TestServer } from './api-server.ts';
 
 const real = process.env.HOLDFAST_API_SLOW === '1';
-const patience = { headersTimeout: 500, requestTimeout: 1_000, keepAliveTimeout: 500, connectionsCheckingInterval: 100 };
+const patience = { headersTimeout: 1_500, requestTimeout: 2_000, keepAliveTimeout: 1_000, connectionsCheckingInterval: 100 };
 const server = (t: TestContext): Promise<TestServer> => startTestServer(t, real ? {} : { server: { patience } });
 const byteEveryMs = real ? 1_000 : 50;
 

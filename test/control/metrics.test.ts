@@ -92,7 +92,7 @@ test('notifications that do not arrive show, and alerts that are open', async (t
   assert.equal(value(body, 'holdfast_alerts', { condition: 'broken' }), 0);
 });
 
-test('a scrape of 1,000 volumes and 10,000 snapshots takes at most 40 ms of processor time', async (t) => {
+test('a scrape of 1,000 volumes and 10,000 snapshots takes milliseconds of processor time', async (t) => {
   const names = Array.from({ length: 1_000 }, (_, i) => `volume-${i}`);
   const plane = aPlane(t, aProject(names), undefined, 10);
   await renderMetrics(plane);

@@ -16,7 +16,8 @@ const longest = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
 /**
  * What is wrong with a cron expression of five fields, or undefined when nothing is. Lists, ranges, steps, and the English
- * names of months and weekdays are known; weekday 7 is Sunday, as 0 is. A date that never comes (30 February) is a mistake.
+ * names of months and weekdays are known; weekday 7 is Sunday, as 0 is. A date that never comes (30 February) is a mistake, and so is what
+ * croner (src/control/scheduling/instants.ts) would understand differently.
  */
 export function cronMistake(expression: string): string | undefined {
   const texts = expression.trim().split(/\s+/);
@@ -48,6 +49,9 @@ function fieldValues(field: Field, text: string): Set<number> | string {
     const end = all !== undefined || (to === undefined && stepText !== undefined) ? field.most : numberOf(field, to ?? (from as string));
     if (start === undefined || end === undefined) return `the ${field.name} goes from ${field.least} to ${field.most}`;
     if (end < start) return `the ${field.name} has a range that runs backwards`;
+    // Who reckons the instants takes the first for every day, and the second for none.
+    if (field.names === weekdays && to?.toLowerCase() === 'sun') return `the ${field.name} has a range that ends with \`sun\`: expected 7`;
+    if (field.names === weekdays && start === 7 && stepText !== undefined) return `the ${field.name} has steps from 7 on: expected 0`;
     if (step < 1 || step > field.most) return `the ${field.name} has a step that is not from 1 to ${field.most}`;
     for (let value = start; value <= end; value += step) values.add(value);
   }
