@@ -35,6 +35,8 @@ export type JobRunner = {
 
 /** Clocks are put right, hosts sleep: it is looked at least so often. */
 const longestSleepMs = 60_000;
+/** Clocks are put right by so much without anybody having been wrong. */
+const slightMs = 10 * 60_000;
 type Running = Underway & { done: Promise<void> };
 
 export function createJobRunner(options: JobRunnerOptions): JobRunner {
@@ -86,12 +88,14 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
     const backMs = lookedMs - nowMs;
     lookedMs = nowMs;
     if (backMs <= 0) return;
+    if (backMs > slightMs) jobs.freeInstants(nowMs + slightMs);
     for (const job of jobs.open())
       if (job.state === 'queued' && job.notBeforeMs > nowMs) save({ ...job, notBeforeMs: Math.max(nowMs, job.notBeforeMs - backMs) });
   }
 
   /** What an earlier time queued by a clock that was ahead does not wait until then. */
   function forgetFuture(nowMs: number): void {
+    jobs.freeInstants(nowMs + slightMs);
     for (const job of jobs.open())
       if (job.state === 'queued' && job.queuedMs > nowMs && job.notBeforeMs > nowMs) save({ ...job, notBeforeMs: nowMs });
   }

@@ -66,6 +66,7 @@ export function steadyJobTable(table: JobTable, onFailure: (error: unknown) => v
       const all = saved === undefined ? unsavedDues : [saved, ...unsavedDues];
       return all.length === 0 ? undefined : Math.max(...all);
     },
+    freeInstants: (thanMs) => void attempt(() => table.freeInstants(thanMs)),
     log(job, lines) {
       let last: number | undefined;
       attempt(() => {

@@ -22,6 +22,8 @@ export type JobTable = {
   states(kind: JobKind, limit: number): { id: string; state: JobState }[];
   /** The newest instant of a schedule, not after `nowMs`, that has a job: clocks that were wrong for a while leave jobs of the future. */
   lastDueMs(schedule: string, nowMs: number): number | undefined;
+  /** Jobs stand no more for instants of their schedules after `thanMs`: a clock that was wrong made them, and these are still to come. */
+  freeInstants(thanMs: number): void;
   /** The newest job of a kind that has ended in one of the states. */
   lastEnded(kind: JobKind, states: readonly JobState[], matches?: (job: Job) => boolean): Job | undefined;
   /** Adds lines to a job's log; their numbers go on from the last. Returns the number of the last; undefined when nothing was written. */
@@ -49,6 +51,7 @@ export function createJobTable({ database, transaction }: State): JobTable {
   const schedules = database.prepare('SELECT DISTINCT schedule FROM jobs WHERE kind = ?');
   const states = database.prepare('SELECT id, state FROM jobs WHERE kind = ? AND schedule IS ? ORDER BY id DESC LIMIT ?');
   const lastDue = database.prepare('SELECT max(due_ms) AS due FROM jobs WHERE schedule = ? AND due_ms <= ?');
+  const freeInstants = database.prepare('UPDATE jobs SET due_ms = NULL WHERE schedule IS NOT NULL AND due_ms > ?');
   const ended = database.prepare('SELECT document, state FROM jobs WHERE kind = ? ORDER BY queued_ms DESC, id DESC');
   const lastNumber = database.prepare('SELECT max(number) AS number FROM job_log WHERE job = ?');
   const insertLine = database.prepare('INSERT INTO job_log VALUES (?, ?, ?, ?)');
@@ -83,6 +86,7 @@ export function createJobTable({ database, transaction }: State): JobTable {
         .map(({ id, state }) => ({ id, state }))
         .sort((a, b) => (a.id < b.id ? 1 : -1)),
     lastDueMs: (schedule, nowMs) => (lastDue.get(schedule, nowMs) as { due: number | null }).due ?? undefined,
+    freeInstants: (thanMs) => void freeInstants.run(thanMs),
     lastEnded(kind, states, matches = () => true) {
       for (const row of ended.iterate(kind)) {
         const { state } = row as { state: JobState };
