@@ -117,6 +117,19 @@ test('what a server answers is bounded, and without secrets', async (t) => {
   assert.ok(error.message.length < 400);
 });
 
+test('no part of a secret is shown, wherever what is said is cut', async (t) => {
+  let before = 0;
+  const { port } = await serve(t, (response, { headers }) => {
+    response.writeHead(403).end(`${'-'.repeat(before)}${headers['x-gotify-key']}`);
+  });
+  const secret = 'QWERTZUIOPASDFGHJKL';
+  const gotify = notification({ kind: 'gotify', url: plain(port, ''), token: { kind: 'environment', variable: 'TOKEN' } });
+  for (before = 175; before < 205; before++) {
+    const { message: said } = await failureOf(deliver(gotify, message, settings({ TOKEN: secret })));
+    assert.doesNotMatch(said, /[QWERTZ]{2}/, String(before));
+  }
+});
+
 test('a server that hangs, or is not there, costs no more than the timeout', async (t) => {
   const silent = await serve(t, () => undefined);
   assert.match((await failureOf(deliver(webhook(silent.port, 150), message, settings()))).message, /did not answer within 0.15 s/);

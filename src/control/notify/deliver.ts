@@ -52,6 +52,7 @@ export async function ping(
       body: body.slice(0, 10_000),
       timeoutMs,
       signal: settings.signal,
+      redact: secrets.redact,
     });
   });
 }
@@ -76,7 +77,7 @@ async function send(
   const { destination, timeoutMs } = notification;
   const { directory, environment, signal } = settings;
   const postTo = async (url: URL, { body, contentType }: Payload, headers: Record<string, string> = {}) =>
-    post({ url, headers: { 'content-type': contentType, ...headers }, body, timeoutMs, signal });
+    post({ url, headers: { 'content-type': contentType, ...headers }, body, timeoutMs, signal, redact: secrets.redact });
   const bearer = async (token: SecretSource | undefined): Promise<Record<string, string>> =>
     token === undefined ? {} : { authorization: `Bearer ${await secrets.read(token)}` };
   switch (destination.kind) {

@@ -41,10 +41,11 @@ export async function sendEmail(
   try {
     const sent = await Promise.race([transport.sendMail(mailOf(destination, message)), ended.promise]);
     const rejected = sent.rejected.map((address) => oneLine(String(address)));
-    const answer = cut(oneLine(sent.response), 200);
+    const answer = cut(oneLine(secrets.redact(sent.response)), 200);
     return rejected.length === 0 ? answer : `${answer}; but not for ${rejected.join(', ')}`;
   } catch (cause) {
-    const why = cut(oneLine(cause instanceof Error ? cause.message : String(cause)), 300);
+    // Before it is cut: half a secret is not known for one.
+    const why = cut(oneLine(secrets.redact(cause instanceof Error ? cause.message : String(cause))), 300);
     throw new HoldfastError('notification-failed', `${host}:${port} did not take the e-mail: ${why}`, { cause });
   } finally {
     clearTimeout(timer);

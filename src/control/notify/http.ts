@@ -1,7 +1,15 @@
 import { HoldfastError } from '../../model/errors.ts';
 import { cut, oneLine } from './message.ts';
 
-export type HttpRequest = { url: URL; headers: Readonly<Record<string, string>>; body: string; timeoutMs: number; signal: AbortSignal };
+export type HttpRequest = {
+  url: URL;
+  headers: Readonly<Record<string, string>>;
+  body: string;
+  timeoutMs: number;
+  signal: AbortSignal;
+  /** Takes secrets out of what comes back: before it is cut, for half a secret is not known for one. */
+  redact(text: string): string;
+};
 
 /** What a server says is for people: its beginning is enough. */
 const mostRead = 4_096;
@@ -29,12 +37,12 @@ export async function post(request: HttpRequest): Promise<string> {
   }
 }
 
-async function postUntil({ url: first, headers, body }: HttpRequest, signal: AbortSignal): Promise<string> {
+async function postUntil({ url: first, headers, body, redact }: HttpRequest, signal: AbortSignal): Promise<string> {
   let url = first;
   for (let redirects = 0; ; redirects++) {
     const response = await fetch(url, { method: 'POST', headers, body, redirect: 'manual', signal });
     const { status, statusText } = response;
-    const said = cut(oneLine(await beginningOf(response)), mostShown);
+    const said = cut(oneLine(redact(await beginningOf(response))), mostShown);
     const answer = oneLine(`${status} ${statusText}`);
     if (response.ok) return said === '' ? answer : `${answer}: ${said}`;
     if (status === 307 || status === 308) {
