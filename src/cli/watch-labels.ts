@@ -24,7 +24,7 @@ export type LabelWatch = {
 const usualPace = {
   /** What comes together, such as a project's containers, is looked at together. */
   settleMs: 1_000,
-  leastGapMs: 10_000,
+  leastGapMs: 5_000,
   /** An Engine that tells, too: who knows what it has left out. */
   anywayMs: 15 * 60_000,
   /** Those that cannot be listened to. */

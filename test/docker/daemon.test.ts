@@ -7,7 +7,7 @@ import { setTimeout } from 'node:timers/promises';
 import { childrenOf, jobsOf, onlyBackups, runsOf } from '../control/daemon-process.ts';
 import { importImage, startDockerEngine } from '../docker-engine.ts';
 import { scratch } from '../peers.ts';
-import { documents, holdfast, holdfastProgram, run } from '../programs.ts';
+import { type Document, documents, holdfast, holdfastProgram, run } from '../programs.ts';
 import { cutProject, fillVolume, startService, stateOf } from './cut-project.ts';
 import { logOf, startUp } from './daemon-project.ts';
 
@@ -74,6 +74,54 @@ test('the daemon on Docker', async (t) => {
       assert.doesNotMatch(second.said(), /KEEP A COPY|wrote|created|not covered/);
       assert.equal(logOf(second.said()).filter(({ severityText }) => severityText !== 'INFO').length, 0, second.said());
       assert.equal(readdirSync(join(folder, 'holdfast-repository', 'snapshots')).length, 2);
+    },
+  );
+
+  await t.test(
+    'volumes that labels declare are judged from the first start on, also those that come later, and empty ones are good',
+    { timeout: 120_000 },
+    async (t) => {
+      const project = cutProject(t, engine, '{ data: { criticality: low } }', `${schedule('rare')}objectives: { rpo: 1000d }\n`);
+      const labelled = (key: string, ...labels: string[]) => {
+        const own = ['com.docker.compose.project=shop', `com.docker.compose.volume=${key}`, ...labels];
+        engine.docker('volume', 'create', ...own.flatMap((label) => ['--label', label]), `shop_${key}`);
+      };
+      const web = startService(engine, 'web', { image, options: ['--volume=shop_data:/data'], command: ['sleep', '1000000'] });
+      labelled('cache', 'holdfast.criticality=moderate');
+      labelled('scratch', 'holdfast.enabled=false');
+      t.after(() => {
+        engine.docker('rm', '--force', '--volumes', web);
+        for (const volume of ['data', 'cache', 'scratch', 'late']) engine.docker('volume', 'rm', '--force', `shop_${volume}`);
+      });
+      const statusOf = () => {
+        const { volumes, condition, daemon } = project.holdfast(['status'], [0, 1, 3]).events[0] as Document;
+        return { volumes: volumes.map(({ volume }: { volume: string }) => volume), condition, daemon };
+      };
+      const daemon = startUp(t, project.folder, project.environment);
+      await daemon.until(/backups hold what labels declare, too: cache/);
+      await daemon.until(/backup to local: succeeded/);
+      while (statusOf().condition !== 'good') await setTimeout(200);
+      assert.deepEqual(statusOf(), { volumes: ['data', 'cache'], condition: 'good', daemon: true });
+      assert.doesNotMatch(daemon.said(), /scratch|no Docker Engine/);
+
+      const declared = project.holdfast(['volumes', '--declared']).events[0] as Document;
+      assert.deepEqual([declared.engine, declared.labelled], [true, ['cache']]);
+      assert.equal(project.holdfast(['diff', 'cache', '--live']).status, 0);
+      // Of an archive, too, the volume is known.
+      project.holdfast(['export', 'cache', '--output', join(project.folder, 'cache.tar')]);
+      const imported = project.holdfast(['import', '--force', join(project.folder, 'cache.tar')]);
+      assert.equal(imported.events.find((event) => event.archive !== undefined)?.volumes[0].declared, true);
+
+      labelled('late', 'holdfast.size=1Gi');
+      await daemon.until(/backups hold what labels declare, too: late/);
+      assert.deepEqual(statusOf(), { volumes: ['data', 'cache', 'late'], condition: 'broken', daemon: true });
+      project.holdfast(['jobs', 'start', 'backup', '--volume', 'late', '--follow']);
+      while (statusOf().condition !== 'good') await setTimeout(200);
+      assert.equal(await daemon.end(), 0);
+      assert.deepEqual(statusOf(), { volumes: ['data', 'cache', 'late'], condition: 'good', daemon: false });
+      const taken = project.holdfast(['snapshots']).events.map(({ volume, run }) => `${run} ${volume}`);
+      assert.equal(new Set(taken).size, taken.length);
+      assert.equal(new Set(taken.map((one) => one.split(' ')[0])).size, 2, 'one backup at the start, one that was asked for');
     },
   );
 
