@@ -1,13 +1,16 @@
 import { spawn } from 'node:child_process';
 import { HoldfastError } from '../../model/errors.ts';
+import { createRedactor } from '../redact-lines.ts';
 import { oneLine } from './message.ts';
 
 /** So much of what a command says is shown when it fails: its end. */
 const wordsShown = 300;
+/** More is kept, so that what is cut off here is not shown: half a secret is not known for one. */
+const wordsKept = 4_096;
 
 /**
  * Runs a program with text on its standard input; at the timeout, and at the abort, it is killed with all its children.
- * @throws `notification-failed`.
+ * @throws `notification-failed`, without the secrets of the environment.
  */
 export function runWithInput(
   command: readonly string[],
@@ -45,14 +48,15 @@ export function runWithInput(
       else reject(new HoldfastError('notification-failed', `the command ${name} ${failure}`, { cause }));
     };
     child.stderr.on('data', (bytes: Buffer) => {
-      words = (words + bytes.toString()).slice(-wordsShown);
+      words = (words + bytes.toString()).slice(-wordsKept);
     });
     // A program need not read what it gets.
     child.stdin.on('error', () => undefined);
     child.once('error', (cause) => settle(`cannot be run: ${cause.message}`, cause));
     child.once('exit', (code, signalName) => {
       if (why !== undefined) return settle(why);
-      const said = oneLine(words) === '' ? '' : `: ${oneLine(words)}`;
+      const end = oneLine(createRedactor(environment)(words).slice(-wordsShown));
+      const said = end === '' ? '' : `: ${end}`;
       settle(code === 0 ? undefined : `ended ${code === null ? `by ${signalName}` : `with exit code ${code}`}${said}`);
     });
     child.stdin.end(input);

@@ -216,6 +216,12 @@ test('a command gets the message as JSON, and is killed with its children', asyn
   assert.equal(JSON.parse(readFileSync(join(folder, 'it; rm -rf $HOME'), 'utf8')).alerts[0].message, nasty);
   await run(['/bin/true']);
   assert.match((await failureOf(run([script('fail', 'echo "no route" >&2; exit 7')]))).message, /ended with exit code 7: no route/);
+  const secrets = { ...at, environment: { ...at.environment, HOOK_TOKEN: 'QWERTZUIOP' } };
+  for (const padding of ['', '-'.repeat(295)]) {
+    const echo = notification({ kind: 'command', command: [script('echo', `echo "$HOOK_TOKEN${padding}" >&2; exit 1`)] });
+    const said = (await failureOf(deliver(echo, message, secrets))).message;
+    assert.doesNotMatch(said.slice(said.indexOf('exit code')), /[QWERTZUIOP]{2}/);
+  }
   assert.match((await failureOf(run([join(folder, 'missing')]))).message, /cannot be run: .*ENOENT/);
   assert.match((await failureOf(run(['/bin/sleep', '600'], 100))).message, /took longer than 0.1 s, and was killed/);
   const slow = failureOf(run([script('slow', 'sleep 600 & echo $! > child.part; mv child.part child; wait')], 60_000, interrupted.signal));
