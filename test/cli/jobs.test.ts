@@ -36,7 +36,7 @@ test('who follows a job ends as it does', async (t) => {
     code = ended;
     const followed = await holdfast('jobs', 'start', 'drill', '--follow', '--quiet');
     assert.equal(followed.exit, exit, followed.stderr);
-    assert.match(followed.stdout, new RegExp(`^will end with ${ended}$`, 'm'));
+    assert.match(followed.stdout, new RegExp(`:\\d\\d warning will end with ${ended}$`, 'm'));
   }
 });
 

@@ -6,6 +6,7 @@ import { exitCodes, HoldfastError } from '../../model/errors.ts';
 import { formatDuration, formatSize } from '../../model/quantities.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { daemonClient } from '../daemon-client.ts';
+import { createJobLogText } from '../output/job-log.ts';
 import { displayText } from '../output/text.ts';
 import { formatLocalTime } from '../output/units.ts';
 import { wakefulClock } from '../wakeful-clock.ts';
@@ -165,7 +166,8 @@ async function cancel({ output, options }: Context, client: ApiClient, id: strin
 
 async function log(context: Context, client: ApiClient, id: string): Promise<number> {
   if (context.options.follow) return follow(context, client, id);
-  for await (const { line } of client.all('readJobLog', { parameters: { job: id }, query: { limit: 1000 } })) showLine(context, line);
+  const show = lineShower(context);
+  for await (const line of client.all('readJobLog', { parameters: { job: id }, query: { limit: 1000 } })) show(line);
   return exitCodes.done;
 }
 
@@ -174,13 +176,14 @@ const mostAttempts = 5;
 
 /** Until the job has ended; a connection that is lost is taken up where it was. */
 async function follow(context: Context, client: ApiClient, id: string): Promise<number> {
+  const show = lineShower(context);
   let lastEventId: string | undefined;
   for (let attempt = 0; ; attempt++) {
     try {
       for await (const event of client.follow('followJob', { parameters: { job: id }, lastEventId })) {
         attempt = 0;
         lastEventId = event.id ?? lastEventId;
-        if (event.event === 'log') showLine(context, (event.data as AnswerOf<'readJobLog'>['items'][number]).line);
+        if (event.event === 'log') show(event.data as LogLine);
         if (event.event === 'end') return showEnd(context, event.data as Job);
       }
     } catch (error) {
@@ -198,17 +201,21 @@ async function follow(context: Context, client: ApiClient, id: string): Promise<
   }
 }
 
-/** With --json as the job wrote it. */
-function showLine({ output }: Context, line: string): void {
-  const document = documentOf(line);
-  output.document(document);
-  output.line(displayText(typeof document.message === 'string' ? document.message : line));
+type LogLine = AnswerOf<'readJobLog'>['items'][number];
+
+/** With --json as the job wrote it, else as text for people. */
+function lineShower({ output }: Context): (line: LogLine) => void {
+  const textOf = createJobLogText();
+  return ({ line, atMs }) => {
+    output.document(documentOf(line));
+    if (!output.json) for (const text of textOf(line, atMs)) output.line(text);
+  };
 }
 
 /** What is none, because a secret in its middle was taken out for one, is shown as it is. */
-function documentOf(line: string): { message?: unknown } {
+function documentOf(line: string): unknown {
   try {
-    return JSON.parse(line) as { message?: unknown };
+    return JSON.parse(line);
   } catch {
     return { message: line };
   }
