@@ -287,8 +287,8 @@ export const alert = z.object({
   key: z.string(),
   kind: z.string(),
   subject: z.object({ kind: z.string(), name: z.optional(z.string()) }),
-  /** `pending`: seen, and not told yet, for it may pass by itself. */
-  state: z.enum(['pending', 'raised', 'ended']),
+  /** What was seen and may pass by itself, so that nobody was told yet, is no alert here. */
+  state: z.enum(['raised', 'ended']),
   condition: z.enum(['at-risk', 'broken']),
   message: z.string(),
   remedy: z.string(),

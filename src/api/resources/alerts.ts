@@ -29,9 +29,14 @@ export const acknowledgeAlert: JsonHandler<'acknowledgeAlert'> = ({ plane, chang
   return alertResource(plane, alert, atMs);
 };
 
+/** @param alert raised or ended: lists of the table have no others, and `alertOf` finds no others. */
 function alertResource({ facts }: Served['plane'], alert: Alert, nowMs: number): AnswerOf<'getAlert'> {
   const silence = facts.get<{ by: string; untilMs: number }>(silenceFact(alert.key));
-  return { ...alert, ...(silence !== undefined && silence.untilMs > nowMs ? { silenced: silence } : {}) };
+  return {
+    ...alert,
+    state: alert.state as AnswerOf<'getAlert'>['state'],
+    ...(silence !== undefined && silence.untilMs > nowMs ? { silenced: silence } : {}),
+  };
 }
 
 function alertOf({ alerts }: Served['plane'], id: string): Alert {
