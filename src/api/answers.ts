@@ -17,11 +17,9 @@ export const commonHeaders: Readonly<Record<string, string>> = {
 
 /** Of an error that is none of the catalogue, nothing but that is said: `onDefect` is told the rest. */
 export function problemResponse(error: unknown, onDefect: (error: unknown) => void): Response {
-  // Nobody waits for this answer any more.
-  if (error instanceof Error && error.name === 'AbortError') return new Response(null, { status: 503 });
-  const known = error instanceof HoldfastError && error.code !== 'internal';
-  if (!known) onDefect(error);
-  const { code, message, remedy, volume, file, retryAfterMs } = known ? error : new HoldfastError('internal', 'the API has a defect');
+  const known = knownError(error);
+  if (known === undefined) onDefect(error);
+  const { code, message, remedy, volume, file, retryAfterMs } = known ?? new HoldfastError('internal', 'the API has a defect');
   const status = statusOf(code);
   const title = catalogue[code].meaning;
   const problem: Problem = { type: 'about:blank', title, status, detail: redactUrls(message), code, remedy, volume, file };
@@ -29,6 +27,12 @@ export function problemResponse(error: unknown, onDefect: (error: unknown) => vo
   if (retryAfterMs !== undefined) headers.set('Retry-After', String(Math.ceil(retryAfterMs / 1_000)));
   if (status === 401) headers.set('WWW-Authenticate', 'Bearer');
   return new Response(JSON.stringify(problem), { status, headers });
+}
+
+function knownError(error: unknown): HoldfastError | undefined {
+  if (error instanceof HoldfastError) return error.code === 'internal' ? undefined : error;
+  // The daemon ends; or the client is gone, and nobody reads this.
+  return error instanceof Error && error.name === 'AbortError' ? new HoldfastError('interrupted', 'the answer was interrupted') : undefined;
 }
 
 /** What was written of a value before; the same assessment is asked for often. */

@@ -121,6 +121,22 @@ test('a reader who has waited too long is told so, whether for his turn or for t
   assert.deepEqual(problems, []);
 });
 
+test('a reader whose daemon ends is told so', async (t) => {
+  const begun = Promise.withResolvers<void>();
+  // As a child process that was ended by the signal (node:child_process).
+  const read: ControlPlane['read'] = async function* (_words, signal) {
+    yield Buffer.from('{"path":"one"}\n');
+    begun.resolve();
+    await new Promise((_, reject) => signal.addEventListener('abort', () => reject(new DOMException('aborted', 'AbortError'))));
+  };
+  const { ask, stop, problems } = await startTestServer(t, { read });
+  const asked = ask(`${basePath}/snapshots/${snapshotId('a')}/files`);
+  await begun.promise;
+  await stop();
+  const { status: answered, body } = await asked;
+  assert.deepEqual([answered, (body as { code: string }).code, problems], [503, 'interrupted', []]);
+});
+
 test('who may follow events is not told what others did', async (t) => {
   const { port, tokens, plane } = await startTestServer(t, { execute: async () => 0 });
   const response = await new Promise<IncomingMessage>((resolve, reject) => {

@@ -75,7 +75,7 @@ const operation = <P extends z.ZodMiniObject, Q extends z.ZodMiniObject, A exten
   errors: rest.errors ?? [],
 });
 
-const reading = ['snapshot-missing', 'snapshot-ambiguous', 'path-missing', 'damaged', 'locked', 'storage'] as const;
+const reading = ['snapshot-missing', 'snapshot-ambiguous', 'path-missing', 'damaged', 'locked', 'storage', 'interrupted'] as const;
 
 export const operations = {
   getProject: operation(
