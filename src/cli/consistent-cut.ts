@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import type { Configuration, CutWay, Hooks, VolumeConfiguration } from '../control/configuration/configuration.ts';
 import { type Cut, createCut } from '../control/cut/cut.ts';
 import { askHalting } from '../control/cut/halting.ts';
-import { dumpFolderOf, type Journal, removeJournal, writeJournal } from '../control/cut/journal.ts';
+import { dumpFolderOf, type Journal, reachNames, removeJournal, writeJournal } from '../control/cut/journal.ts';
 import { type CutPlan, planCut, type VolumeOfCut } from '../control/cut/plan.ts';
 import { runHook, runHooks } from '../control/hooks/hooks.ts';
 import { askApplications, dumpApplications, heldApplications } from '../control/recipes/prepare.ts';
@@ -230,17 +230,6 @@ function engineVolumeOf(
     volumes.find((volume) => volume.name === `${project}_${name}`);
   return found?.name;
 }
-
-/** What finds the engine again. */
-const reachNames = [
-  'DOCKER_HOST',
-  'DOCKER_CONTEXT',
-  'DOCKER_CONFIG',
-  'DOCKER_TLS_VERIFY',
-  'DOCKER_TLS',
-  'DOCKER_CERT_PATH',
-  'XDG_RUNTIME_DIR',
-];
 
 function reachOf({ environment, global }: ConsistentCutOptions['context']): Record<string, string> {
   const given: NodeJS.ProcessEnv = { ...environment, ...(global.dockerHost === undefined ? {} : { DOCKER_HOST: global.dockerHost }) };

@@ -1,8 +1,9 @@
 /** At the start of every command: containers that a killed run left halted come back. */
 import { closeSync, openSync } from 'node:fs';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { type FoundJournal, findJournals, type Journal } from '../control/cut/journal.ts';
+import { type FoundJournal, findJournals, type Journal, reachNames } from '../control/cut/journal.ts';
 import { HoldfastError } from '../model/errors.ts';
 import { formatDuration } from '../model/quantities.ts';
 import type { Containers } from '../platform/containers.ts';
@@ -101,8 +102,9 @@ async function connect({ reach }: Journal, environment: NodeJS.ProcessEnv): Prom
     import('../platform/docker/engine.ts'),
     import('../platform/docker/containers.ts'),
   ]);
-  const given = { ...environment, DOCKER_HOST: undefined, DOCKER_CONTEXT: undefined, ...reach };
+  const others = Object.entries(environment).filter(([name]) => !reachNames.some((own) => own === name));
+  const given = { ...Object.fromEntries(others), ...reach };
   return createDockerContainers(
-    createDockerEngine(await findEndpoint({ environment: given, home: environment.HOME, uid: process.getuid?.() })),
+    createDockerEngine(await findEndpoint({ environment: given, home: environment.HOME || homedir(), uid: process.getuid?.() })),
   );
 }

@@ -18,10 +18,21 @@ export type JournalEntry =
   | { id: string; name: string; action: 'stop'; timeoutMs?: number }
   | { id: string; name: string; action: 'scale'; replicas: number };
 
+/** Variables of the environment by which an engine is found; none of them is a secret. */
+export const reachNames = [
+  'DOCKER_HOST',
+  'DOCKER_CONTEXT',
+  'DOCKER_CONFIG',
+  'DOCKER_TLS_VERIFY',
+  'DOCKER_TLS',
+  'DOCKER_CERT_PATH',
+  'XDG_RUNTIME_DIR',
+] as const;
+
 export type Journal = {
   run: string;
   project: string;
-  /** Variables of the environment by which the engine was found; none of them is a secret. */
+  /** Of {@link reachNames}, those that were set. */
   reach: Readonly<Record<string, string>>;
   /** In the order of halting. */
   groups: JournalEntry[][];
