@@ -1,6 +1,5 @@
-import { existsSync, renameSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
-import { isDamage } from '../../control/state/state.ts';
+import { isDamage, putAside, requireSound } from '../../control/state/state.ts';
 
 /**
  * The API's own memory, beside the state of the control plane, which is a cache that may be thrown away: tokens are not. Only who may write the
@@ -30,8 +29,7 @@ export function openOrReplaceApiDatabase(file: string, nowMs: number): { databas
     return { database: openApiDatabase(file), replaced: undefined };
   } catch (error) {
     if (!isDamage(error)) throw error;
-    const replaced = `${file}.damaged-${new Date(nowMs).toISOString().replace(/[:.]/g, '-')}`;
-    for (const suffix of ['', '-wal', '-shm']) if (existsSync(file + suffix)) renameSync(file + suffix, replaced + suffix);
+    const replaced = putAside(file, new Date(nowMs));
     return { database: openApiDatabase(file), replaced };
   }
 }
@@ -57,7 +55,5 @@ function makeTables(database: DatabaseSync): void {
       PRIMARY KEY (who, key)
     ) STRICT, WITHOUT ROWID;
   `);
-  const { quick_check: verdict } = database.prepare('PRAGMA quick_check(1)').get() as { quick_check: string };
-  // SQLITE_CORRUPT of https://www.sqlite.org/rescode.html.
-  if (verdict !== 'ok') throw Object.assign(new Error(verdict), { errcode: 11 });
+  requireSound(database);
 }

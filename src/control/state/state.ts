@@ -114,9 +114,7 @@ export function openState(path: string, now: () => Date = () => new Date()): Sta
     database = openSound(path);
   } catch (error) {
     if (!existsSync(path) || !isDamage(error)) throw error;
-    replaced = `${path}.damaged-${now().toISOString().replace(/[:.]/g, '-')}`;
-    // Its log first: one that is left alone would be taken for that of the new file.
-    for (const suffix of ['-wal', '-shm', '']) if (existsSync(path + suffix)) renameSync(path + suffix, replaced + suffix);
+    replaced = putAside(path, now());
     database = openSound(path);
   }
   const identity = identityOf(path);
@@ -173,7 +171,16 @@ function openSound(path: string): DatabaseSync {
   }
 }
 
-function requireSound(database: DatabaseSync): void {
+/** Renames a damaged database to `NAME.damaged-TIME`, which is returned. */
+export function putAside(path: string, now: Date): string {
+  const aside = `${path}.damaged-${now.toISOString().replace(/[:.]/g, '-')}`;
+  // Its log first: one that is left alone would be taken for that of the new file.
+  for (const suffix of ['-wal', '-shm', '']) if (existsSync(path + suffix)) renameSync(path + suffix, aside + suffix);
+  return aside;
+}
+
+/** @throws an error for which `isDamage` holds. */
+export function requireSound(database: DatabaseSync): void {
   const { quick_check: verdict } = database.prepare('PRAGMA quick_check(1)').get() as { quick_check: string };
   if (verdict !== 'ok') throw Object.assign(new Error(verdict), { errcode: 11 });
 }
