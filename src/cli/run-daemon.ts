@@ -26,6 +26,7 @@ import { formatCount, formatLocalTime } from './output/units.ts';
 import { findProjectFile } from './project.ts';
 import { runBeside } from './run-beside.ts';
 import { systemClock } from './system-clock.ts';
+import { onceAnHour } from './tell-failures.ts';
 import { packageVersion } from './version.ts';
 import { watchCompose } from './watch-compose.ts';
 import { type InEffect, watchConfiguration } from './watch-configuration.ts';
@@ -64,7 +65,10 @@ async function serve(context: CommandContext, configuration: Configuration, fold
   const state = openState(join(folder, 'state.sqlite'));
   if (state.replaced !== undefined)
     say(log, `the state was damaged; what is known is gathered anew, and the old file is ${state.replaced}`, 'warn');
-  const onFailure = tellFailures(log, () => systemClock.now().getTime());
+  const onFailure = onceAnHour((error) => {
+    const message = error instanceof Error ? error.message : String(error);
+    say(log, `the state could not be written, or a part of the daemon failed; work goes on: ${message}`, 'error');
+  });
   const daemon = createDaemon({
     version: packageVersion(),
     configuration: withLabelled(configuration, createFacts(state).get(labelledFact)),
@@ -144,19 +148,6 @@ const say = (log: Log, body: string, severity: Severity = 'info') => log({ sever
 /** One line, with what to do about it. */
 const messageOf = (error: unknown): string =>
   error instanceof HoldfastError ? `${error.message} (${error.remedy})` : error instanceof Error ? error.message : String(error);
-
-const againMs = 3_600_000;
-
-/** A failure that comes again and again is told of once an hour. */
-function tellFailures(log: Log, now: () => number): (error: unknown) => void {
-  let [lastBody, lastMs] = ['', 0];
-  return (error) => {
-    const body = `the state could not be written, or a part of the daemon failed; work goes on: ${error instanceof Error ? error.message : String(error)}`;
-    if (body === lastBody && now() - lastMs < againMs) return;
-    [lastBody, lastMs] = [body, now()];
-    say(log, body, 'error');
-  };
-}
 
 /** Without a holdfast.yaml, one is written for what is found here, with a local repository. */
 async function findOrMakeProject(context: CommandContext): Promise<Configuration> {
