@@ -11,6 +11,7 @@ export function openApiDatabase(file: string): DatabaseSync {
   try {
     database = new DatabaseSync(file, { timeout: 5_000 });
     makeTables(database);
+    requireSound(database);
     return database;
   } catch (error) {
     database?.close();
@@ -55,5 +56,4 @@ function makeTables(database: DatabaseSync): void {
       PRIMARY KEY (who, key)
     ) STRICT, WITHOUT ROWID;
   `);
-  requireSound(database);
 }
