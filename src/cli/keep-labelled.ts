@@ -10,7 +10,7 @@ export type LabelledKeeper = {
   /** The file says something else now. */
   configure(written: Configuration): void;
   /** An Engine has told what labels there are. What cannot be kept in the state is in effect all the same. @throws what writing the state throws. */
-  learn(known: LabelledVolumes, message: string): void;
+  learn(known: LabelledVolumes): void;
 };
 
 /** @param written of which the daemon was made, as {@link withLabelled} completes it by what is in the state. */
@@ -24,9 +24,9 @@ export function keepLabelled(daemon: Pick<Daemon, 'configure' | 'facts'>, writte
       file = next;
       daemon.configure(withLabelled(next, known));
     },
-    learn(next, message) {
+    learn(next) {
       known = next;
-      daemon.configure(withLabelled(file, known), message);
+      daemon.configure(withLabelled(file, known), 'labels');
       daemon.facts.set(labelledFact, known);
     },
   };

@@ -102,11 +102,13 @@ async function serve(context: CommandContext, configuration: Configuration, fold
     });
     say(log, `the API listens at ${server.address}`);
     const watch = { daemon, environment: context.environment, onChange: (message: string) => say(log, message, 'warn'), onFailure };
+    const onLabels = (message: string, severity: Severity) => say(log, message, severity);
+    const labels = { daemon, keeper, findEngine: () => socketOfEngine(context), onChange: onLabels, onFailure };
     await runBeside(
       (signal) => daemon.run(signal, () => tellNext(log, daemon)),
       [
         (signal) => watchCompose(watch, signal),
-        (signal) => watchLabels({ ...watch, keeper, findEngine: () => socketOfEngine(context) }, signal),
+        (signal) => watchLabels(labels, signal),
         (signal) => watchCuts({ ...context, signal }, onFailure),
       ],
       context.signal,

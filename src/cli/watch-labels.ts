@@ -13,8 +13,8 @@ export type LabelWatch = {
   keeper: LabelledKeeper;
   /** The Engine's socket; `elsewhere` for one without, which is only asked now and then; undefined where none is. */
   findEngine(): Promise<string | 'elsewhere' | undefined>;
-  /** Told, as a sentence, of volumes that are protected no more, and of labels that cannot be seen. */
-  onChange(message: string): void;
+  /** Told, as a sentence, of volumes that come; as a warning of those that are protected no more, and of labels that cannot be seen. */
+  onChange(message: string, severity: 'info' | 'warn'): void;
   onFailure(error: unknown): void;
   /** A test's own; milliseconds. */
   pace?: Partial<typeof usualPace>;
@@ -43,7 +43,7 @@ const longest = 32 * 1024 * 1024;
 export async function watchLabels(watch: LabelWatch, signal: AbortSignal): Promise<void> {
   const pace = { ...usualPace, ...watch.pace };
   const bell = createBell();
-  let engine: 'heard' | 'unheard' | 'gone' = 'unheard';
+  let engine: 'heard' | 'unheard' | 'gone' | undefined;
   const listen = async () => {
     const place = mayHaveLabels(watch.keeper.written()) ? await watch.findEngine().catch(() => undefined) : undefined;
     if (place === 'elsewhere' || place === undefined) {
@@ -81,7 +81,6 @@ export async function watchLabels(watch: LabelWatch, signal: AbortSignal): Promi
       await pause(pace.leastGapMs, signal);
     }
   };
-  bell.ring();
   try {
     await Promise.all([repeatedly(listen, pace.againMs, signal, watch.onFailure), lookOn()]);
   } finally {
@@ -110,7 +109,7 @@ function createLook({ daemon, keeper, onChange }: LabelWatch, again: () => void)
 
   const silent = () => {
     const names = namesDeclaredBy(keeper.known());
-    if (!isSilent && names.length > 0) onChange(displayText(silentEngine(names)));
+    if (!isSilent && names.length > 0) onChange(displayText(silentEngine(names)), 'warn');
     isSilent = true;
   };
 
@@ -138,12 +137,12 @@ function createLook({ daemon, keeper, onChange }: LabelWatch, again: () => void)
         displayText(
           `no label declares ${lost.join(', ')} any more, nor does holdfast.yaml: no backup holds this from now on; its snapshots stay`,
         ),
+        'warn',
       );
     const known = new Set(namesDeclaredBy(before));
     const came = namesDeclaredBy(next).filter((name) => !known.has(name));
-    const message =
-      came.length > 0 ? `backups hold what labels declare, too: ${came.join(', ')}` : 'labels complete holdfast.yaml otherwise than before';
-    keeper.learn(next, displayText(message));
+    if (came.length > 0) onChange(displayText(`backups hold what labels declare, too: ${came.join(', ')}`), 'info');
+    keeper.learn(next);
   };
 }
 

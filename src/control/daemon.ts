@@ -50,8 +50,11 @@ export type Daemon = ControlPlane & {
    * @throws `state-lost` when the file of the state is not there any more, and all jobs have ended.
    */
   run(signal: AbortSignal, onSettled?: () => void): Promise<void>;
-  /** Takes effect at once; jobs that run go on as they began. @param message what has changed; by default, that the file is in effect. */
-  configure(configuration: Configuration, message?: string): void;
+  /**
+   * Takes effect at once; jobs that run go on as they began. @param by what has changed: holdfast.yaml, which is told to be in effect, or `labels` that
+   * complete the same file, whether or not it was refused meanwhile. By default the file.
+   */
+  configure(configuration: Configuration, by?: 'file' | 'labels'): void;
   /** A configuration was refused, and the old one stays. */
   refuse(message: string): void;
 };
@@ -162,11 +165,12 @@ export function createDaemon(options: DaemonOptions): Daemon {
       ]);
       if (lost.signal.aborted) throw lost.signal.reason;
     },
-    configure(next, message = `${next.file} is in effect`) {
+    configure(next, by = 'file') {
       configuration = next;
       plan = planOf(next);
       assessor.forget();
-      emit({ event: 'configuration', accepted: true, message });
+      if (by === 'file') emit({ event: 'configuration', accepted: true, message: `${next.file} is in effect` });
+      else void assessAnew();
       runner.wake();
     },
     refuse: (message) => emit({ event: 'configuration', accepted: false, message }),

@@ -97,7 +97,7 @@ async function showDeclared(context: CommandContext<Options>, written: Configura
   const { output } = context;
   const platforms = createPlatforms(context, written);
   try {
-    const { configuration, taken, conflicts, remarks, mistakes, answered } = await completeProject(written, platforms);
+    const { configuration, file, taken, conflicts, remarks, mistakes, answered } = await completeProject(written, platforms);
     const { project, volumes } = configuration;
     const byLabels = new Set(namesDeclaredBy(labelledOf(written.volumes, volumes)));
     // What this is for a program: all settings of each volume, as they are in effect.
@@ -106,7 +106,7 @@ async function showDeclared(context: CommandContext<Options>, written: Configura
     if (answered === false) output.warning('no Docker Engine answers: labels are not known');
     const from = (name: string) =>
       [
-        ...(byLabels.has(name) ? [] : ['holdfast.yaml']),
+        ...(byLabels.has(name) ? [] : [file === undefined ? 'the compose project' : 'holdfast.yaml']),
         ...new Set(taken.flatMap(({ volume, from: where }) => (volume === name ? `label of ${where}` : []))),
       ].join(', ');
     output.table(
