@@ -42,6 +42,10 @@ export type RunningDaemon = {
   lines: Document[];
   /** The first line, from `from` on, that matches; fails when the daemon ends before. */
   line(matches: (line: Document) => boolean, from?: number): Promise<Document>;
+  /** Its exit code, when it has ended. */
+  ended: Promise<number | null>;
+  /** What it has written to stderr. */
+  complaints(): string;
   /** Asks it to end, or kills it; returns its exit code. */
   end(signal?: NodeJS.Signals): Promise<number | null>;
 };
@@ -79,6 +83,8 @@ export function startDaemon(
   return {
     child,
     lines,
+    ended,
+    complaints: () => said.join(''),
     end,
     line: (matches, from = 0) =>
       new Promise((resolve, reject) => {
