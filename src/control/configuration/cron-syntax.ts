@@ -48,10 +48,10 @@ function fieldValues(field: Field, text: string): Set<number> | string {
     // `5/15` means from 5 on, every 15.
     const end = all !== undefined || (to === undefined && stepText !== undefined) ? field.most : numberOf(field, to ?? (from as string));
     if (start === undefined || end === undefined) return `the ${field.name} goes from ${field.least} to ${field.most}`;
-    if (end < start) return `the ${field.name} has a range that runs backwards`;
     // Who reckons the instants takes the first for every day, and the second for none.
     if (field.names === weekdays && to?.toLowerCase() === 'sun') return `the ${field.name} has a range that ends with \`sun\`: expected 7`;
     if (field.names === weekdays && start === 7 && stepText !== undefined) return `the ${field.name} has steps from 7 on: expected 0`;
+    if (end < start) return `the ${field.name} has a range that runs backwards`;
     if (step < 1 || step > field.most) return `the ${field.name} has a step that is not from 1 to ${field.most}`;
     for (let value = start; value <= end; value += step) values.add(value);
   }

@@ -133,7 +133,10 @@ export const daemon = z.strictObject(
       ),
       { description: 'When no job begins, but backups.' },
     ),
-    history: key(duration(), { description: 'How long old jobs, alerts, measurements and the audit log are kept.', default: defaults.daemon.history }),
+    history: key(duration(), {
+      description: 'How long old jobs, alerts, measurements and the audit log are kept.',
+      default: defaults.daemon.history,
+    }),
   },
   mapping('`listen`, `jobs` and so on'),
 );
