@@ -70,7 +70,10 @@ export const catalogue = {
     "the daemon's state was removed or replaced while it worked",
     'start it again, as systemd does by itself: it gathers what it knew from the repositories; old jobs, alerts and the audit log are gone',
   ),
-  deadline: entry('a job took longer than its deadline', 'look at its log for what took so long, or raise `deadline`'),
+  deadline: entry(
+    'a job took longer than its deadline, or an answer of the API longer than it may',
+    'look at its log for what took so long, or raise `deadline`',
+  ),
   'request-invalid': entry('a request to the API is not as it should be', 'see the message, and /api/v1/openapi.json'),
   'request-conflict': entry('an Idempotency-Key was used before, for another request', 'use a new key for each thing that is asked for'),
   'request-too-large': entry('a request to the API is too large', 'send less at once'),
