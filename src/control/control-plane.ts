@@ -28,7 +28,10 @@ export type ControlPlane = {
   assess(): ProjectAssessment;
   jobs: Pick<JobTable, 'get' | 'list' | 'open' | 'readLog' | 'lastEnded'>;
   progress(job: string): JobProgress | undefined;
-  /** @throws `usage` when the specification names what is not in the configuration. */
+  /**
+   * Queues what somebody asks for, before all that comes by itself unless `priority` says otherwise.
+   * @throws `usage` or `unknown-volume` when the specification names what is not in the configuration, `too-many-requests` when very many wait.
+   */
   start(spec: JobSpec, startedBy: string, priority?: number): Job;
   /** Undefined when there is no such job. */
   cancel(job: string): Job | undefined;

@@ -10,6 +10,7 @@ import { instantsOfTask, tasksOf } from './scheduling/tasks.ts';
 /** Before all that comes by itself. */
 export const urgent = 8;
 
+/** Its tasks, and what may run when. */
 export function planOf(configuration: Configuration): RunnerPlan {
   const { quietHours, jobs } = configuration.daemon;
   const mayBegin = (job: Job, nowMs: number): boolean => quietAt(hoursThatHold(job, quietHours), nowMs) === undefined;
@@ -29,6 +30,7 @@ export function heldUntilMs(
   return job.state === 'queued' ? quietUntilMs(hoursThatHold(job, hours), Math.max(nowMs, job.notBeforeMs)) : undefined;
 }
 
+/** The next instant of each task, the soonest first. */
 export function upcoming({ tasks }: RunnerPlan, nowMs: number): { task: string; spec: JobSpec; dueMs: number }[] {
   return tasks
     .flatMap((task) => {
@@ -44,6 +46,7 @@ export function effortOf(spec: JobSpec, configuration: Configuration): { deadlin
   return { deadlineMs: like?.deadlineMs ?? 12 * 3_600_000, attempts: like?.attempts ?? defaults.job.attempts };
 }
 
+/** @throws `usage` or `unknown-volume` for a repository or volume that is not in the configuration. */
 export function requireKnown(spec: JobSpec, { volumes, repositories }: Configuration): void {
   const unknownRepository = repositoriesOf(spec).find(({ name }) => !repositories.some((repository) => repository.name === name));
   if (unknownRepository) throw new HoldfastError('usage', `there is no repository ${JSON.stringify(unknownRepository.name)}`);

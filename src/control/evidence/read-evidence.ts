@@ -23,7 +23,7 @@ export type SnapshotLine = {
 /** Its last line, with `--except`: all ids that there are. */
 type PresentLine = { present: string[] };
 
-/** Reads a repository's snapshots: runs `snapshots --json --all --except -` with ids on its standard input, and gives its lines. */
+/** Gives the lines of `holdfast snapshots --json --all --except FILE`: the snapshots of a repository that are not known yet, and all ids. */
 export type ListSnapshots = (repository: string, known: readonly string[], signal?: AbortSignal) => AsyncIterable<string>;
 
 /** A backup says a hundredth of that. Who can write to the repository could fill the daemon's memory with what he says. */

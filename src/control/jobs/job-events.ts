@@ -24,17 +24,7 @@ export const emptyAccount = (): JobAccount => ({
 
 type Line = EngineEvent | { event: 'message'; level: string; message: string } | DrilledEvent;
 /** What a drill writes of each volume. */
-export type DrilledEvent = {
-  event: 'drilled';
-  volume: string;
-  snapshot: string;
-  bytes: number;
-  files: number;
-  durationMs: number;
-  /** How much of `durationMs` was reading it back: a restore does without. */
-  readBackMs?: number;
-  verified: boolean;
-};
+export type DrilledEvent = { event: 'drilled' } & NonNullable<JobResult['drilled']>[number];
 
 /** Adds a line to the account; what is not understood is left: the job goes on, whatever it says. */
 export function account(into: JobAccount, text: string, atMs: number): void {

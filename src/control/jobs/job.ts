@@ -88,6 +88,7 @@ export type JobResult = {
     bytes: number;
     files: number;
     durationMs: number;
+    /** How much of `durationMs` was reading it back: a restore does without. */
     readBackMs?: number;
     verified: boolean;
   }[];
