@@ -13,13 +13,14 @@ test('volumes that come to the compose file are told of once, and those that go 
   const configurationOf = (names: string) => parseConfiguration(`project: shop\nvolumes: { ${names} }\n`, join(folder, 'holdfast.yaml'));
   let configuration = configurationOf('data:');
   const facts = new Map<string, unknown>();
-  let [written, told]: [number, string[]] = [0, []];
+  let [written, told, isFull]: [number, string[], boolean] = [0, [], false];
   const look = composeLook({
     daemon: {
       configuration: () => configuration,
       facts: {
         get: <Value>(name: string) => facts.get(name) as Value | undefined,
         set: (name, value) => {
+          if (isFull) throw new Error('the disk is full');
           written++;
           facts.set(name, value);
         },
@@ -35,6 +36,9 @@ test('volumes that come to the compose file are told of once, and those that go 
   compose('compose.yaml', 'data:');
   await look();
   compose('compose.yaml', 'data:, extra:');
+  isFull = true;
+  await assert.rejects(look());
+  isFull = false;
   await look();
   await look();
   assert.deepEqual(facts.get(uncoveredFact), { file: 'compose.yaml', volumes: ['extra'] });

@@ -35,10 +35,10 @@ export function composeLook({ daemon, environment, onChange }: Omit<ComposeWatch
     if (seen?.configuration === configuration && seen.files === files) return;
     const now = await lookAt(configuration, environment);
     if (now === undefined) return;
-    seen = { configuration, files };
     const before = daemon.facts.get<Uncovered>(uncoveredFact) ?? none;
-    if (isDeepStrictEqual(now, before)) return;
-    daemon.facts.set(uncoveredFact, now);
+    if (!isDeepStrictEqual(now, before)) daemon.facts.set(uncoveredFact, now);
+    // Not before it is written: the disk may be full.
+    seen = { configuration, files };
     const more = now.volumes.filter((name) => !before.volumes.includes(name));
     if (more.length > 0)
       onChange(displayText(`${now.file} has volumes that holdfast.yaml does not name, and no backup holds them: ${more.join(', ')}`));
