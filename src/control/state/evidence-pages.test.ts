@@ -135,7 +135,7 @@ test('a state of before runs had a column has them after its migration', (t) => 
   before.close();
   const database = new DatabaseSync(file);
   for (const name of ['time', 'newest', 'run', 'id']) database.exec(`DROP INDEX snapshots_${name}`);
-  database.exec('ALTER TABLE snapshots DROP COLUMN run; PRAGMA user_version = 3');
+  database.exec('DROP INDEX jobs_of_schedule; ALTER TABLE snapshots DROP COLUMN run; PRAGMA user_version = 3');
   database.close();
   const state = openState(file);
   t.after(() => state.close());
