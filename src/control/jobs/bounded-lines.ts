@@ -1,8 +1,8 @@
 import { StringDecoder } from 'node:string_decoder';
 
 /**
- * Lines of UTF-8, without their ends; empty ones are left out. Of a line that is longer than `longest` UTF-16 units only so much is given: what has no
- * end must not fill the memory.
+ * Lines of UTF-8, without their ends; empty ones are left out. Of a line that is longer than `longest` UTF-16 units only so much is given: what
+ * has no end must not fill the memory.
  */
 export async function* boundedLines(chunks: AsyncIterable<Buffer>, longest: number): AsyncIterable<string> {
   const decoder = new StringDecoder('utf8');

@@ -13,9 +13,9 @@ const olderEveryMs = 3_600_000;
 const highest = 9;
 
 /**
- * Which of the queued jobs begin now, best first; of those that may have been done already, none. At most `rules.jobs` run; a job that needs a repository for itself shares it with none; no
- * volume is in two backups at a time. What cannot begin keeps what it needs free of those after it, so that a prune gets its turn among
- * backups.
+ * Which of the queued jobs begin now, best first; of those that may have been done already (`unsettled`), none. At most `rules.jobs` run; a job
+ * that needs a repository for itself shares it with none; no volume is in two backups at a time. What cannot begin keeps what it needs free of
+ * those after it, so that a prune gets its turn among backups.
  */
 export function chooseJobs(open: readonly Job[], nowMs: number, rules: QueueRules): Job[] {
   const running = open.filter(({ state }) => state === 'running');
