@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { setImmediate } from 'node:timers/promises';
+import { setTimeout } from 'node:timers/promises';
 import { scratch } from '../peers.ts';
 import { holdfast, holdfastJson } from '../programs.ts';
 import { type DaemonProject, daemonProject, job, jobsOf, projectFile, runsOf, startDaemon } from './daemon-process.ts';
@@ -113,12 +113,12 @@ test('SIGHUP from the first moment on ends no daemon: it starts, has read what i
   const daemon = startDaemon(t, project);
   const pid = daemon.child.pid as number;
   // A program that has not begun to run yet can take no signal; from its first line on it must.
-  while (takesHangups(pid) === false) await setImmediate();
+  while (takesHangups(pid) === false) await setTimeout(1);
   let sent = 0;
   const began = daemon.line(({ body }) => /^the API listens at /.test(body));
   for (let isThere = false; !isThere; sent++) {
     daemon.child.kill('SIGHUP');
-    isThere = await Promise.race([began.then(() => true), setImmediate(false)]);
+    isThere = await Promise.race([began.then(() => true), setTimeout(2, false)]);
   }
   assert.ok(sent > 1);
   // Those that waited while it started are not lost, either.
