@@ -199,7 +199,12 @@ export type Destination =
     }
   | { kind: 'command'; command: string[] }
   /** Is pinged, and gets no messages. */
-  | { kind: 'healthchecks'; url: UrlSource; watch: 'daemon' | 'backup' | 'forget' | 'check' | 'copy' | 'drill' | 'usage'; everyMs: number };
+  | { kind: 'healthchecks'; url: UrlSource; watch: Watched; everyMs: number };
+/** The daemon, the jobs of a schedule, or those of a kind, with a repository only those that are about it (of copies: into it). */
+export type Watched =
+  | { what: 'daemon' }
+  | { what: 'schedule'; schedule: string }
+  | { what: 'backup' | 'forget' | 'check' | 'copy' | 'drill' | 'usage'; repository: string | undefined };
 export type UrlSource = { kind: 'plain'; url: string } | SecretSource;
 
 /** Who is told of what is wrong, and how. */

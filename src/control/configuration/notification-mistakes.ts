@@ -2,6 +2,7 @@ import type { NotificationKind } from './configuration.ts';
 import { isLoopback } from './listen.ts';
 import { type Mapping, type Mistake, mapping, quoted, suggestion } from './mistakes.ts';
 import { placeholdersOf, renderSample, templateFields } from './notification-template.ts';
+import { pingMistakes } from './ping-mistakes.ts';
 import type { LocatedValue, Path } from './yaml-document.ts';
 
 /** Keys of single kinds: those that are needed, of several one, and those that may be there. */
@@ -14,7 +15,7 @@ const keysOf: Readonly<Record<NotificationKind, { needed: readonly (readonly str
   gotify: { needed: [['url', 'urlFrom'], ['tokenFrom']], further: [] },
   email: { needed: [['host'], ['from'], ['to']], further: ['port', 'security', 'ca', 'user', 'passwordFrom'] },
   command: { needed: [['run']], further: [] },
-  healthchecks: { needed: [['urlFrom']], further: ['watch', 'every'] },
+  healthchecks: { needed: [['urlFrom']], further: ['watch', 'schedule', 'repository', 'every'] },
 };
 const ofSomeKind = new Set(Object.values(keysOf).flatMap(({ needed, further }) => [...needed.flat(), ...further]));
 const ofMessages = ['on', 'volumes', 'criticality', 'quiet', 'digest', 'timeZone'];
@@ -22,9 +23,11 @@ const ofMessages = ['on', 'volumes', 'criticality', 'quiet', 'digest', 'timeZone
 /** What is wrong between the keys of `notifications`, as reference-mistakes.ts is for all others. */
 export function notificationMistakes(document: LocatedValue, root: Mapping): Mistake[] {
   const volumes = Object.keys(mapping(root.volumes));
-  return Object.entries(mapping(root.notifications)).flatMap(([name, value]) =>
-    ofNotification(document, ['notifications', name], mapping(value), volumes),
-  );
+  return Object.entries(mapping(root.notifications)).flatMap(([name, value]) => {
+    const [path, given] = [['notifications', name], mapping(value)];
+    const ofPings = given.kind === 'healthchecks' ? pingMistakes(document, path, given, root) : [];
+    return [...ofNotification(document, path, given, volumes), ...ofPings];
+  });
 }
 
 function ofNotification(document: LocatedValue, path: Path, given: Mapping, volumes: readonly string[]): Mistake[] {

@@ -70,6 +70,10 @@ export const notification = z.strictObject(
       description: 'Of healthchecks: the daemon, or jobs of this kind.',
       default: defaults.notification.watch,
     }),
+    schedule: key(text('the name of a schedule'), { description: 'Of healthchecks: jobs of this schedule, instead of `watch`.' }),
+    repository: key(text('the name of a repository'), {
+      description: 'Of healthchecks that watch jobs of a kind: only those of this repository.',
+    }),
     every: key(duration(), { description: 'Of healthchecks that watch the daemon: how often.', default: defaults.notification.every }),
   },
   mapping('`kind`, `on`, and where to'),

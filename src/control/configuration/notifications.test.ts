@@ -62,6 +62,11 @@ test('what does not go together is told', () => {
   assert.match(mistakeOf('  a: { kind: webhook, url: "https://h", urlFrom: { file: x } }'), /found both/);
   assert.match(mistakeOf('  a: { kind: slack, urlFrom: { file: x, environment: Y } }'), /one of `environment` and `file`/);
   assert.match(mistakeOf('  a: { kind: healthchecks, urlFrom: { file: x }, on: [broken] }'), /gets no messages/);
+  const ping = (keys: string) => mistakeOf(`  a: { kind: healthchecks, urlFrom: { file: x }, ${keys} }`);
+  assert.match(ping('schedule: hurly'), /there is no schedule `hurly`; did you mean `hourly`/);
+  assert.match(ping('watch: backup, repository: locl'), /there is no repository `locl`; did you mean `local`/);
+  assert.match(ping('schedule: hourly, watch: backup'), /expected no `watch`/);
+  assert.match(ping('repository: local'), /expected `watch` with one of/);
   assert.match(
     mistakeOf(`  a: { kind: webhook, url: "https://h", body: '{"a": "{{titel}}"}' }`),
     /there is no field `titel`; did you mean `title`/,

@@ -1,5 +1,5 @@
 import { milliseconds } from './accepted.ts';
-import type { Destination, NotificationConfiguration, SecretSource, UrlSource } from './configuration.ts';
+import type { Destination, NotificationConfiguration, SecretSource, UrlSource, Watched } from './configuration.ts';
 import { defaults } from './defaults.ts';
 import { resolvePath } from './repository-url.ts';
 import { resolveQuietHours } from './resolve-daemon.ts';
@@ -20,6 +20,11 @@ export function resolveNotification(name: string, given: NotificationInFile, dir
     digest: { cron: given.digest ?? defaults.notification.digest, timeZone: given.timeZone },
     timeoutMs: milliseconds(given.timeout ?? defaults.notification.timeout),
   };
+}
+
+function watchedOf({ watch = defaults.notification.watch, schedule, repository }: NotificationInFile): Watched {
+  if (schedule !== undefined) return { what: 'schedule', schedule };
+  return watch === 'daemon' ? { what: watch } : { what: watch, repository };
 }
 
 function destinationOf(given: NotificationInFile, directory: string): Destination {
@@ -56,7 +61,7 @@ function destinationOf(given: NotificationInFile, directory: string): Destinatio
       return {
         kind,
         url: url(),
-        watch: given.watch ?? defaults.notification.watch,
+        watch: watchedOf(given),
         everyMs: milliseconds(given.every ?? defaults.notification.every),
       };
     default:

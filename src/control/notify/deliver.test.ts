@@ -190,7 +190,7 @@ test('a secret that is missing, or no URL, is told without its value', async (t)
 
 test('pings go where the API has them', async (t) => {
   const { port, seen } = await serve(t, (response) => response.end('OK'));
-  const watcher = notification({ kind: 'healthchecks', url: secretUrl, watch: 'backup', everyMs: 1 });
+  const watcher = notification({ kind: 'healthchecks', url: secretUrl, watch: { what: 'backup', repository: undefined }, everyMs: 1 });
   const environment = { HOOK: `http://127.0.0.1:${port}/ping/uuid/` };
   await ping(watcher, { suffix: '/start', body: 'b', rid: 'r' }, settings(environment));
   await ping(watcher, { suffix: '/3', body: 'b' }, settings(environment));

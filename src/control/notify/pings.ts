@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../../model/clock.ts';
-import type { Configuration, NotificationConfiguration } from '../configuration/configuration.ts';
-import { isOver, type Job } from '../jobs/job.ts';
+import type { Configuration, NotificationConfiguration, Watched } from '../configuration/configuration.ts';
+import { isOver, type Job, repositoriesOf } from '../jobs/job.ts';
+import { nameOfSchedule } from '../scheduling/tasks.ts';
 import type { Facts } from '../state/log-tables.ts';
 import type { Ping } from './deliver.ts';
 import { cut, oneLine } from './message.ts';
@@ -71,7 +72,7 @@ export function createPinger({ facts, configuration, clock, ping, complain, sign
   }
 
   function tellOf(job: Job, waits: readonly number[], after?: Promise<unknown>): Promise<unknown> {
-    const mine = watchers().filter(({ watch }) => watch === job.spec.kind);
+    const mine = watchers().filter(({ watch }) => isWatched(watch, job));
     return Promise.all(mine.map(({ notification }) => begin(notification, pingOf(job), waits, after)));
   }
 
@@ -91,14 +92,14 @@ export function createPinger({ facts, configuration, clock, ping, complain, sign
     alive() {
       for (const { notification, watch, everyMs } of watchers()) {
         const lastMs = pingedMs.get(notification.name);
-        if (watch !== 'daemon' || (lastMs !== undefined && lastMs <= now() && now() - lastMs < everyMs)) continue;
+        if (watch.what !== 'daemon' || (lastMs !== undefined && lastMs <= now() && now() - lastMs < everyMs)) continue;
         pingedMs.set(notification.name, now());
         void begin(notification, { suffix: '', body: 'the daemon runs' }, waitsMs.slice(0, 1));
       }
     },
     nextMs() {
       const instants = watchers().flatMap(({ notification, watch, everyMs }) =>
-        watch === 'daemon' ? [(pingedMs.get(notification.name) ?? now() - everyMs) + everyMs] : [],
+        watch.what === 'daemon' ? [(pingedMs.get(notification.name) ?? now() - everyMs) + everyMs] : [],
       );
       return instants.length === 0 ? undefined : Math.min(...instants);
     },
@@ -106,6 +107,13 @@ export function createPinger({ facts, configuration, clock, ping, complain, sign
       while (underWay.size > 0) await Promise.allSettled(underWay);
     },
   };
+}
+
+function isWatched(watch: Watched, { schedule, spec }: Job): boolean {
+  if (watch.what === 'daemon') return false;
+  if (watch.what === 'schedule') return schedule === nameOfSchedule(watch.schedule);
+  // A copy comes from another one.
+  return watch.what === spec.kind && (watch.repository === undefined || repositoriesOf(spec).at(-1)?.name === watch.repository);
 }
 
 /** Runs of one job are found by a UUID, made of its id. */

@@ -286,6 +286,38 @@ test('failed jobs, and schedules that never ran, are told until one succeeds', a
   await notifier.stop();
 });
 
+test('a schedule, and the jobs of a kind of one repository, can have pings of their own', async (t) => {
+  const watcher = { kind: 'healthchecks', urlFrom: { environment: 'X' } };
+  const { world, start, pass, emit } = setUp(t);
+  const notifications = {
+    hourly: { ...watcher, schedule: 'hourly' },
+    checks: { ...watcher, watch: 'check', repository: 'local' },
+    copies: { ...watcher, watch: 'copy', repository: 'local' },
+  };
+  world.configuration = aProject(['a'], { notifications });
+  const notifier = start();
+  await pass(1);
+  let count = 0;
+  const pingsOf = async (more: Partial<Job>) => {
+    world.pings = [];
+    const id = `job ${count++}`;
+    for (const state of ['running', 'succeeded'] as const)
+      emit({ event: 'job', job: { ...aJob({ volumes: ['a'] }), ...more, id, state }, progress: undefined });
+    await pass(1);
+    return world.pings;
+  };
+  const check = (repository: string): Partial<Job> => ({ spec: { kind: 'check', repository, part: 1, parts: 1 }, schedule: 'check' });
+  const copy = (from: string, to: string): Partial<Job> => ({ spec: { kind: 'copy', from, to }, schedule: 'schedule nightly' });
+  assert.deepEqual(await pingsOf({ schedule: 'schedule hourly' }), ['hourly/start', 'hourly/0']);
+  assert.deepEqual(await pingsOf({ schedule: 'schedule daily' }), []);
+  assert.deepEqual(await pingsOf({ schedule: undefined }), []);
+  assert.deepEqual(await pingsOf(check('local')), ['checks/start', 'checks/0']);
+  assert.deepEqual(await pingsOf(check('offsite')), []);
+  assert.deepEqual(await pingsOf(copy('offsite', 'local')), ['copies/start', 'copies/0']);
+  assert.deepEqual(await pingsOf(copy('local', 'offsite')), []);
+  await notifier.stop();
+});
+
 test('pings tell of the daemon and of jobs, each begin and end once', async (t) => {
   const watcher = { kind: 'healthchecks', urlFrom: { environment: 'X' } };
   const { world, start, pass, emit } = setUp(t, { alive: watcher, backups: { ...watcher, watch: 'backup' } });

@@ -32,6 +32,9 @@ export function instantsOfTask(task: Task): Instants {
   return known;
 }
 
+/** The task that a schedule of the configuration is. */
+export const nameOfSchedule = (schedule: string): string => `schedule ${schedule}`;
+
 function makeTasks(configuration: Configuration): Task[] {
   const { schedules, repositories, maintenance, drills } = configuration;
   return [
@@ -46,7 +49,7 @@ function makeTasks(configuration: Configuration): Task[] {
               class: 'scheduled',
               ...(action.volumes === undefined ? {} : { volumes: action.volumes }),
             };
-      return { ...schedule, name: `schedule ${schedule.name}`, specAt: () => spec };
+      return { ...schedule, name: nameOfSchedule(schedule.name), specAt: () => spec };
     }),
     ...repositories.filter(({ maintenance: wanted }) => wanted).flatMap(({ name }) => upkeepOf(name, maintenance)),
     ...(drills === undefined
