@@ -16,7 +16,7 @@ const workOf = ({ bytes, files }: { bytes: number; files: number }): number => b
 /**
  * Predicts a restore from restores that were measured; without any, from backups that stored most of what they read, which say only
  * in which order of size it will be.
- * @param drills of this volume, or of others in the same repository; newest first.
+ * @param drills of this volume; newest first.
  */
 export function predictRto(
   objectiveMs: number,
