@@ -78,6 +78,21 @@ test('what a command leaves behind with its output open is not waited for', { ti
   assert.equal(code, 0);
 });
 
+test('what fails in listening is not hidden, and leaves nothing running', { timeout: 20_000 }, async () => {
+  let child: ProcessIdentity | undefined;
+  const watch = {
+    onStart: (process: ProcessIdentity | undefined) => {
+      child = process;
+    },
+    onLine: () => {
+      throw new Error('not mine');
+    },
+  };
+  await assert.rejects(runCommands(shell, [['echo {}; exec sleep 60']], watch, new AbortController().signal), /not mine/);
+  for (let i = 0; i < 500 && isAlive(child as ProcessIdentity); i++) await setTimeout(10);
+  assert.equal(isAlive(child as ProcessIdentity), false);
+});
+
 test('a program that is not there is an error; its identity ends with a process', async () => {
   await assert.rejects(
     runCommands({ ...shell, command: ['/nowhere/holdfast'] }, [[]], { onStart: () => {}, onLine: () => {} }, new AbortController().signal),

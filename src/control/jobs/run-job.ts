@@ -72,6 +72,10 @@ async function runCommand(program: Program, words: readonly string[], watch: Wat
     watch.onStart(child.pid === undefined ? undefined : identityOf(child.pid));
     const [code] = await Promise.all([ended, readLines(child.stdout, watch), readLines(child.stderr, watch)]);
     return code;
+  } catch (error) {
+    // Nobody listens any more.
+    killGroup(child);
+    throw error;
   } finally {
     signal.removeEventListener('abort', stop);
     clearTimeout(killer);
@@ -116,8 +120,8 @@ async function readLines(stream: Readable, { onLine }: Watch): Promise<void> {
       onLine(isDocument(line) ? line : JSON.stringify({ event: 'message', level: 'warning', message: line.slice(0, longestMessage) }));
     }
   } catch (error) {
-    // Output that was given up is no failure of the command.
-    if (!stream.destroyed) throw error;
+    // Output that was given up is no failure of the command; one of who listens is not hidden.
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
   }
 }
 
