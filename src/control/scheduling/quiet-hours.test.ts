@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { QuietHours } from '../configuration/configuration.ts';
-import { quietAt } from './quiet-hours.ts';
+import { quietAt, quietUntilMs } from './quiet-hours.ts';
 
 const hours = (from: number, to: number, more: Partial<QuietHours> = {}): QuietHours => ({
   fromMinute: from * 60,
@@ -37,4 +37,19 @@ test('from a time to the same one is a whole day; the hour that comes twice is q
     ['2026-10-25T00:30Z', '2026-10-25T01:30Z', '2026-10-25T02:30Z'].map((time) => isQuiet(hours(2, 3), time)),
     [true, true, false],
   );
+});
+
+test('it is quiet until the hours end, and those that follow them, also where clocks are put forward or back', () => {
+  const until = (time: string, ...all: QuietHours[]) => {
+    const ms = quietUntilMs(all, Date.parse(time));
+    return ms === undefined ? undefined : new Date(ms).toISOString().slice(5, 16);
+  };
+  assert.equal(until('2026-06-01T06:00:30Z', hours(8, 18)), '06-01T16:00');
+  assert.equal(until('2026-06-01T16:00Z', hours(8, 18)), undefined);
+  assert.equal(until('2026-06-01T06:00Z', hours(8, 18), hours(18, 23)), '06-01T21:00');
+  // The nights in which clocks change.
+  assert.equal(until('2026-03-28T22:00Z', hours(22, 6)), '03-29T04:00');
+  assert.equal(until('2026-10-24T21:00Z', hours(22, 6)), '10-25T05:00');
+  assert.equal(until('2026-10-25T00:30Z', hours(2, 3)), '10-25T02:00');
+  assert.equal(until('2026-06-01T06:00Z', hours(0, 0)), '06-14T22:00');
 });
