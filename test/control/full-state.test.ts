@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { holdfast } from '../programs.ts';
+import { type Document, holdfast } from '../programs.ts';
 import { mountDisk } from '../small-disk.ts';
 import { daemonProject, job, runsOf, startDaemon } from './daemon-process.ts';
 
@@ -24,8 +24,9 @@ test('on a state disk that is full, backups go on and status tells; when there i
     await daemon.line(({ body }) => /cannot write its state/.test(body));
     const before = runsOf(project).size;
     const from = daemon.lines.length;
-    await daemon.line(job('running'), from);
-    await daemon.line(job('succeeded'), from);
+    const { attributes } = await daemon.line(job('running'), from);
+    const isThat = (line: Document) => line.attributes?.['holdfast.job.id'] === attributes['holdfast.job.id'];
+    await daemon.line((line) => isThat(line) && job('succeeded')(line), from);
     assert.ok(runsOf(project).size > before);
     const { stdout } = holdfast(project.folder, ['status'], { environment: project.environment, exit: [1, 3] });
     assert.match(stdout, /cannot write its state since .*full/);
