@@ -56,15 +56,26 @@ test('an outage of an hour: what the first attempt says counts at once; it is to
   await live.stop();
 });
 
-test('a job that failed for its storage is told of before anybody can look, and its slot is free', async (t) => {
-  const live = liveDaemon(t, hourlyTo(['near', 'far', 'farther']), startMs);
+test('jobs that failed for their storages are told of before anybody can look, and their slots are free at once', async (t) => {
+  const names = ['near', 'far', 'farther'];
+  const configuration = aProject(names, {
+    ...off,
+    repositories: Object.fromEntries(names.map((name) => [name, { url: `./${name}`, passwordFile: './key' }])),
+    // A volume each, so that they could run side by side; the one that is well comes last.
+    schedules: Object.fromEntries(
+      names.map((name) => [name, { cron: '0 * * * *', to: name, volumes: [name], priority: name === 'near' ? 1 : 6 }]),
+    ),
+    daemon: { jobs: 2 },
+  });
+  const live = liveDaemon(t, configuration, startMs, minuteMs / 2);
   await live.pass(9 * minuteMs);
+  const before = live.begun.length;
   const never = new Promise<never>(() => {});
   for (const name of ['far', 'farther']) live.broken.set(name, { write: refused(), look: never });
-  await live.pass(5 * minuteMs);
+  await live.pass(1.9 * minuteMs);
+  assert.deepEqual(live.begun.slice(before).sort(), ['far 12:00', 'farther 12:00', 'near 12:00']);
   assert.deepEqual(kindsOf(repositoryOf(live, 'far')), ['repository-unreachable']);
   assert.deepEqual(kindsOf(repositoryOf(live, 'farther')), ['repository-unreachable']);
-  assert.deepEqual(hoursOf(live, 'near'), ['12']);
   assert.equal(repositoryOf(live, 'near').condition, 'good');
 });
 
