@@ -7,7 +7,6 @@ import { belongsToOther } from '../control/configuration/find.ts';
 import { readConfiguration } from '../control/configuration/load.ts';
 import { createDaemon, type Daemon } from '../control/daemon.ts';
 import { labelledFact, withLabelled } from '../control/discovery/labelled.ts';
-import { comeFirst } from '../control/jobs/priority.ts';
 import type { Log, Severity } from '../control/logging/log.ts';
 import { tellEvents } from '../control/logging/tell-events.ts';
 import { metricsOf, renderMetrics } from '../control/metrics/metrics.ts';
@@ -39,7 +38,6 @@ export async function runDaemon(context: CommandContext): Promise<number> {
   const { file, project } = await findOrMakeProject(context);
   const folder = daemonFolder({ file, project }, context.environment);
   const leave = takePlace(folder);
-  comeFirst();
   try {
     const signature = await fileSignature(file);
     const { configuration, text } = await readConfiguration(file);

@@ -4,7 +4,7 @@ import { repeatedly } from './repeatedly.ts';
 import { stateFolder } from './state-folder.ts';
 import { undoInterruptedCuts } from './undo-cuts.ts';
 
-const lookEveryMs = 3_000;
+const lookEveryMs = 1_000;
 const againMs = 60_000;
 
 /** Brings back, until the abort, what killed jobs and killed commands of this user leave halted: soon, and again when it fails. */

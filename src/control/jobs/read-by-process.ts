@@ -2,7 +2,6 @@ import { spawn } from 'node:child_process';
 import { addAbortSignal, type Readable } from 'node:stream';
 import { type ErrorDocument, errorFromDocument, HoldfastError } from '../../model/errors.ts';
 import { boundedLines } from './bounded-lines.ts';
-import { workAsUsual } from './priority.ts';
 import type { Program } from './run-job.ts';
 
 /** UTF-16 units of a line of complaint. */
@@ -21,7 +20,6 @@ export async function* readByProcess(program: Program, words: readonly string[],
     stdio: ['ignore', 'pipe', 'pipe'],
     signal,
   });
-  workAsUsual(child);
   const ended = new Promise<number>((resolve, reject) => {
     child.once('error', reject);
     child.once('close', (code) => resolve(code ?? 1));

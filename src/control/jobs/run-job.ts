@@ -2,7 +2,6 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { exitCodes } from '../../model/errors.ts';
 import { boundedLines } from './bounded-lines.ts';
-import { workAsUsual } from './priority.ts';
 import { identityOf, type ProcessIdentity } from './process-identity.ts';
 
 /** How a job's child processes are started. */
@@ -61,7 +60,6 @@ async function runCommand(program: Program, words: readonly string[], watch: Wat
     // A group of its own: Ctrl-C at a terminal reaches the daemon alone, and a command that is asked twice to end does so at once.
     detached: true,
   });
-  workAsUsual(child);
   const ended = endOf(child);
   let killer: NodeJS.Timeout | undefined;
   const stop = () => {

@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process';
 import { HoldfastError } from '../../model/errors.ts';
-import { workAsUsual } from '../jobs/priority.ts';
 import { createRedactor } from '../redact-lines.ts';
 import { oneLine } from './message.ts';
 
@@ -27,7 +26,6 @@ export function runWithInput(
     const [program = '', ...args] = command;
     const name = JSON.stringify(program);
     const child = spawn(program, args, { cwd: directory, env: environment, stdio: ['pipe', 'ignore', 'pipe'], detached: true });
-    workAsUsual(child);
     let words = '';
     let why: string | undefined;
     const kill = (reason: string) => {
