@@ -9,7 +9,7 @@ import { fileSignature } from './file-signature.ts';
 import { displayText } from './output/text.ts';
 import { repeatedly } from './repeatedly.ts';
 
-const lookEveryMs = 5_000;
+const lookEveryMs = 10_000;
 
 export type ComposeWatch = {
   daemon: Pick<Daemon, 'configuration' | 'facts'>;

@@ -13,7 +13,7 @@ const refreshEveryMs = 15 * 60_000;
 /** Whether one of the repositories that could not be reached is to be tried again. */
 const lookEveryMs = 60_000;
 /** Whether the state is in its place, and can be written. */
-const stateEveryMs = 5_000;
+const stateEveryMs = 10_000;
 const upkeepEveryMs = 3_600_000;
 
 type Common = { assessAnew(): Promise<void>; failed(error: unknown): void };

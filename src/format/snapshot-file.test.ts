@@ -54,6 +54,11 @@ test('a snapshot of an old version has few fields', () => {
   assert.deepEqual([snapshot.paths, snapshot.tags, snapshot.hostname, snapshot.summary, snapshot.root], [[], [], '', undefined, undefined]);
 });
 
+test('fields that are empty are as if they were not there', () => {
+  const snapshot = decodeSnapshot(Buffer.from(`{"time":"2015-01-02T03:04:05Z","tree":"${id}","paths":[],"holdfast_kinds":"","tags":[]}`), id);
+  assert.deepEqual(decodeSnapshot(encodeSnapshot(snapshot), id), snapshot);
+});
+
 test('what is not a snapshot is damaged', () => {
   const good = JSON.parse(vector('snapshot').toString());
   const field = fc.constantFrom(

@@ -123,6 +123,7 @@ function snapshotFromFields(fields: Fields, id: SnapshotId): StoredSnapshot {
   const { summary, unknown: summaryUnknown } = readSummary(fields.summary);
   const unknown = unknownFields(fields, knownFields);
   const problems = readCount(fields.holdfast_problems, 'holdfast_problems');
+  const kinds = readText(fields.holdfast_kinds, 'holdfast_kinds');
   return {
     id,
     time: readTime(fields.time, 'time'),
@@ -141,7 +142,7 @@ function snapshotFromFields(fields: Fields, id: SnapshotId): StoredSnapshot {
     root: readRoot(fields.holdfast_root),
     ...(problems === 0 ? {} : { problems }),
     ...(isMissing(fields.holdfast_downtime_ms) ? {} : { downtimeMs: readCount(fields.holdfast_downtime_ms, 'holdfast_downtime_ms') }),
-    ...(isMissing(fields.holdfast_kinds) ? {} : { kinds: readText(fields.holdfast_kinds, 'holdfast_kinds') }),
+    ...(kinds === '' ? {} : { kinds }),
     ...(isMissing(fields.holdfast_incompressible)
       ? {}
       : { incompressibleBytes: readCount(fields.holdfast_incompressible, 'holdfast_incompressible') }),

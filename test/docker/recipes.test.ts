@@ -270,9 +270,11 @@ test('recipes', async (t) => {
     t.diagnostic(`${cuts} cuts of Redis (append-only file), ${last.acknowledged} writes, longest downtime ${longestMs} ms`);
     // What a copy of a file that was still being written is like.
     const folder = join(last.copy, 'appendonlydir');
-    const sizes = readdirSync(folder).map((name) => ({ path: join(folder, name), size: statSync(join(folder, name)).size }));
-    const largest = sizes.sort((a, b) => b.size - a.size)[0] as { path: string; size: number };
-    truncateSync(largest.path, Math.floor(largest.size / 2));
+    // All of them: which ones count, and which are left of an earlier rewrite, changes from moment to moment.
+    for (const name of readdirSync(folder).filter((one) => !one.endsWith('.manifest'))) {
+      const path = join(folder, name);
+      truncateSync(path, Math.floor(statSync(path).size / 2));
+    }
     await assert.rejects(verifyRedis(last.copy, last.acknowledged, true));
   });
 
