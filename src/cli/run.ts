@@ -53,7 +53,8 @@ export async function run(argv: readonly string[], environment: CliEnvironment):
       stderr: environment.stderr,
       commands: environment.commands ?? commandTable,
     };
-    await (await import('./undo-cuts.ts')).undoInterruptedCuts(context);
+    // What a daemon reads by is ended at any time, and nobody sees its warnings: the daemon itself looks.
+    if (environment.environment.HOLDFAST_READS === undefined) await (await import('./undo-cuts.ts')).undoInterruptedCuts(context);
     exitCode = await command.run(context);
   });
   const fail = async (error: unknown): Promise<void> => {

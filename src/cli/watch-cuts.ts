@@ -1,4 +1,4 @@
-import { findJournals } from '../control/cut/journal.ts';
+import { findJournals, mayHaveJournals } from '../control/cut/journal.ts';
 import type { CommandContext } from './command.ts';
 import { repeatedly } from './repeatedly.ts';
 import { stateFolder } from './state-folder.ts';
@@ -11,8 +11,10 @@ const againMs = 60_000;
 export function watchCuts(context: CommandContext<unknown>, onFailure: (error: unknown) => void): Promise<void> {
   const { environment, signal } = context;
   const triedMs = new Map<string, number>();
+  const folder = stateFolder(environment);
   const look = async () => {
-    const dead = (await findJournals(stateFolder(environment))).filter(({ life }) => life === 'dead').map(({ journal }) => journal.run);
+    if (!mayHaveJournals(folder)) return triedMs.clear();
+    const dead = (await findJournals(folder)).filter(({ life }) => life === 'dead').map(({ journal }) => journal.run);
     for (const run of triedMs.keys()) if (!dead.includes(run)) triedMs.delete(run);
     const nowMs = performance.now();
     if (!dead.some((run) => nowMs - (triedMs.get(run) ?? Number.NEGATIVE_INFINITY) >= againMs)) return;

@@ -55,7 +55,10 @@ test('a snapshot of an old version has few fields', () => {
 });
 
 test('fields that are empty are as if they were not there', () => {
-  const snapshot = decodeSnapshot(Buffer.from(`{"time":"2015-01-02T03:04:05Z","tree":"${id}","paths":[],"holdfast_kinds":"","tags":[]}`), id);
+  const snapshot = decodeSnapshot(
+    Buffer.from(`{"time":"2015-01-02T03:04:05Z","tree":"${id}","paths":[],"holdfast_kinds":"","tags":[]}`),
+    id,
+  );
   assert.deepEqual(decodeSnapshot(encodeSnapshot(snapshot), id), snapshot);
 });
 

@@ -126,6 +126,17 @@ export function jobsOf({ stateFile }: DaemonProject): Job[] {
   }
 }
 
+/** What jobs have written to their logs, all in one. */
+export function jobLinesOf({ stateFile }: Pick<DaemonProject, 'stateFile'>): string {
+  const database = new DatabaseSync(stateFile(), { readOnly: true, timeout: 10_000 });
+  try {
+    const rows = database.prepare('SELECT line FROM job_log ORDER BY job, number').all() as { line: string }[];
+    return rows.map(({ line }) => line).join('\n');
+  } finally {
+    database.close();
+  }
+}
+
 /** Snapshots of a project, by their run. */
 export function runsOf({ folder, environment }: DaemonProject): Map<string, Document[]> {
   const snapshots = holdfastJson(folder, ['snapshots', '--all'], { environment });
@@ -138,5 +149,16 @@ export function childrenOf(pid: number): number[] {
     return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
   } catch {
     return [];
+  }
+}
+
+/** Of its processes those that do jobs: it also has some that only read. */
+export const jobProcessesOf = (pid: number): number[] => childrenOf(pid).filter((child) => isJob(child));
+
+function isJob(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').includes('HOLDFAST_JOB=1');
+  } catch {
+    return false;
   }
 }

@@ -2,6 +2,7 @@
  * What a run has halted, on disk before it does so: whatever ends the run, the next one finds it and brings everything back. One file a run, in
  * a folder of this user's own; its entries say what to do, so that nobody else may write it.
  */
+import { existsSync, readdirSync } from 'node:fs';
 import { lstat, mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BeaconPlace } from '../../format/lock-file.ts';
@@ -109,6 +110,16 @@ export async function forgetHooks(stateFolder: string, run: string): Promise<voi
   const file = await readOwn(path);
   if (file === undefined || file.hooks.onError.length + file.hooks.after.length === 0) return;
   await replaceFile(path, JSON.stringify({ ...file, hooks: { onError: [], after: [] } } satisfies JournalFile), { mode: fileMode });
+}
+
+/** Whether there may be journals: for those who look every second, without a promise or an error when there are none. */
+export function mayHaveJournals(stateFolder: string): boolean {
+  const folder = folderOf(stateFolder);
+  try {
+    return existsSync(folder) && readdirSync(folder).length > 0;
+  } catch {
+    return true;
+  }
 }
 
 /** All journals there are: quick, when there are none. What isn't a journal of this user's own is left alone. */

@@ -16,7 +16,7 @@ export async function* readByProcess(program: Program, words: readonly string[],
   const [executable, ...leading] = program.command;
   const child = spawn(executable as string, [...leading, ...words], {
     cwd: program.directory,
-    env: program.environment,
+    env: { ...program.environment, HOLDFAST_READS: '1' },
     stdio: ['ignore', 'pipe', 'pipe'],
     signal,
   });
