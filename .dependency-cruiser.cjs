@@ -135,6 +135,12 @@ module.exports = {
       '^src/control/metrics/',
       'One folder knows how metrics are written; the rest gives it plain values.',
     ),
+    confined(
+      'properties-vendor',
+      'fast-check',
+      '^test/properties[.]ts$',
+      'What properties are tried on is decided in one place, so that who runs the tests twice tries the same twice.',
+    ),
     confined('log-vendor', 'pino', '^src/control/logging/', 'One folder decides the shape of log lines; the rest says what happened.'),
     confined(
       'api-vendor',

@@ -1,6 +1,12 @@
 /** How often properties are tried, and on what. */
 import fc from 'fast-check';
 
+export { fc };
+
+/** The same values each time, so that what fails is of the last change, and fails again; others with another HOLDFAST_TEST_SEED, or `random`. */
+const seed = process.env.HOLDFAST_TEST_SEED ?? '1';
+if (seed !== 'random') fc.configureGlobal({ seed: Number(seed) });
+
 const factor = Number(process.env.HOLDFAST_TEST_RUNS ?? (process.env.CI ? 1 : 0.2));
 
 /**

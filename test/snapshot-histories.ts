@@ -1,10 +1,11 @@
 /** Made-up histories of snapshots, and policies for them: what retention has to cope with. */
-import fc from 'fast-check';
+
 import type { RetentionPolicy } from '../src/engine/maintenance/retention.ts';
 import { formatTime, timeFormatter } from '../src/format/time.ts';
 import type { BlobId, SnapshotId } from '../src/model/ids.ts';
 import type { StoredSnapshot } from '../src/model/snapshot.ts';
 import type { Span } from '../src/model/span.ts';
+import { fc } from './properties.ts';
 
 /** A snapshot of which only what is given matters. */
 export function aSnapshot(given: Partial<StoredSnapshot> = {}): StoredSnapshot {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../../test/properties.ts';
 import { HoldfastError } from '../model/errors.ts';
 import { parsePointInTime } from './point-in-time.ts';
 

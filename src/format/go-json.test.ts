@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
-import { runs } from '../../test/properties.ts';
+import { fc, runs } from '../../test/properties.ts';
 import { rawFromBytes, rawFromText } from '../model/raw-bytes.ts';
 import { jsonFromRaw, jsonFromText, jsonFromValue, parseJson } from './go-json.ts';
 import { textFromBytes } from './utf8.ts';

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
-import fc from 'fast-check';
-import { anyText, runs } from '../../test/properties.ts';
+import { anyText, fc, runs } from '../../test/properties.ts';
 import type { RawString } from '../model/raw-bytes.ts';
 import { rawFromBytes, rawFromText } from '../model/raw-bytes.ts';
 import { isPrintable, quoteName, unquoteName } from './go-quote.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../../test/properties.ts';
 import type { PackId } from '../model/ids.ts';
 import { indexFileFromFragments, indexFragment, readIndexFile } from './index-file.ts';
 import { HeaderBuilder, parseHeaderEntries } from './pack-header.ts';

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import fc from 'fast-check';
-import { anyText } from '../../test/properties.ts';
+import { anyText, fc } from '../../test/properties.ts';
 import { HoldfastError } from '../model/errors.ts';
 import { decodeLock, encodeLock } from './lock-file.ts';
 

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import fc from 'fast-check';
-import { runs } from '../../test/properties.ts';
+import { fc, runs } from '../../test/properties.ts';
 import {
   type BlobKind,
   HeaderBuilder,

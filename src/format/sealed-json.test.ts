@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { zstdCompressSync } from 'node:zlib';
-import fc from 'fast-check';
+import { fc } from '../../test/properties.ts';
 import { createSeal } from './seal.ts';
 import { openJson, parseRepositoryJson, sealJson } from './sealed-json.ts';
 

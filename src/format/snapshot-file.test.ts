@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import fc from 'fast-check';
-import { runs } from '../../test/properties.ts';
+import { fc, runs } from '../../test/properties.ts';
 import { HoldfastError } from '../model/errors.ts';
 import type { SnapshotId } from '../model/ids.ts';
 import { parseSnapshotId } from '../model/ids.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { afterEach, test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../../test/properties.ts';
 import { HoldfastError } from '../model/errors.ts';
 import { formatTime, localOffset, parseTime, timeFormatter } from './time.ts';
 

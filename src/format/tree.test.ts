@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import fc from 'fast-check';
-import { anyText, runs } from '../../test/properties.ts';
+import { anyText, fc, runs } from '../../test/properties.ts';
 import type { ErrorCode } from '../model/errors.ts';
 import { HoldfastError } from '../model/errors.ts';
 import type { BlobId } from '../model/ids.ts';

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
-import { runs } from '../../test/properties.ts';
+import { fc, runs } from '../../test/properties.ts';
 import { isOfRansomware, isWellKnown, kindOf, parseKinds, textOfKinds } from './file-kinds.ts';
 
 test('an extension is a kind, whatever its case; what is odd or long is of no kind of its own', () => {

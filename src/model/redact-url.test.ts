@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../../test/properties.ts';
 import { redactUrls } from './redact-url.ts';
 
 test('passwords in URLs become asterisks, wherever they stand in a text', () => {

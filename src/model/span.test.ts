@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../../test/properties.ts';
 import { formatSpan, isEmptySpan, parseSpan, spanPattern } from './span.ts';
 
 test('spans count in years, months, weeks, days and hours', () => {

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
-import { anyText } from '../../test/properties.ts';
+import { anyText, fc } from '../../test/properties.ts';
 import { readRemote } from './rclone-remote.ts';
 
 test('a remote without settings is given as it is', () => {

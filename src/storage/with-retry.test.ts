@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
-import fc from 'fast-check';
+import { fc } from '../../test/properties.ts';
 import { type ErrorDetails, HoldfastError } from '../model/errors.ts';
 import type { FileKind, Storage } from './storage.ts';
 import { type Retry, withRetry } from './with-retry.ts';

@@ -1,11 +1,10 @@
 /** Requests made from the contract, right and wrong: never a defect, never a hang, and answers are as the contract says. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import { openApiDocument } from '../../src/api/contract/openapi.ts';
 import { basePath, type Operation, operations } from '../../src/api/contract/operations.ts';
 import { problem } from '../../src/api/contract/problem.ts';
-import { anyText } from '../properties.ts';
+import { anyText, fc } from '../properties.ts';
 import { post, reads, snapshotId, startTestServer } from './api-server.ts';
 
 type Schema = {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { appendFileSync, existsSync, globSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, globSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
@@ -73,6 +73,21 @@ test('a token that is made is shown, and one that is revoked is gone, though the
   assert.deepEqual([revoked.exit, revoked.stdout], [exitCodes.done, 'revoked the token first\n']);
   const left = readdirSync(dirname(state)).filter((name) => name.startsWith('state.sqlite.damaged'));
   assert.deepEqual(left, []);
+});
+
+test('of a damaged file of tokens it is said what to do, and it is left as it is', async (t) => {
+  const folder = scratch(t);
+  mkdirSync(join(folder, 'data'));
+  const holdfast = commandLineAt(folder, { HOLDFAST_STATE_DIR: join(folder, 'state') });
+  await holdfast('init', '--volume', 'data=data');
+  await holdfast('token', 'create', '--name', 'ci', '--role', 'viewer');
+  const [file] = globSync(join(folder, 'state/daemon/*/api.sqlite')) as [string];
+  const garbage = 'no database at all, but long enough to be looked at';
+  writeFileSync(file, garbage);
+  const listed = await holdfast('token', 'list');
+  assert.equal(listed.exit, exitCodes.failed);
+  assert.match(listed.stderr, /^error: the file of tokens is damaged: .*api\.sqlite\n {2}because: .*\n→ restart `holdfast up`/);
+  assert.equal(readFileSync(file, 'utf8'), garbage);
 });
 
 test('a token can be revoked while holdfast.yaml has mistakes', async (t) => {

@@ -6,7 +6,6 @@ import { linkSync, mkdirSync, symlinkSync, truncateSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import fc from 'fast-check';
 import { createCounters } from '../../src/engine/backup/counters.ts';
 import type { BackupCall } from '../../src/engine/backup/messages.ts';
 import type { StoringRun } from '../../src/engine/backup/storing-run.ts';
@@ -18,6 +17,7 @@ import { BlobIndex } from '../../src/repository/blob-index.ts';
 import type { PackWriter } from '../../src/repository/pack-writer.ts';
 import type { Repository } from '../../src/repository/repository.ts';
 import { peer, scratch } from '../peers.ts';
+import { fc } from '../properties.ts';
 import { machineClock } from '../scratch-backup.ts';
 import { scratchOptions } from '../scratch-repository.ts';
 

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
-import fc from 'fast-check';
 import { HoldfastError } from '../../src/model/errors.ts';
 import { requireRestic } from '../peers.ts';
+import { fc } from '../properties.ts';
 import { makeSmallRepository, type SmallRepository } from './small-repository.ts';
 
 const runs = Number(process.env.HOLDFAST_FUZZ_RUNS ?? 40);

@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import { decodeConfig, encodeConfig } from '../../src/format/config-file.ts';
 import { readIndexFile } from '../../src/format/index-file.ts';
 import { parseKeyFile } from '../../src/format/key-file.ts';
@@ -13,6 +12,7 @@ import { decodeSnapshot } from '../../src/format/snapshot-file.ts';
 import { decodeTree } from '../../src/format/tree.ts';
 import { HoldfastError } from '../../src/model/errors.ts';
 import type { SnapshotId } from '../../src/model/ids.ts';
+import { fc } from '../properties.ts';
 
 const seal = createSeal({ encrypt: randomBytes(32), macK: randomBytes(16), macR: randomBytes(16) });
 const id = 'ab'.repeat(32);

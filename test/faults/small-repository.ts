@@ -1,5 +1,5 @@
 /** A small repository of two snapshots, made by the backup engine, and ways to damage it: raw bytes, or what was sealed. */
-import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { type CheckResult, checkRepository } from '../../src/engine/maintenance/check.ts';
@@ -56,7 +56,7 @@ export class SmallRepository {
 
   /** Names of the files of a kind, with their folder: `index/abc`. */
   names(kind: string): string[] {
-    if (kind === 'config') return ['config'];
+    if (kind === 'config') return existsSync(join(this.folder, 'config')) ? ['config'] : [];
     return readdirSync(join(this.folder, kind), { recursive: true, encoding: 'utf8' })
       .filter((name) => name.length >= 64)
       .map((name) => `${kind}/${name}`)

@@ -3,11 +3,11 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import { compileExcludes, type ExcludeOptions } from '../../src/engine/source/excludes.ts';
 import { HoldfastError } from '../../src/model/errors.ts';
 import { type RawString, rawFromText } from '../../src/model/raw-bytes.ts';
 import { requirePeer, requireRestic, scratch } from '../peers.ts';
+import { fc } from '../properties.ts';
 
 /** Excludes against the programs whose patterns they take: the same patterns, the same tree, the same answer for every entry. */
 

@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import fc from 'fast-check';
 import { type Decision, decideRetention, type RetentionPolicy } from '../../src/engine/maintenance/retention.ts';
 import { encodeSnapshot } from '../../src/format/snapshot-file.ts';
 import type { StoredSnapshot } from '../../src/model/snapshot.ts';
@@ -12,6 +11,7 @@ import { sealJsonFile } from '../../src/repository/repository.ts';
 import { listSnapshots } from '../../src/repository/snapshots.ts';
 import { type Restic, requireRestic, scratch } from '../peers.ts';
 import { documents, run } from '../programs.ts';
+import { fc } from '../properties.ts';
 import { scratchPassword, scratchRepository } from '../scratch-repository.ts';
 import { aSnapshot, history, noRules, policy } from '../snapshot-histories.ts';
 

@@ -1,11 +1,12 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import type { DatabaseSync } from 'node:sqlite';
 import { openApiDatabase } from '../../api/auth/database.ts';
 import { createTokens, type Token, type Tokens } from '../../api/auth/tokens.ts';
 import { type Role, roles } from '../../api/contract/roles.ts';
 import { apiDatabaseFile } from '../../api/server.ts';
 import { createAuditLog } from '../../control/state/log-tables.ts';
-import { openState, type State } from '../../control/state/state.ts';
+import { isDamage, openState, type State } from '../../control/state/state.ts';
 import { exitCodes, HoldfastError } from '../../model/errors.ts';
 import { parseDuration } from '../../model/quantities.ts';
 import { processOwner } from '../../repository/process-owner.ts';
@@ -50,7 +51,7 @@ names of files in snapshots; restore-only reads snapshots and what is in them, a
     // Who only looks makes nothing.
     const isNothing = !existsSync(file) && (action === 'list' || context.options.dryRun === true);
     if (!isNothing) makeDaemonFolder(folder);
-    const database = openApiDatabase(isNothing ? ':memory:' : file);
+    const database = openTokens(isNothing ? ':memory:' : file);
     try {
       perform(context, createTokens(database), folder, name ?? '');
     } finally {
@@ -61,6 +62,16 @@ names of files in snapshots; restore-only reads snapshots and what is in them, a
 };
 
 const actions = { create, list, revoke };
+
+function openTokens(file: string): DatabaseSync {
+  try {
+    return openApiDatabase(file);
+  } catch (cause) {
+    if (!isDamage(cause)) throw cause;
+    const remedy = 'restart `holdfast up`, which puts it aside; no token holds then: make new ones';
+    throw new HoldfastError('damaged', `the file of tokens is damaged: ${file}`, { cause, file, remedy });
+  }
+}
 
 const namePattern = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,99}$/;
 /** What lies beyond is no date that could be shown. */

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
-import { anyText } from '../../../test/properties.ts';
+import { anyText, fc } from '../../../test/properties.ts';
 import { jsonLine } from './json.ts';
 import { createStyle, displayText, displayWidth, tableLines } from './text.ts';
 import { formatAge, formatCount, formatPercent, formatRate } from './units.ts';

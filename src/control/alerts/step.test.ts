@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../../../test/properties.ts';
 import { createAlertTable } from '../state/alert-table.ts';
 import { openState } from '../state/state.ts';
 import type { Alert, AlertCondition, Notice, Observed } from './alert.ts';

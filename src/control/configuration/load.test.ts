@@ -3,8 +3,7 @@ import { chmod, chown, lchown, mkdir, mkdtemp, readFile, rm, symlink, writeFile 
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import fc from 'fast-check';
-import { anyText, runs } from '../../../test/properties.ts';
+import { anyText, fc, runs } from '../../../test/properties.ts';
 import { HoldfastError } from '../../model/errors.ts';
 import { findConfiguration } from './find.ts';
 import { configurationJsonSchema } from './json-schema.ts';

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import fc from 'fast-check';
-import { anyText, runs } from '../../../test/properties.ts';
+import { anyText, fc, runs } from '../../../test/properties.ts';
 import { HoldfastError } from '../../model/errors.ts';
 import { parseConfiguration } from '../configuration/parse.ts';
 import { discoverCompose } from './compose.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../../../test/properties.ts';
 import { type Job, type JobSpec, repositoriesOf } from './job.ts';
 import { chooseJobs, type QueueRules } from './queue.ts';
 

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import { brake, dayMs, hourMs, inputsOf, nowMs, snapshotOf } from '../../../test/assessed-project.ts';
-import { runs } from '../../../test/properties.ts';
+import { fc, runs } from '../../../test/properties.ts';
 import { judgeHistory } from '../../engine/maintenance/snapshot-evidence.ts';
 import type { SnapshotEvidence } from '../state/evidence-table.ts';
 import { assess } from './assess.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import { configurationOf, dayMs, hourMs, jobOf, minuteMs, nowMs, snapshotOf } from '../../../test/assessed-project.ts';
+import { fc } from '../../../test/properties.ts';
 import type { Configuration } from '../configuration/configuration.ts';
 import type { Job, JobSpec } from '../jobs/job.ts';
 import { createEvidenceTable } from '../state/evidence-table.ts';

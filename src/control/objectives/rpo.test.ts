@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import { configurationOf, hourMs, inputsOf, jobOf, minuteMs, nowMs, snapshotOf } from '../../../test/assessed-project.ts';
+import { fc } from '../../../test/properties.ts';
 import { assess } from './assess.ts';
 import type { VolumeAssessment } from './assessment.ts';
 import { breachOf } from './rpo.ts';

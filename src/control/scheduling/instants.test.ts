@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
-import { runs } from '../../../test/properties.ts';
+import { fc, runs } from '../../../test/properties.ts';
 import { instantsOf } from './instants.ts';
 
 const cron = (text: string, timeZone = 'UTC') => instantsOf({ kind: 'cron', cron: text, timeZone });

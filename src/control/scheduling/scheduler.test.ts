@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../../../test/properties.ts';
 import type { Configuration, When } from '../configuration/configuration.ts';
 import type { Job } from '../jobs/job.ts';
 import { instantsOf } from './instants.ts';

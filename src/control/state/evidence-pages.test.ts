@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../../../test/properties.ts';
 import { createEvidencePages, type RunEvidence } from './evidence-pages.ts';
 import { createEvidenceTable, type SnapshotEvidence } from './evidence-table.ts';
 import { openState } from './state.ts';

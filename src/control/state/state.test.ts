@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../../../test/properties.ts';
 import type { Job } from '../jobs/job.ts';
 import { createEvidenceTable, type SnapshotEvidence } from './evidence-table.ts';
 import { createJobTable } from './job-table.ts';

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
-import { runs } from '../../../test/properties.ts';
+import { fc, runs } from '../../../test/properties.ts';
 import { node } from '../../../test/tree-node.ts';
 import { sha256Hex } from '../../format/kernel/sha256.ts';
 import { decodeTree, encodeTree } from '../../format/tree.ts';

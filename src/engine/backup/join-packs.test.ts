@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
-import { runs } from '../../../test/properties.ts';
+import { fc, runs } from '../../../test/properties.ts';
 import { type PartialPack, packTargetBytes } from '../../repository/pack-writer.ts';
 import { joinPartialPacks } from './join-packs.ts';
 

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import { scratch } from '../../../test/peers.ts';
-import { runs } from '../../../test/properties.ts';
+import { fc, runs } from '../../../test/properties.ts';
 import { type Pair, SortedSpool } from './sorted-spool.ts';
 import { Spool } from './spool.ts';
 

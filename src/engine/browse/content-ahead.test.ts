@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
-import fc from 'fast-check';
-import { runs } from '../../../test/properties.ts';
+import { fc, runs } from '../../../test/properties.ts';
 import { scratchRepository } from '../../../test/scratch-repository.ts';
 import { storeTrees } from '../../../test/scratch-trees.ts';
 import type { BlobId } from '../../model/ids.ts';

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
-import { runs } from '../../../test/properties.ts';
+import { fc, runs } from '../../../test/properties.ts';
 import { type RawString, rawFromText } from '../../model/raw-bytes.ts';
 import { compileFindPatterns } from './find-patterns.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../../../test/properties.ts';
 import type { PackId } from '../../model/ids.ts';
 import { BlobIndex } from '../../repository/blob-index.ts';
 import { batchesOf, entriesByPack } from './copy-order.ts';

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
-import { runs } from '../../../test/properties.ts';
+import { fc, runs } from '../../../test/properties.ts';
 import { textOfKinds } from '../../model/file-kinds.ts';
 import type { SnapshotFacts } from './snapshot-change.ts';
 import { confirmedTag, judgeHistory } from './snapshot-evidence.ts';

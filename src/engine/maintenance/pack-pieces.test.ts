@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../../../test/properties.ts';
 import { planPieces } from './pack-pieces.ts';
 
 const blob = fc.record({ offset: fc.nat(500), length: fc.integer({ min: 1, max: 100 }) });

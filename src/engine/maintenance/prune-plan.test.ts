@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
-import fc from 'fast-check';
-import { runs } from '../../../test/properties.ts';
+import { fc, runs } from '../../../test/properties.ts';
 import { HoldfastError } from '../../model/errors.ts';
 import { bitsFor, hasBit, setBit } from './entry-bits.ts';
 import { PruneIndex } from './prune-index.ts';

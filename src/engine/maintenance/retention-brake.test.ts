@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
-import { runs } from '../../../test/properties.ts';
+import { fc, runs } from '../../../test/properties.ts';
 import { aSnapshot, history, noRules, policy as somePolicy, timeOf } from '../../../test/snapshot-histories.ts';
 import type { SnapshotId } from '../../model/ids.ts';
 import { type Consistency, type SnapshotSummary, type StoredSnapshot, tagsFromIdentity } from '../../model/snapshot.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../../../test/properties.ts';
 import { aSnapshot, history, type Moment, noRules as none, policy, timeOf } from '../../../test/snapshot-histories.ts';
 import type { SnapshotId } from '../../model/ids.ts';
 import { type SnapshotClass, type StoredSnapshot, tagsFromIdentity } from '../../model/snapshot.ts';

@@ -3,7 +3,7 @@ import { closeSync, ftruncateSync, mkdtempSync, openSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../../../test/properties.ts';
 import { clearRange, holeBytes, writeSparsely } from './sparse.ts';
 
 /** Content made of runs of zeros and of ones, with lengths around the size of a block. */

@@ -4,9 +4,8 @@ import { lstatSync, mkdirSync, statfsSync, symlinkSync, truncateSync, writeFileS
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import fc from 'fast-check';
 import { requireRoot } from '../../../test/peers.ts';
-import { runs } from '../../../test/properties.ts';
+import { fc, runs } from '../../../test/properties.ts';
 import { openScratch } from '../../../test/scratch-directory.ts';
 import { type RawString, rawFromText } from '../../model/raw-bytes.ts';
 import { utimensAt } from './posix-change.ts';

@@ -17,9 +17,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import fc from 'fast-check';
 import { requirePeer, scratch } from '../../../test/peers.ts';
-import { runs } from '../../../test/properties.ts';
+import { fc, runs } from '../../../test/properties.ts';
 import { HoldfastError } from '../../model/errors.ts';
 import type { RawString } from '../../model/raw-bytes.ts';
 import type { TarEntry, TarMetadata } from './tar-entry.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../../../test/properties.ts';
 import { sha256Hex, sha256Into } from './sha256.ts';
 
 test('the examples of NIST (FIPS 180-2, appendix B, and the empty message)', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
-import fc from 'fast-check';
+import { fc } from '../../../test/properties.ts';
 import { compressBound, decompressUnsized, zstd } from './zstd.ts';
 
 function compress(plain: Uint8Array, level = 3): Buffer {
